@@ -1,0 +1,1 @@
+//! From any guest address of an emulator to the host byte behind it, and back.
