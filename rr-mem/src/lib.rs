@@ -1,1 +1,7 @@
 //! From any guest address of an emulator to the host byte behind it, and back.
+
+pub mod addr;
+pub mod bits;
+pub mod memory;
+pub mod mmu;
+pub mod regs;

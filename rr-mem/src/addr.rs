@@ -1,0 +1,160 @@
+//! Addresses of the chain's spaces, as newtypes that cannot be mixed.
+//!
+//! All are 64-bit byte addresses and print as `0x`-hex. Arithmetic wraps only
+//! where a function says so.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Which space an address belongs to; used in error messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// Guest virtual.
+    Gva,
+    /// Guest physical.
+    Gpa,
+    /// Host virtual, in the emulator's process.
+    Hva,
+    /// Byte offset in a file.
+    File,
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Space::Gva => "guest virtual address",
+            Space::Gpa => "guest physical address",
+            Space::Hva => "host virtual address",
+            Space::File => "file offset",
+        })
+    }
+}
+
+/// An address of one of the spaces in [`Space`].
+pub trait Address: Copy + Ord + fmt::Debug + fmt::Display + Send + Sync + 'static {
+    /// The space that this type names.
+    const SPACE: Space;
+    /// The address from its number.
+    fn from_raw(raw: u64) -> Self;
+    /// The number, in bytes from the start of the space.
+    fn raw(self) -> u64;
+    /// The address `bytes` further on, `None` past the end of the space.
+    fn checked_add(self, bytes: u64) -> Option<Self> {
+        self.raw().checked_add(bytes).map(Self::from_raw)
+    }
+}
+
+macro_rules! address {
+    ($(#[$doc:meta])* $name:ident, $space:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(transparent)]
+        pub struct $name(pub u64);
+
+        impl Address for $name {
+            const SPACE: Space = $space;
+            #[inline]
+            fn from_raw(raw: u64) -> Self {
+                Self(raw)
+            }
+            #[inline]
+            fn raw(self) -> u64 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:#x}", self.0)
+            }
+        }
+
+        impl fmt::LowerHex for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::LowerHex::fmt(&self.0, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                hex::serialize(&self.0, serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                hex::deserialize(deserializer).map(Self)
+            }
+        }
+    };
+}
+
+address!(
+    /// A guest virtual address, in bytes.
+    Gva,
+    Space::Gva
+);
+address!(
+    /// A guest physical address, in bytes.
+    Gpa,
+    Space::Gpa
+);
+address!(
+    /// A host virtual address in the emulator's process, in bytes.
+    Hva,
+    Space::Hva
+);
+address!(
+    /// A byte offset in a file.
+    FileOffset,
+    Space::File
+);
+
+/// Serde form of numbers in JSON: `"0x..."` strings, so that no reader loses
+/// the low bits of a 64-bit or 128-bit number. Use as `#[serde(with = "hex")]`.
+pub mod hex {
+    use std::fmt::LowerHex;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes `value` as a `0x`-hex string.
+    ///
+    /// # Errors
+    /// Only the serializer's own.
+    pub fn serialize<T: LowerHex, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&format!("{value:#x}"))
+    }
+
+    /// Reads a `0x`-hex string that fits `T`.
+    ///
+    /// # Errors
+    /// When the string has no `0x`, is no number, or does not fit.
+    pub fn deserialize<'de, T: TryFrom<u128>, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
+        let text = String::deserialize(d)?;
+        text.strip_prefix("0x")
+            .and_then(|digits| u128::from_str_radix(digits, 16).ok())
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| D::Error::custom(format!("not a hex number that fits: {text:?}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_hex_strings_in_json() {
+        let json = serde_json::to_string(&Gva(u64::MAX)).expect("serialises");
+        assert_eq!(json, "\"0xffffffffffffffff\"");
+        assert_eq!(serde_json::from_str::<Gva>(&json).expect("parses"), Gva(u64::MAX));
+        assert!(serde_json::from_str::<Gva>("\"0x10000000000000000\"").is_err());
+        assert!(serde_json::from_str::<Gva>("\"12\"").is_err());
+    }
+
+    #[test]
+    fn adding_past_the_end_of_the_space_is_none() {
+        assert_eq!(Gpa(u64::MAX).checked_add(1), None);
+        assert_eq!(Gpa(1).checked_add(2), Some(Gpa(3)));
+    }
+}

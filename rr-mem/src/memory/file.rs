@@ -1,0 +1,76 @@
+//! A file mapped into memory, or bytes that came out of a compressed one.
+#![allow(unsafe_code)]
+
+use std::{fs::File, io, path::Path, sync::Arc};
+
+use memmap2::Mmap;
+
+use super::{Memory, ReadError, SliceMemory};
+use crate::addr::FileOffset;
+
+/// The bytes of a file, mapped, never copied; cheap to clone.
+///
+/// Another process that truncates a mapped file makes the kernel deliver
+/// SIGBUS; that is the price of zero-copy and the same for every mapped reader.
+#[derive(Clone, Debug)]
+pub struct MappedFile(Arc<Bytes>);
+
+#[derive(Debug)]
+enum Bytes {
+    Mapped(Mmap),
+    Owned(Vec<u8>),
+    Static(&'static [u8]),
+}
+
+impl MappedFile {
+    /// Maps the whole of the file at `path`, read-only.
+    ///
+    /// # Errors
+    /// The operating system's, from opening or mapping.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        if file.metadata()?.len() == 0 {
+            return Ok(Self::from_vec(Vec::new()));
+        }
+        // SAFETY: the mapping is private and read-only, and all access goes
+        // through bounds-checked slices; no reference outlives the Arc.
+        let map = unsafe { Mmap::map(&file)? };
+        Ok(Self(Arc::new(Bytes::Mapped(map))))
+    }
+
+    /// Bytes that were decompressed or generated.
+    #[must_use]
+    pub fn from_vec(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(Bytes::Owned(bytes)))
+    }
+
+    /// Bytes that are part of the program.
+    #[must_use]
+    pub fn from_static(bytes: &'static [u8]) -> Self {
+        Self(Arc::new(Bytes::Static(bytes)))
+    }
+
+    /// All bytes.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match &*self.0 {
+            Bytes::Mapped(map) => map,
+            Bytes::Owned(bytes) => bytes,
+            Bytes::Static(bytes) => bytes,
+        }
+    }
+}
+
+impl Memory<FileOffset> for MappedFile {
+    #[inline]
+    fn read(&self, addr: FileOffset, dst: &mut [u8]) -> Result<(), ReadError> {
+        SliceMemory::new(FileOffset(0), self.bytes()).read(addr, dst)
+    }
+
+    #[inline]
+    fn slice(&self, addr: FileOffset, len: usize) -> Option<&[u8]> {
+        let start = usize::try_from(addr.0).ok()?;
+        self.bytes().get(start..start.checked_add(len)?)
+    }
+}

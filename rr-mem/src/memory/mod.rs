@@ -1,0 +1,163 @@
+//! Bytes of one address space: the only seam between walks and sources.
+//!
+//! A file, a process, a core or a debugger's inferior all come in as a
+//! [`Memory`]; nothing here knows an architecture or an emulator.
+
+mod cache;
+mod counter;
+mod file;
+mod overlay;
+mod slice;
+
+use std::{fmt, sync::Arc};
+
+pub use cache::PageCache;
+pub use counter::Counter;
+pub use file::MappedFile;
+pub use overlay::Overlay;
+pub use slice::SliceMemory;
+
+use crate::addr::{Address, Gpa, Space};
+
+/// Bytes of one address space, addressed by `A`.
+pub trait Memory<A: Address = Gpa> {
+    /// Fills `dst` with the bytes from `addr` on.
+    ///
+    /// # Errors
+    /// When a byte cannot be had: the error's address is the first such byte,
+    /// and everything in `dst` before it has been filled.
+    fn read(&self, addr: A, dst: &mut [u8]) -> Result<(), ReadError>;
+
+    /// The bytes themselves where they lie in one piece in our own address
+    /// space; `None` says nothing about whether they can be read.
+    #[inline]
+    fn slice(&self, addr: A, len: usize) -> Option<&[u8]> {
+        let _ = (addr, len);
+        None
+    }
+
+    /// A little-endian 32-bit word.
+    ///
+    /// # Errors
+    /// As [`Memory::read`].
+    #[inline]
+    fn read_u32(&self, addr: A) -> Result<u32, ReadError> {
+        self.read_array(addr).map(u32::from_le_bytes)
+    }
+
+    /// A little-endian 64-bit word.
+    ///
+    /// # Errors
+    /// As [`Memory::read`].
+    #[inline]
+    fn read_u64(&self, addr: A) -> Result<u64, ReadError> {
+        self.read_array(addr).map(u64::from_le_bytes)
+    }
+
+    /// `N` bytes from `addr` on.
+    ///
+    /// # Errors
+    /// As [`Memory::read`].
+    #[inline]
+    fn read_array<const N: usize>(&self, addr: A) -> Result<[u8; N], ReadError> {
+        let mut bytes = [0; N];
+        match self.slice(addr, N) {
+            Some(found) => bytes.copy_from_slice(found),
+            None => self.read(addr, &mut bytes)?,
+        }
+        Ok(bytes)
+    }
+}
+
+macro_rules! forward_memory {
+    ($($pointer:ty),*) => {$(
+        impl<A: Address, M: Memory<A> + ?Sized> Memory<A> for $pointer {
+            #[inline]
+            fn read(&self, addr: A, dst: &mut [u8]) -> Result<(), ReadError> {
+                (**self).read(addr, dst)
+            }
+            #[inline]
+            fn slice(&self, addr: A, len: usize) -> Option<&[u8]> {
+                (**self).slice(addr, len)
+            }
+        }
+    )*};
+}
+forward_memory!(&M, Box<M>, Arc<M>);
+
+/// A failure of ours: the bytes at an address cannot be had. It says nothing
+/// about the guest; "not mapped" is a fault, never this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadError {
+    /// The space of `addr`.
+    pub space: Space,
+    /// The first byte that could not be read.
+    pub addr: u64,
+    /// Why.
+    pub cause: ReadCause,
+}
+
+/// Why bytes cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadCause {
+    /// No memory is at this address.
+    Hole,
+    /// Memory is at this address, but the source does not hold its bytes.
+    Absent,
+    /// The address belongs to a device: reading could have side effects.
+    Device(Arc<str>),
+    /// The operating system refused.
+    Io(Arc<str>),
+    /// The source is a guest without memory.
+    NoMemory,
+}
+
+impl ReadError {
+    /// A failure at `addr`.
+    #[must_use]
+    pub fn new<A: Address>(addr: A, cause: ReadCause) -> Self {
+        Self { space: A::SPACE, addr: addr.raw(), cause }
+    }
+
+    /// A short stable name for scripts.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.cause {
+            ReadCause::Hole => "hole",
+            ReadCause::Absent => "absent",
+            ReadCause::Device(_) => "device",
+            ReadCause::Io(_) => "io",
+            ReadCause::NoMemory => "no_memory",
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self.cause {
+            ReadCause::Hole => "check --ram-base and that the image is of this guest",
+            ReadCause::Absent => {
+                "give a source that holds this page; a slice or a filtered dump leaves pages out"
+            }
+            ReadCause::Device(_) => "only RAM and ROM can be read without side effects",
+            ReadCause::Io(_) => "check that the file is complete and readable",
+            ReadCause::NoMemory => "give guest memory with --image",
+        }
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "could not read {} {:#x}: ", self.space, self.addr)?;
+        match &self.cause {
+            ReadCause::Hole => f.write_str("the source has no memory there"),
+            ReadCause::Absent => f.write_str("the source leaves this page out"),
+            ReadCause::Device(name) => write!(f, "it belongs to device {name}"),
+            ReadCause::Io(error) => f.write_str(error),
+            ReadCause::NoMemory => f.write_str("the source holds no guest memory"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}

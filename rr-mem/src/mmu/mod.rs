@@ -1,0 +1,97 @@
+//! Paging: from a guest virtual address to a guest physical one.
+//!
+//! [`Mmu`] is plain data made from registers; walks take any [`Memory`] of
+//! guest physical addresses. This file holds what all architectures share: the
+//! words of an answer and the loop of a walk. Each architecture's file holds
+//! its manual's chapter: how the first table is chosen, what an entry means,
+//! which accesses are allowed. Nested translation (EPT, NPT, stage 2) would
+//! come in as a [`Memory`] whose addresses are walked once more.
+
+mod answer;
+mod walk;
+pub mod x86;
+
+pub use answer::{
+    Access, AccessKind, Ask, Fault, FaultKind, Level, Rights, Rwx, Step, TableUnreadable,
+    Translation, Walk, WalkError,
+};
+pub(crate) use walk::Paging;
+
+use crate::{addr::Gva, memory::Memory, regs::Regs};
+
+/// The paging registers of one CPU at one moment, decoded: which tables, of
+/// which format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mmu {
+    /// x86, every mode.
+    X86(x86::X86Paging),
+}
+
+/// Runs `$body` with `$paging` bound to the architecture's paging.
+macro_rules! each_paging {
+    ($mmu:expr, $paging:ident => $body:expr) => {
+        match $mmu {
+            Mmu::X86($paging) => $body,
+        }
+    };
+}
+
+impl Mmu {
+    /// The paging that `regs` switch on.
+    #[must_use]
+    pub fn new(regs: &Regs) -> Self {
+        match regs {
+            Regs::X86(regs) => Mmu::X86(x86::X86Paging::new(regs)),
+            Regs::Arm(_) => todo!("arm"),
+        }
+    }
+
+    /// Where `gva` is mapped, whatever the rights: the debug view, which is
+    /// what `panda_virt_to_phys` answers on x86.
+    ///
+    /// # Errors
+    /// [`WalkError::Fault`] when it is not mapped, [`WalkError::Unreadable`]
+    /// when a table entry could not be read.
+    #[inline]
+    pub fn translate<M: Memory + ?Sized>(
+        &self,
+        memory: &M,
+        gva: Gva,
+    ) -> Result<Translation, WalkError> {
+        self.ask(memory, gva, Ask::Presence)
+    }
+
+    /// As [`Mmu::translate`], for the question `ask`.
+    ///
+    /// # Errors
+    /// As [`Mmu::translate`]; an access that is not allowed is a fault too.
+    #[inline]
+    pub fn ask<M: Memory + ?Sized>(
+        &self,
+        memory: &M,
+        gva: Gva,
+        ask: Ask,
+    ) -> Result<Translation, WalkError> {
+        each_paging!(self, paging => walk::walk(paging, memory, gva, ask, |_| {}))
+    }
+
+    /// As [`Mmu::ask`], with every table entry that was read on the way.
+    pub fn walk<M: Memory + ?Sized>(&self, memory: &M, gva: Gva, ask: Ask) -> Walk {
+        let mut steps = Vec::with_capacity(5);
+        let result = each_paging!(self, paging => walk::walk(paging, memory, gva, ask, |step| steps.push(step)));
+        Walk { gva, steps, result }
+    }
+
+    /// The mode, in the manual's words.
+    #[must_use]
+    pub fn mode(&self) -> &'static str {
+        each_paging!(self, paging => paging.mode())
+    }
+
+    /// The decoded flags of `step`'s entry, by the manual's names.
+    #[must_use]
+    pub fn flags(&self, step: &Step) -> Vec<&'static str> {
+        each_paging!(self, paging => paging.flags(step.level, step.raw, step.leaf))
+    }
+}

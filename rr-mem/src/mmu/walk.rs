@@ -1,0 +1,237 @@
+//! The loop of a walk, the same for every architecture.
+
+use std::{hash::Hash, ops::Range};
+
+use super::{
+    Access, Ask, Fault, FaultKind, Level, Rights, Step, TableUnreadable, Translation, WalkError,
+};
+use crate::{
+    addr::{Gpa, Gva},
+    bits::mask,
+    memory::{Memory, ReadError},
+};
+
+/// A table on the way: where it is and what its entries stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Table<I> {
+    /// Guest physical address of entry 0.
+    pub base: Gpa,
+    /// The structure.
+    pub level: Level,
+    /// log2 of the bytes that one entry maps.
+    pub shift: u8,
+    /// log2 of the number of entries.
+    pub bits: u8,
+    /// What the entries above have decided for everything below.
+    pub inherited: I,
+}
+
+impl<I> Table<I> {
+    /// The index of the entry that maps `gva`.
+    #[inline]
+    pub fn index(&self, gva: Gva) -> u64 {
+        gva.0 >> self.shift & mask(u32::from(self.bits))
+    }
+}
+
+/// A page, as its last entry maps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// Guest physical address of its first byte, aligned to its size.
+    pub base: Gpa,
+    /// log2 of its size in bytes. It may be larger than what one entry maps
+    /// (supersections and large pages of ARM's short descriptors).
+    pub shift: u8,
+    /// Effective rights.
+    pub rights: Rights,
+}
+
+/// What an entry means.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Decoded<I> {
+    /// Nothing is mapped.
+    Invalid(FaultKind),
+    /// The next table.
+    Table(Table<I>),
+    /// A page.
+    Page(Page),
+}
+
+/// Where the walk of an address starts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Start<I> {
+    /// At a table.
+    Table(Table<I>),
+    /// Nowhere: translation is off. The page is all of the address space.
+    Off(Page),
+}
+
+/// A part of the address space, for enumeration.
+#[derive(Clone, Debug)]
+pub(crate) struct Span<I> {
+    /// The address that entry 0 maps, wrapping where entry 0 itself is not
+    /// part of the span.
+    pub gva: Gva,
+    /// The entries that are part of it; `0..1` without a table.
+    pub entries: Range<u64>,
+    /// Its table.
+    pub start: Start<I>,
+}
+
+/// An architecture's paging.
+pub(crate) trait Paging: Copy {
+    /// What higher levels decide for lower ones.
+    type Inherited: Copy + Eq + Hash;
+
+    /// The mode, in the manual's words.
+    fn mode(&self) -> &'static str;
+
+    /// Bytes of an entry: 4 or 8.
+    fn entry_bytes(&self) -> u64;
+
+    /// Whether entries are big-endian.
+    fn big_endian(&self) -> bool {
+        false
+    }
+
+    /// The table that maps `gva`. The level of a fault here is the one that
+    /// the architecture reports.
+    fn start(&self, gva: Gva) -> Result<Start<Self::Inherited>, (FaultKind, Level)>;
+
+    /// All of the address space: every first table, lowest addresses first.
+    fn spans(&self) -> Vec<Span<Self::Inherited>>;
+
+    /// A physical address as it leaves the CPU.
+    #[inline]
+    fn output(&self, physical: u64) -> u64 {
+        physical
+    }
+
+    /// log2 of the longest run over which [`Paging::output`] stays linear.
+    fn linear_shift(&self) -> u8 {
+        64
+    }
+
+    /// The meaning of the entry `raw` of `table`: presence only.
+    fn decode(&self, table: &Table<Self::Inherited>, raw: u64) -> Decoded<Self::Inherited>;
+
+    /// Why the CPU would refuse the entry `raw` of `table` however it is
+    /// accessed, given that [`Paging::decode`] found it valid.
+    fn malformed(&self, table: &Table<Self::Inherited>, raw: u64) -> Option<FaultKind>;
+
+    /// Why the CPU would refuse `access` to the page that the entry `raw` of
+    /// `table` maps.
+    fn refused(
+        &self,
+        table: &Table<Self::Inherited>,
+        raw: u64,
+        page: &Page,
+        access: Access,
+    ) -> Option<FaultKind>;
+
+    /// The architectural code of a fault: #PF error code or fault status.
+    fn status(&self, kind: FaultKind, level: Level, access: Access) -> Option<u32>;
+
+    /// The decoded flags of an entry, by the manual's names.
+    fn flags(&self, level: Level, raw: u64, leaf: bool) -> Vec<&'static str>;
+}
+
+/// Reads the entry at `at`.
+#[inline]
+pub(crate) fn read_entry<P: Paging, M: Memory + ?Sized>(
+    paging: &P,
+    memory: &M,
+    at: Gpa,
+) -> Result<u64, ReadError> {
+    if paging.entry_bytes() == 8 {
+        let raw = memory.read_u64(at)?;
+        Ok(if paging.big_endian() { raw.swap_bytes() } else { raw })
+    } else {
+        let raw = memory.read_u32(at)?;
+        Ok(u64::from(if paging.big_endian() { raw.swap_bytes() } else { raw }))
+    }
+}
+
+/// Walks from the first table down to a page; `visit` sees every entry read.
+#[inline]
+pub(crate) fn walk<P: Paging, M: Memory + ?Sized>(
+    paging: &P,
+    memory: &M,
+    gva: Gva,
+    ask: Ask,
+    mut visit: impl FnMut(Step),
+) -> Result<Translation, WalkError> {
+    let mut table = match paging.start(gva) {
+        Ok(Start::Table(table)) => table,
+        Ok(Start::Off(page)) => return Ok(translation(paging, gva, &page, 0)),
+        Err((kind, level)) => return Err(fault(paging, kind, level, None, ask)),
+    };
+    loop {
+        let index = table.index(gva);
+        let at = Gpa(table.base.0.wrapping_add(index * paging.entry_bytes()));
+        let raw =
+            read_entry(paging, memory, at).map_err(|source| unreadable(table.level, at, source))?;
+        let decoded = paging.decode(&table, raw);
+        let leaf = matches!(decoded, Decoded::Page(_));
+        let step = Step { level: table.level, index, at, raw, leaf };
+        visit(step);
+        if let Some(kind) = refusal(paging, &table, raw, &decoded, ask) {
+            return Err(fault(paging, kind, table.level, Some(step), ask));
+        }
+        match decoded {
+            Decoded::Table(next) => table = next,
+            Decoded::Page(page) => return Ok(translation(paging, gva, &page, raw)),
+            Decoded::Invalid(_) => unreachable!("refusal() answers every invalid entry"),
+        }
+    }
+}
+
+/// Why the walk ends at this entry without a translation.
+#[inline]
+fn refusal<P: Paging>(
+    paging: &P,
+    table: &Table<P::Inherited>,
+    raw: u64,
+    decoded: &Decoded<P::Inherited>,
+    ask: Ask,
+) -> Option<FaultKind> {
+    match (decoded, ask) {
+        (Decoded::Invalid(kind), _) => Some(*kind),
+        (_, Ask::Presence) => None,
+        (Decoded::Table(_), Ask::Access(_)) => paging.malformed(table, raw),
+        (Decoded::Page(page), Ask::Access(access)) => {
+            paging.malformed(table, raw).or_else(|| paging.refused(table, raw, page, access))
+        }
+    }
+}
+
+#[inline]
+fn translation<P: Paging>(paging: &P, gva: Gva, page: &Page, leaf: u64) -> Translation {
+    let inside = mask(u32::from(page.shift));
+    Translation {
+        gpa: Gpa(paging.output(page.base.0 | gva.0 & inside)),
+        page_size: 1u64.checked_shl(u32::from(page.shift)).unwrap_or(u64::MAX),
+        rights: page.rights,
+        leaf,
+    }
+}
+
+#[cold]
+fn fault<P: Paging>(
+    paging: &P,
+    kind: FaultKind,
+    level: Level,
+    entry: Option<Step>,
+    ask: Ask,
+) -> WalkError {
+    let status = match ask {
+        Ask::Presence => None,
+        Ask::Access(access) => paging.status(kind, level, access),
+    };
+    WalkError::Fault(Fault { kind, entry, status })
+}
+
+#[cold]
+fn unreadable(level: Level, at: Gpa, source: ReadError) -> WalkError {
+    WalkError::Unreadable(Box::new(TableUnreadable { level, at, source }))
+}

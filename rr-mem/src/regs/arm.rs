@@ -1,0 +1,118 @@
+//! The ARM registers that steer stage-1 translation: Arm Architecture
+//! Reference Manual for A-profile (DDI 0487), "AArch64 System Register
+//! Descriptions" and "AArch32 System Register Descriptions".
+
+use serde::{Deserialize, Serialize};
+
+use crate::{addr::hex, bits::bit};
+
+/// The execution state that owns the translation regime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ArmState {
+    /// AArch32: short descriptors, or long ones when TTBCR.EAE is set.
+    Aarch32,
+    /// AArch64.
+    Aarch64,
+}
+
+/// System registers of one ARM CPU: those of the regime in force. At EL2 or
+/// EL3 they are that level's own (TTBR0_EL2, TCR_EL2, ...; Hyp mode: HTTBR,
+/// HTCR, HSCTLR).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ArmRegs {
+    /// Execution state.
+    pub state: ArmState,
+    /// Current exception level, 0 to 3; 0 uses the EL1&0 regime.
+    pub el: u8,
+    /// TTBR0 (64 bits; the short format uses the low 32).
+    #[serde(with = "hex")]
+    pub ttbr0: u64,
+    /// TTBR1.
+    #[serde(with = "hex")]
+    pub ttbr1: u64,
+    /// TCR_ELx, or TTBCR in AArch32 state.
+    #[serde(with = "hex")]
+    pub tcr: u64,
+    /// SCTLR_ELx, or SCTLR.
+    #[serde(with = "hex")]
+    pub sctlr: u64,
+    /// DACR: the domain access rights of the short format.
+    #[serde(with = "hex")]
+    pub dacr: u64,
+    /// HCR_EL2; E2H (bit 34) turns EL2 into the EL2&0 regime.
+    #[serde(with = "hex")]
+    pub hcr: u64,
+    /// PSTATE.PAN: privileged data accesses to user pages fault.
+    pub pan: bool,
+    /// ID_AA64MMFR0_EL1.PARange as bits: the physical address size.
+    pub phys_bits: u8,
+}
+
+impl Default for ArmRegs {
+    fn default() -> Self {
+        Self::new(ArmState::Aarch64)
+    }
+}
+
+impl ArmRegs {
+    /// SCTLR.M, bit 0: the MMU is on.
+    pub const SCTLR_M: u64 = 1;
+    /// TTBCR.EAE, bit 31: long descriptors in AArch32 state.
+    pub const TTBCR_EAE: u64 = 1 << 31;
+    /// SCTLR.AFE, bit 29: AP\[0\] is the access flag in short descriptors.
+    pub const SCTLR_AFE: u64 = 1 << 29;
+
+    /// The usual kernel at EL1 with the MMU on: AArch64 with 4 KB granules and
+    /// 48-bit addresses in both halves; AArch32 with short descriptors, the
+    /// table base in TTBR0 and every domain a client.
+    #[must_use]
+    pub const fn new(state: ArmState) -> Self {
+        let tcr = match state {
+            ArmState::Aarch32 => 0,
+            // T0SZ and T1SZ 16, TG0 = 4 KB, TG1 (0b10) = 4 KB, IPS = 48 bits.
+            ArmState::Aarch64 => 16 | 16 << 16 | 0b10 << 30 | 0b101 << 32,
+        };
+        Self {
+            state,
+            el: 1,
+            ttbr0: 0,
+            ttbr1: 0,
+            tcr,
+            sctlr: Self::SCTLR_M,
+            dacr: 0x5555_5555,
+            hcr: 0,
+            pan: false,
+            phys_bits: 52,
+        }
+    }
+
+    /// SCTLR.M: the MMU is on.
+    #[must_use]
+    pub const fn mmu_on(&self) -> bool {
+        self.sctlr & Self::SCTLR_M != 0
+    }
+
+    /// SCTLR.EE, bit 25: descriptors are big-endian.
+    #[must_use]
+    pub const fn big_endian_tables(&self) -> bool {
+        bit(self.sctlr, 25)
+    }
+
+    /// SCTLR.WXN, bit 19: what can be written cannot be executed.
+    #[must_use]
+    pub const fn wxn(&self) -> bool {
+        bit(self.sctlr, 19)
+    }
+
+    /// Whether descriptors have the long format.
+    #[must_use]
+    pub const fn long_descriptors(&self) -> bool {
+        match self.state {
+            ArmState::Aarch64 => true,
+            // Hyp mode (EL2) has long descriptors only.
+            ArmState::Aarch32 => self.tcr & Self::TTBCR_EAE != 0 || self.el == 2,
+        }
+    }
+}

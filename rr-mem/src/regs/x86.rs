@@ -1,0 +1,164 @@
+//! The x86 registers that steer paging: Intel SDM volume 3, "Control
+//! Registers" and "Enumeration of Paging Features by CPUID".
+
+use serde::{Deserialize, Serialize};
+
+use crate::{addr::hex, bits::bit};
+
+/// Control registers of one x86 CPU, and the features that change a walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct X86Regs {
+    /// CR0.
+    #[serde(with = "hex")]
+    pub cr0: u64,
+    /// CR3: the base of the first table, and PCID or cache bits below it.
+    #[serde(with = "hex")]
+    pub cr3: u64,
+    /// CR4.
+    #[serde(with = "hex")]
+    pub cr4: u64,
+    /// IA32_EFER.
+    #[serde(with = "hex")]
+    pub efer: u64,
+    /// Current privilege level, 0 to 3.
+    pub cpl: u8,
+    /// RFLAGS.AC: lifts SMAP for supervisor data accesses.
+    pub ac: bool,
+    /// Whether the A20 line is on; off, physical bit 20 is always 0.
+    pub a20: bool,
+    /// MAXPHYADDR: physical address bits above it are reserved.
+    pub phys_bits: u8,
+    /// CPUID Page1GB: a PDPTE may map 1 GB.
+    pub pages_1g: bool,
+    /// What is known only by assumption.
+    pub hidden: Hidden,
+}
+
+/// Registers that a source did not hold and that were assumed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hidden {
+    /// EFER was assumed from the file's architecture.
+    pub efer: bool,
+}
+
+impl Default for X86Regs {
+    fn default() -> Self {
+        Self {
+            cr0: 0,
+            cr3: 0,
+            cr4: 0,
+            efer: 0,
+            cpl: 0,
+            ac: false,
+            a20: true,
+            phys_bits: 52,
+            pages_1g: true,
+            hidden: Hidden::default(),
+        }
+    }
+}
+
+impl X86Regs {
+    /// CR0.PG, bit 31.
+    pub const CR0_PG: u64 = 1 << 31;
+    /// CR0.WP, bit 16.
+    pub const CR0_WP: u64 = 1 << 16;
+    /// CR0.PE, bit 0.
+    pub const CR0_PE: u64 = 1;
+    /// CR4.PSE, bit 4.
+    pub const CR4_PSE: u64 = 1 << 4;
+    /// CR4.PAE, bit 5.
+    pub const CR4_PAE: u64 = 1 << 5;
+    /// CR4.LA57, bit 12.
+    pub const CR4_LA57: u64 = 1 << 12;
+    /// IA32_EFER.LME, bit 8.
+    pub const EFER_LME: u64 = 1 << 8;
+    /// IA32_EFER.LMA, bit 10.
+    pub const EFER_LMA: u64 = 1 << 10;
+    /// IA32_EFER.NXE, bit 11.
+    pub const EFER_NXE: u64 = 1 << 11;
+
+    /// Paging on, 4 levels, NX enabled, supervisor writes checked.
+    #[must_use]
+    pub fn long_mode() -> Self {
+        Self {
+            cr0: Self::CR0_PG | Self::CR0_WP | Self::CR0_PE,
+            cr4: Self::CR4_PAE | Self::CR4_PSE,
+            efer: Self::EFER_LME | Self::EFER_LMA | Self::EFER_NXE,
+            ..Self::default()
+        }
+    }
+
+    /// Paging on, 32-bit tables, 4 MB pages allowed.
+    #[must_use]
+    pub fn protected_mode() -> Self {
+        Self {
+            cr0: Self::CR0_PG | Self::CR0_WP | Self::CR0_PE,
+            cr4: Self::CR4_PSE,
+            ..Self::default()
+        }
+    }
+
+    /// CR0.PG: paging is on.
+    #[must_use]
+    pub const fn paging(&self) -> bool {
+        self.cr0 & Self::CR0_PG != 0
+    }
+
+    /// CR0.WP: supervisor writes honour read-only pages.
+    #[must_use]
+    pub const fn write_protect(&self) -> bool {
+        self.cr0 & Self::CR0_WP != 0
+    }
+
+    /// CR4.PSE: a 32-bit PDE may map 4 MB.
+    #[must_use]
+    pub const fn page_size_extensions(&self) -> bool {
+        self.cr4 & Self::CR4_PSE != 0
+    }
+
+    /// CR4.PAE.
+    #[must_use]
+    pub const fn physical_address_extension(&self) -> bool {
+        self.cr4 & Self::CR4_PAE != 0
+    }
+
+    /// CR4.LA57: five levels, 57-bit linear addresses.
+    #[must_use]
+    pub const fn la57(&self) -> bool {
+        self.cr4 & Self::CR4_LA57 != 0
+    }
+
+    /// CR4.SMEP, bit 20: the supervisor executes no user page.
+    #[must_use]
+    pub const fn smep(&self) -> bool {
+        bit(self.cr4, 20)
+    }
+
+    /// CR4.SMAP, bit 21: the supervisor touches no user page while AC is 0.
+    #[must_use]
+    pub const fn smap(&self) -> bool {
+        bit(self.cr4, 21)
+    }
+
+    /// IA32_EFER.LMA, or LME with paging on, from which the CPU sets LMA.
+    #[must_use]
+    pub const fn in_long_mode(&self) -> bool {
+        self.efer & Self::EFER_LMA != 0 || self.efer & Self::EFER_LME != 0 && self.paging()
+    }
+
+    /// IA32_EFER.NXE: bit 63 of an entry means XD.
+    #[must_use]
+    pub const fn no_execute_enable(&self) -> bool {
+        self.efer & Self::EFER_NXE != 0
+    }
+
+    /// A physical address as it leaves the CPU: bit 20 cleared while A20 is off.
+    #[inline]
+    #[must_use]
+    pub const fn through_a20(&self, physical: u64) -> u64 {
+        if self.a20 { physical } else { physical & !(1 << 20) }
+    }
+}
