@@ -4,4 +4,5 @@ pub mod addr;
 pub mod bits;
 pub mod memory;
 pub mod mmu;
+pub mod region;
 pub mod regs;
