@@ -75,13 +75,13 @@ class ElfCore:
                 return segment.data[offset : offset + length]
         raise HoleError(f"{address:#x}+{length:#x} is not in the core")
 
-    def find(self, pattern: bytes) -> int:
-        """The guest-physical address of the first occurrence of a pattern."""
-        for segment in self.segments:
-            offset = segment.data.find(pattern)
-            if offset >= 0:
-                return segment.address + offset
-        raise HoleError(f"no {pattern!r} in the core")
+    def holds(self, address: int, length: int) -> bool:
+        """Whether one segment has all these bytes."""
+        try:
+            self.read(address, length)
+        except HoleError:
+            return False
+        return True
 
     def save(self, path: Path) -> None:
         """Writes the core; class 32 for 32-bit machines, as QEMU does."""

@@ -211,7 +211,7 @@ def arm_registers(stub: GdbStub) -> Registers:
         return {**values, "el": arm_exception_level(state)}
     values = {"ttbr0": read("TTBR0_EL1"), "ttbr1": read("TTBR1_EL1"), "tcr": read("TCR_EL1"),
               "sctlr": read("SCTLR")}
-    return {**values, "el": state >> 2 & 3}
+    return {**values, "el": state >> 2 & 3, "pan": state >> 22 & 1}
 
 
 def arm_exception_level(cpsr: int) -> int:
