@@ -2,6 +2,7 @@
 
 pub mod addr;
 pub mod bits;
+pub mod machine;
 pub mod memory;
 pub mod mmu;
 pub mod region;
