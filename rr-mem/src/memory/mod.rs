@@ -8,6 +8,8 @@ mod counter;
 mod file;
 mod overlay;
 mod slice;
+#[cfg(test)]
+mod sparse;
 
 use std::{fmt, sync::Arc};
 
@@ -16,6 +18,8 @@ pub use counter::Counter;
 pub use file::MappedFile;
 pub use overlay::Overlay;
 pub use slice::SliceMemory;
+#[cfg(test)]
+pub(crate) use sparse::SparseMemory;
 
 use crate::addr::{Address, Gpa, Space};
 
