@@ -5,6 +5,7 @@ pub mod bits;
 pub mod container;
 pub mod guest;
 pub mod image;
+pub mod machine;
 pub mod memory;
 pub mod mmu;
 pub mod region;

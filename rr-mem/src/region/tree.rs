@@ -1,7 +1,7 @@
 //! The tree of regions: what a map must hold to be one, the way up from a
 //! region, and where QEMU starts to render.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::borrow::Cow;
 
 use thiserror::Error;
 
@@ -164,11 +164,10 @@ impl RegionMap {
     /// share flat views. `None` when nothing is enabled.
     #[must_use]
     pub fn view_root(&self, region: RegionId) -> Option<RegionId> {
-        let mut seen = HashSet::new();
         let mut at = region;
-        while seen.insert(at) {
+        for _ in 0..MAX_DEPTH {
             match self.step_down(at)? {
-                next if next == at => return Some(at),
+                next if next == at => break,
                 next => at = next,
             }
         }
@@ -212,6 +211,10 @@ impl RegionMap {
 
     /// What QEMU's `memory_region_find(region, addr, size)` answers: the first
     /// range in `addr..addr + size` of the address space that `region` is in.
+    ///
+    /// The root of an address space may itself be in a container (`system` is
+    /// in `secure-memory` with `-M virt,secure=on`): to ask for what a CPU sees
+    /// take [`RegionMap::view`] of its address space and [`FlatView::find`].
     ///
     /// Where no address space has that root, QEMU finds nothing; we render the
     /// root. A size of 0 is taken as 1, see [`FlatView::find`].
