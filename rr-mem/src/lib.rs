@@ -10,3 +10,5 @@ pub mod memory;
 pub mod mmu;
 pub mod region;
 pub mod regs;
+pub mod report;
+pub mod sample;

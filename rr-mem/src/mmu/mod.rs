@@ -11,6 +11,7 @@ mod answer;
 pub mod arm_long;
 pub mod arm_short;
 mod batch;
+mod roots;
 mod space;
 mod walk;
 pub mod x86;
@@ -19,6 +20,7 @@ pub use answer::{
     Access, AccessKind, Ask, Fault, FaultKind, Level, Rights, Rwx, Step, TableUnreadable,
     Translation, Walk, WalkError,
 };
+pub use roots::{RootCandidate, find_roots};
 pub use space::{
     Alias, Aliases, Mapping, Mappings, Merge, Physical, Space, SpaceLimits, Unreadable,
 };
@@ -104,6 +106,12 @@ impl Mmu {
     #[must_use]
     pub fn mode(&self) -> &'static str {
         each_paging!(self, paging => paging.mode())
+    }
+
+    /// Bytes of the smallest page (of the lower half, where the halves differ).
+    #[must_use]
+    pub fn granule(&self) -> u64 {
+        each_paging!(self, paging => paging.granule())
     }
 
     /// The decoded flags of `step`'s entry, by the manual's names.

@@ -89,6 +89,11 @@ pub(crate) trait Paging: Copy {
     /// Bytes of an entry: 4 or 8.
     fn entry_bytes(&self) -> u64;
 
+    /// Bytes of the smallest page.
+    fn granule(&self) -> u64 {
+        4096
+    }
+
     /// Whether entries are big-endian.
     fn big_endian(&self) -> bool {
         false

@@ -88,6 +88,12 @@ impl ArmRegs {
         }
     }
 
+    /// Whether the regime is AArch64's.
+    #[must_use]
+    pub const fn arch64(&self) -> bool {
+        matches!(self.state, ArmState::Aarch64)
+    }
+
     /// SCTLR.M: the MMU is on.
     #[must_use]
     pub const fn mmu_on(&self) -> bool {

@@ -47,6 +47,37 @@ impl Mapping {
         false
     }
 
+    /// The part between `first` and `last`, both included.
+    #[must_use]
+    pub fn clipped(&self, first: Gva, last: Gva) -> Option<Mapping> {
+        let (first, last) = (first.max(self.gva), last.min(self.last));
+        if first > last {
+            return None;
+        }
+        let gpa = self.gpa_of(first).unwrap_or(self.gpa);
+        // A run of equal pages that no longer starts at one is not one.
+        let physical = match self.physical {
+            Physical::Same(unit) if gpa != self.gpa && last.0 - first.0 >= unit => {
+                Physical::Scattered
+            }
+            Physical::Same(_) if gpa != self.gpa => Physical::Linear,
+            other => other,
+        };
+        Some(Mapping { gva: first, last, gpa, physical, ..*self })
+    }
+
+    /// Whether one of its addresses maps `gpa`; never for one that was merged
+    /// by rights alone.
+    #[must_use]
+    pub fn maps(&self, gpa: Gpa) -> bool {
+        let Some(offset) = gpa.0.checked_sub(self.gpa.0) else { return false };
+        match self.physical {
+            Physical::Linear => u128::from(offset) < self.len(),
+            Physical::Same(unit) => offset < unit,
+            Physical::Scattered => false,
+        }
+    }
+
     /// The physical address behind `gva`, unless it lies outside or the
     /// mapping was merged by rights alone.
     #[must_use]

@@ -1,0 +1,333 @@
+//! Words of the command line.
+
+use std::{ops::RangeInclusive, path::PathBuf};
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use clap_complete::Shell;
+use rr_mem::regs::Arch;
+
+use crate::number::{bytes, number, range};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  answered
+  1  an answer is \"not mapped\" or empty, or a read met a hole
+  2  wrong usage
+  3  a source could not be read
+
+Addresses are hex with 0x, or decimal; ranges are A-B (both included) or A+LENGTH.";
+
+/// From any guest address of an emulator to the byte behind it, and back
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// Print JSON lines: addresses as "0x..." strings, unknown as null
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more: every step of a walk, what was assumed
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    V2p(V2p),
+    P2v(P2v),
+    Find(Find),
+    X(X),
+    Read(Read),
+    Pt(Pt),
+    Roots(Roots),
+    Mtree(Mtree),
+    Completions(Completions),
+    /// Print the manual page
+    #[command(after_help = "Example:\n  rr-mem man | man -l -")]
+    Man,
+}
+
+/// Where the guest comes from; none of these: the embedded sample guest
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Source")]
+pub struct Source {
+    /// Guest memory at rest: raw RAM or an ELF core of dump-guest-memory; zstd or gzip around it
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// Where raw RAM starts in guest-physical memory
+    #[arg(long, value_name = "ADDR", value_parser = number, default_value = "0")]
+    pub ram_base: u64,
+    /// The memory-region map: the text of the monitor's `info mtree -f`
+    #[arg(long, value_name = "FILE")]
+    pub mtree: Option<PathBuf>,
+    #[command(flatten)]
+    pub cpu: Cpu,
+}
+
+/// Registers given here win over the file's, one by one
+#[derive(Debug, Args)]
+#[command(next_help_heading = "CPU")]
+pub struct Cpu {
+    /// Which CPU of the file, from 0
+    #[arg(long = "cpu", value_name = "N", default_value_t = 0)]
+    pub number: usize,
+    /// The architecture; another than the file's discards the file's registers
+    #[arg(long, value_parser = PossibleValuesParser::new(Arch::ALL.map(Arch::name)))]
+    pub arch: Option<String>,
+    /// x86: CR0
+    #[arg(long, value_parser = number, value_name = "REG")]
+    pub cr0: Option<u64>,
+    /// x86: CR3, the base of the page tables
+    #[arg(long, value_parser = number, value_name = "REG")]
+    pub cr3: Option<u64>,
+    /// x86: CR4
+    #[arg(long, value_parser = number, value_name = "REG")]
+    pub cr4: Option<u64>,
+    /// x86: IA32_EFER
+    #[arg(long, value_parser = number, value_name = "REG")]
+    pub efer: Option<u64>,
+    /// x86: shorthand for CR4.PAE
+    #[arg(long)]
+    pub pae: bool,
+    /// x86: shorthand for CR4.LA57 (5-level paging)
+    #[arg(long)]
+    pub la57: bool,
+    /// x86: the A20 line
+    #[arg(long, value_name = "on|off")]
+    pub a20: Option<Switch>,
+    /// Physical address bits (x86: MAXPHYADDR; ARM: PARange)
+    #[arg(long, value_parser = number, value_name = "N")]
+    pub phys_bits: Option<u64>,
+    /// ARM: TTBR0 of the regime in force
+    #[arg(long, value_parser = number, value_name = "REG")]
+    pub ttbr0: Option<u64>,
+    /// ARM: TTBR1
+    #[arg(long, value_parser = number, value_name = "REG")]
+    pub ttbr1: Option<u64>,
+    /// ARM: TCR_ELx, or TTBCR in AArch32 state
+    #[arg(long, value_parser = number, value_name = "REG")]
+    pub tcr: Option<u64>,
+    /// ARM: SCTLR
+    #[arg(long, value_parser = number, value_name = "REG")]
+    pub sctlr: Option<u64>,
+    /// ARM: DACR, the domains of short descriptors
+    #[arg(long, value_parser = number, value_name = "REG")]
+    pub dacr: Option<u64>,
+    /// ARM: HCR_EL2 (E2H matters at EL2)
+    #[arg(long, value_parser = number, value_name = "REG")]
+    pub hcr: Option<u64>,
+    /// ARM: current exception level, 0 to 3
+    #[arg(long, value_parser = number, value_name = "N")]
+    pub el: Option<u64>,
+    /// ARM: PSTATE.PAN
+    #[arg(long, value_name = "on|off")]
+    pub pan: Option<Switch>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AccessKind {
+    R,
+    W,
+    X,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Privilege {
+    /// CPL 3, EL0
+    User,
+    /// The supervisor, EL1 or the regime's own level
+    Kernel,
+    /// That of the CPU's registers
+    Current,
+}
+
+/// Translate guest virtual addresses: page, rights, region, host address
+///
+/// The answer is presence: where the address is mapped, whatever the rights (on x86 what
+/// panda_virt_to_phys and the monitor's gva2gpa answer). --access and --priv ask whether the CPU
+/// could make this access, and answer with the architectural fault if not.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem v2p 0xffffffff81000000
+  rr-mem v2p -v --image dump.elf 0xffffffff81000000
+  rr-mem v2p --image ram.bin --cr3 0x1c0a000 --access w --priv user 0x7ffe0000
+  cut -f1 addresses.txt | rr-mem v2p --json --image dump.elf -")]
+pub struct V2p {
+    /// Guest virtual addresses; - reads them from standard input, one a line
+    #[arg(required = true, value_name = "GVA")]
+    pub addresses: Vec<String>,
+    /// Ask for the architectural answer to this access
+    #[arg(long)]
+    pub access: Option<AccessKind>,
+    /// Made with this privilege (alone: a read)
+    #[arg(long = "priv")]
+    pub privilege: Option<Privilege>,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// List every virtual address of a physical one, kernel and user, all page sizes
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rr-mem p2v --image dump.elf 0x1c0a000")]
+pub struct P2v {
+    /// Guest physical addresses
+    #[arg(required = true, value_name = "GPA", value_parser = number)]
+    pub addresses: Vec<u64>,
+    /// The most aliases to list for one address
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    pub limit: usize,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Find the memory region of a physical address, as memory_region_find does
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rr-mem find --mtree mtree-f.txt 0xfee00000")]
+pub struct Find {
+    /// Guest physical addresses
+    #[arg(required = true, value_name = "GPA", value_parser = number)]
+    pub addresses: Vec<u64>,
+    /// Bytes to look at from there on: the first region in them is found
+    #[arg(long, default_value = "1", value_parser = number, value_name = "BYTES")]
+    pub size: u64,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Show guest memory in the formats of gdb's x command
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Formats: a count, a letter (o octal, x hex, z padded hex, d decimal, u unsigned, t binary,
+f float, a address, c char, s string) and a size (b 1, h 2, w 4, g 8 bytes).
+
+Examples:
+  rr-mem x -f 4gx --image dump.elf 0xffffffff81c00000
+  rr-mem x -f s --phys --image dump.elf 0x1c0a000")]
+pub struct X {
+    /// The address
+    #[arg(value_name = "ADDR", value_parser = number)]
+    pub address: u64,
+    /// Count, letter, size
+    #[arg(short, long, default_value = "wx", value_name = "FMT")]
+    pub format: String,
+    /// The address is guest physical
+    #[arg(long)]
+    pub phys: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Copy guest memory as raw bytes to standard output or a file
+///
+/// On a hole the readable part is written, then the first unreadable address is named.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  rr-mem read --image dump.elf 0xffffffff81c00000 4096 -o page.bin"
+)]
+pub struct Read {
+    /// The address
+    #[arg(value_name = "ADDR", value_parser = number)]
+    pub address: u64,
+    /// Bytes
+    #[arg(value_name = "LEN", value_parser = number)]
+    pub len: u64,
+    /// Write here instead
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The address is guest physical
+    #[arg(long)]
+    pub phys: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// List the mappings of the address space
+///
+/// Neighbours with equal rights are one line; --no-merge lists every page.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Filters, separated by commas (all must hold); repeat --filter for alternatives:
+  w writable   x executable   u user     s supervisor only
+  ro read-only nx no execute  wx both at once with one privilege
+  large any page above the smallest      4k 16k 64k 1m 2m 4m 16m 1g ... that page size
+
+Examples:
+  rr-mem pt --image dump.elf --filter w,x
+  rr-mem pt --image dump.elf --range 0xffff888000000000-0xffff8880ffffffff --no-merge
+  rr-mem pt --image dump.elf --find-string 'Linux version'")]
+pub struct Pt {
+    /// Only mappings in this range
+    #[arg(long, value_parser = range, value_name = "A-B|A+LEN")]
+    pub range: Option<RangeInclusive<u64>>,
+    /// Only mappings with these properties
+    #[arg(long, value_name = "LIST")]
+    pub filter: Vec<String>,
+    /// Only mappings of this guest physical address
+    #[arg(long, value_parser = number, value_name = "GPA")]
+    pub has: Option<u64>,
+    /// List where this text is mapped
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["find_bytes", "tlb"])]
+    pub find_string: Option<String>,
+    /// List where these bytes are mapped
+    #[arg(long, value_parser = bytes_arg, value_name = "HEX", conflicts_with = "tlb")]
+    pub find_bytes: Option<Bytes>,
+    /// One line a page
+    #[arg(long)]
+    pub no_merge: bool,
+    /// The lines of the monitor's `info tlb`
+    #[arg(long, conflicts_with_all = ["json", "no_merge"])]
+    pub tlb: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Bytes to search for.
+#[derive(Clone, Debug)]
+pub struct Bytes(pub Vec<u8>);
+
+fn bytes_arg(text: &str) -> Result<Bytes, String> {
+    bytes(text).map(Bytes)
+}
+
+/// Look for page-table bases (CR3, TTBR) in an image without registers
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Best first: tables that map the kernel half and themselves, shared by most processes.
+
+Example:
+  rr-mem roots --image ram.bin --arch x86_64")]
+pub struct Roots {
+    /// The most candidates to list
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub limit: usize,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Show the tree of memory regions, or the flat view that addresses see
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rr-mem mtree -f")]
+pub struct Mtree {
+    /// The flat views, as `info mtree -f`
+    #[arg(short, long)]
+    pub flat: bool,
+    /// Disabled regions too, as `info mtree -D`
+    #[arg(short = 'D', long, conflicts_with = "flat")]
+    pub disabled: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Print a completion script for a shell
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rr-mem completions bash > /etc/bash_completion.d/rr-mem")]
+pub struct Completions {
+    pub shell: Shell,
+}

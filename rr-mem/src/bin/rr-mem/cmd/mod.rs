@@ -1,0 +1,88 @@
+//! One file per command: plain arguments in, rows out.
+
+pub mod find;
+pub mod mtree;
+pub mod p2v;
+pub mod pt;
+pub mod read;
+pub mod roots;
+pub mod shell;
+pub mod v2p;
+pub mod x;
+
+use rr_mem::{
+    guest::{VirtualReadCause, VirtualReadError},
+    mmu::Space,
+    report::{ErrorRow, FaultRow},
+};
+use serde::Serialize;
+
+use crate::output::{Outcome, Output};
+
+/// `4K`, `2M`, `1G`; other sizes in hex.
+fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit && bytes % unit == 0) {
+        Some((unit, letter)) => format!("{}{letter}", bytes / unit),
+        None => format!("{bytes:#x}"),
+    }
+}
+
+/// A place in words: `pc.ram+0x1000`.
+fn place(region: Option<&str>, offset: Option<u64>) -> String {
+    match (region, offset) {
+        (Some(region), Some(offset)) => format!("  {region}+{offset:#x}"),
+        _ => String::new(),
+    }
+}
+
+/// Tables that could not be read, and limits that were hit: mappings may be
+/// missing from what was listed.
+fn complain_about(space: &Space, output: &mut Output) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::Answered;
+    for table in space.unreadable().iter().take(5) {
+        let what = format!("the {} table at {}: {}", table.level, table.at, table.source);
+        output.complain(what, "")?;
+        outcome = Outcome::Unreadable;
+    }
+    let count = space.unreadable().len();
+    if count > 0 {
+        let what = format!("{count} tables could not be read: what they map is not known");
+        output.complain(what, space.unreadable()[0].source.hint())?;
+    }
+    if space.truncated() {
+        output.complain("the tables are larger than any kernel's: not all were read", "")?;
+        outcome = Outcome::Unreadable;
+    }
+    Ok(outcome)
+}
+
+/// A read that ended early, as a row of its own.
+#[derive(Serialize)]
+struct ReadFailure {
+    /// The first address that could not be read.
+    addr: String,
+    fault: Option<FaultRow>,
+    error: Option<ErrorRow>,
+}
+
+/// Says where a virtual read ended: a hole in the guest's map is an answer, a
+/// failure to read is not.
+fn complain_read(error: &VirtualReadError, output: &mut Output) -> anyhow::Result<Outcome> {
+    let (fault, row, outcome, hint) = match &error.cause {
+        VirtualReadCause::Fault(fault) => (Some(fault.into()), None, Outcome::Negative, ""),
+        VirtualReadCause::Table(table) => {
+            (None, Some((&**table).into()), Outcome::Unreadable, table.source.hint())
+        }
+        VirtualReadCause::Data(data) => (None, Some(data.into()), Outcome::Unreadable, data.hint()),
+        VirtualReadCause::Missing(missing) => {
+            (None, Some((*missing).into()), Outcome::Unreadable, missing.hint())
+        }
+    };
+    if output.json {
+        output.row(&ReadFailure { addr: error.gva.to_string(), fault, error: row })?;
+    }
+    output.complain(format!("stopped at {error}"), hint)?;
+    Ok(outcome)
+}

@@ -1,0 +1,37 @@
+//! `rr-mem mtree`.
+
+use crate::{
+    cli::Mtree,
+    output::{Failed, Outcome, Output, Usage},
+    source,
+};
+use rr_mem::region::monitor::{self, TreeOptions};
+
+pub fn run(args: &Mtree, output: &mut Output) -> anyhow::Result<Outcome> {
+    let opened = source::open(&args.source, output.verbose)?;
+    if let (Some(text), false) = (&opened.tree_text, args.flat) {
+        output.write(text.as_bytes())?;
+        return Ok(Outcome::Answered);
+    }
+    let map = opened.guest.regions().map_err(|missing| opened.lacks(missing))?;
+    if output.json {
+        // The lossless form, in one row: regions point to each other.
+        output.row(map)?;
+        return Ok(Outcome::Answered);
+    }
+    let blocks = match (args.flat, opened.style) {
+        (true, style) => monitor::flat_blocks(map, style.unwrap_or_default()),
+        (false, None) => monitor::tree_blocks(map, TreeOptions { disabled: args.disabled }),
+        (false, Some(_)) => {
+            return Err(Usage::error(
+                "the text of `info mtree -f` holds the flat views, not the tree",
+                "give -f, or a source that knows the tree",
+            ));
+        }
+    };
+    let blocks = blocks.map_err(|error| Failed::error(error, "check the region map"))?;
+    for block in &blocks {
+        output.write(block.as_bytes())?;
+    }
+    Ok(Outcome::Answered)
+}

@@ -1,0 +1,129 @@
+//! `rr-mem pt`.
+
+use std::ops::RangeInclusive;
+
+use rr_mem::{
+    addr::{Gpa, Gva},
+    guest::Guest,
+    image::ImageMemory,
+    mmu::{Ask, Mapping, Merge, Physical, Rights, Space, SpaceLimits},
+    report::{MappingRow, tlb},
+};
+
+use super::{complain_about, size};
+use crate::{
+    cli::Pt,
+    output::{Outcome, Output, Usage, style_of},
+    source,
+};
+
+mod filter;
+mod search;
+
+use filter::Filter;
+
+pub fn run(args: &Pt, output: &mut Output) -> anyhow::Result<Outcome> {
+    let filter = Filter::parse(&args.filter)
+        .map_err(|error| Usage::error(error, "see `rr-mem pt --help` for the filters"))?;
+    let opened = source::open_paged(&args.source, output.verbose)?;
+    let guest = &opened.guest;
+    let space = guest.space(SpaceLimits::default()).map_err(|missing| opened.lacks(missing))?;
+    let granule = guest.mmu().map_err(|missing| opened.lacks(missing))?.granule();
+    let wanted = Wanted { filter, granule, range: args.range.clone(), has: args.has.map(Gpa) };
+    let outcome = if let Some(needle) = needle(args) {
+        search::run(guest, &space, &wanted, needle, output)?
+    } else {
+        list(args, guest, &space, &wanted, output)?
+    };
+    Ok(outcome.max(complain_about(&space, output)?))
+}
+
+fn needle(args: &Pt) -> Option<&[u8]> {
+    let text = args.find_string.as_ref().map(|text| text.as_bytes());
+    text.or(args.find_bytes.as_ref().map(|bytes| &bytes.0[..]))
+}
+
+/// Which mappings are asked for.
+struct Wanted {
+    filter: Filter,
+    granule: u64,
+    range: Option<RangeInclusive<u64>>,
+    has: Option<Gpa>,
+}
+
+impl Wanted {
+    /// The part of `mapping` that is asked for.
+    fn part(&self, mapping: &Mapping) -> Option<Mapping> {
+        let (first, last) = match &self.range {
+            Some(range) => (Gva(*range.start()), Gva(*range.end())),
+            None => (Gva(0), Gva(u64::MAX)),
+        };
+        let part = mapping.clipped(first, last)?;
+        let has = self.has.is_none_or(|gpa| part.maps(gpa));
+        (has && self.filter.accepts(&part, self.granule)).then_some(part)
+    }
+
+    /// Merging by rights loses page sizes and physical addresses.
+    fn needs_pages(&self) -> bool {
+        self.has.is_some() || self.filter.asks_for_sizes()
+    }
+}
+
+fn list(
+    args: &Pt,
+    guest: &Guest<ImageMemory>,
+    space: &Space,
+    wanted: &Wanted,
+    output: &mut Output,
+) -> anyhow::Result<Outcome> {
+    let merge = match (args.no_merge || args.tlb, wanted.needs_pages()) {
+        (true, _) => Merge::None,
+        (false, true) => Merge::Physical,
+        (false, false) => Merge::Rights,
+    };
+    let mut outcome = Outcome::Negative;
+    for mapping in space.mappings(merge) {
+        let Some(part) = wanted.part(&mapping) else { continue };
+        outcome = Outcome::Answered;
+        if args.tlb {
+            tlb_line(guest, &part, output)?;
+        } else if output.json {
+            output.row(&MappingRow::from(&part))?;
+        } else {
+            line(&part, output)?;
+        }
+    }
+    Ok(outcome)
+}
+
+fn line(mapping: &Mapping, output: &mut Output) -> anyhow::Result<()> {
+    let Mapping { gva, last, gpa, page_size, rights, .. } = *mapping;
+    let physical = match mapping.physical {
+        Physical::Linear => format!("-> {gpa}"),
+        Physical::Same(unit) => format!("-> {gpa} every {unit:#x}"),
+        Physical::Scattered => String::new(),
+    };
+    let style = style_of(rights);
+    let len = mapping.len();
+    let length = u64::try_from(len).map_or_else(|_| format!("{len:#x}"), size);
+    output.line(format_args!(
+        "{gva:#018x}-{last:#018x}  {length:>6}  {style}{}{style:#}  {:>3}  {physical}",
+        rights_text(rights),
+        size(page_size),
+    ))
+}
+
+fn rights_text(rights: Rights) -> String {
+    format!("kernel {} user {}", rights.kernel, rights.user)
+}
+
+fn tlb_line(guest: &Guest<ImageMemory>, page: &Mapping, output: &mut Output) -> anyhow::Result<()> {
+    let missing = |missing: rr_mem::guest::Missing| Usage::error(missing, missing.hint());
+    let walk = guest.walk(page.gva, Ask::Presence).map_err(missing)?;
+    let mmu = guest.mmu().map_err(missing)?;
+    let flags = walk.steps.last().map(|step| mmu.flags(step)).unwrap_or_default();
+    match tlb::line(page.gva, &walk, &flags) {
+        Some(line) => output.line(line),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,82 @@
+//! The words of `--filter`.
+
+use rr_mem::mmu::{Mapping, Rwx};
+
+/// Alternatives of properties that must all hold.
+pub struct Filter(Vec<Vec<Word>>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Writable,
+    Executable,
+    User,
+    Supervisor,
+    ReadOnly,
+    NoExecute,
+    WriteExecute,
+    Large,
+    Size(u64),
+}
+
+impl Filter {
+    /// Each of `texts` is an alternative: words separated by commas.
+    pub fn parse(texts: &[String]) -> Result<Self, String> {
+        let words = |text: &String| text.split(',').map(|word| Word::parse(word.trim())).collect();
+        texts.iter().map(words).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// `granule` is the size of the smallest page.
+    pub fn accepts(&self, mapping: &Mapping, granule: u64) -> bool {
+        self.0.is_empty()
+            || self.0.iter().any(|all| all.iter().all(|word| word.holds(mapping, granule)))
+    }
+
+    /// Whether page sizes are asked for.
+    pub fn asks_for_sizes(&self) -> bool {
+        self.0.iter().flatten().any(|word| matches!(word, Word::Large | Word::Size(_)))
+    }
+}
+
+impl Word {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "w" => Self::Writable,
+            "x" => Self::Executable,
+            "u" => Self::User,
+            "s" => Self::Supervisor,
+            "ro" => Self::ReadOnly,
+            "nx" => Self::NoExecute,
+            "wx" => Self::WriteExecute,
+            "large" => Self::Large,
+            _ => Self::Size(page_size(text).ok_or_else(|| format!("unknown filter {text:?}"))?),
+        })
+    }
+
+    fn holds(self, mapping: &Mapping, granule: u64) -> bool {
+        let (kernel, user) = (mapping.rights.kernel, mapping.rights.user);
+        let any = |right: fn(Rwx) -> bool| right(kernel) || right(user);
+        match self {
+            Self::Writable => any(|rwx| rwx.w),
+            Self::Executable => any(|rwx| rwx.x),
+            Self::User => user.r || user.w || user.x,
+            Self::Supervisor => !(user.r || user.w || user.x),
+            Self::ReadOnly => !any(|rwx| rwx.w),
+            Self::NoExecute => !any(|rwx| rwx.x),
+            Self::WriteExecute => any(|rwx| rwx.w && rwx.x),
+            Self::Large => mapping.page_size > granule,
+            Self::Size(bytes) => mapping.page_size == bytes,
+        }
+    }
+}
+
+fn page_size(text: &str) -> Option<u64> {
+    let shift = match text.chars().last()? {
+        'k' | 'K' => 10,
+        'm' | 'M' => 20,
+        'g' | 'G' => 30,
+        't' | 'T' => 40,
+        _ => return None,
+    };
+    let count: u64 = text[..text.len() - 1].parse().ok()?;
+    count.checked_shl(shift).filter(|bytes| bytes.is_power_of_two())
+}

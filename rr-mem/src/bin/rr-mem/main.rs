@@ -1,0 +1,41 @@
+//! The command line: parse, run one function, say how it went.
+
+mod cli;
+mod cmd;
+mod number;
+mod output;
+mod source;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    cli::{Cli, Command},
+    output::{Outcome, Output},
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut output = Output::new(cli.json, cli.verbose > 0);
+    let result = run(&cli, &mut output).and_then(|outcome| Ok((outcome, output.flush()?)));
+    match result {
+        Ok((outcome, ())) => outcome.into(),
+        Err(error) => output::failure(&error),
+    }
+}
+
+fn run(cli: &Cli, output: &mut Output) -> anyhow::Result<Outcome> {
+    match &cli.command {
+        Command::V2p(args) => cmd::v2p::run(args, output),
+        Command::P2v(args) => cmd::p2v::run(args, output),
+        Command::Find(args) => cmd::find::run(args, output),
+        Command::X(args) => cmd::x::run(args, output),
+        Command::Read(args) => cmd::read::run(args, output),
+        Command::Pt(args) => cmd::pt::run(args, output),
+        Command::Roots(args) => cmd::roots::run(args, output),
+        Command::Mtree(args) => cmd::mtree::run(args, output),
+        Command::Completions(args) => cmd::shell::completions(args, output),
+        Command::Man => cmd::shell::man(output),
+    }
+}

@@ -1,0 +1,207 @@
+//! Standard output, standard error, exit codes: the only place that prints.
+#![allow(clippy::print_stderr)]
+
+use std::{
+    fmt,
+    io::{self, BufWriter, IsTerminal, Write},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anstream::AutoStream;
+use anstyle::{AnsiColor, Style};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// How a command went; the worst of its answers counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Everything was answered.
+    Answered = 0,
+    /// An answer is "not mapped" or empty, or a read met a hole.
+    Negative = 1,
+    /// A source could not be read.
+    Unreadable = 3,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        ExitCode::from(outcome as u8)
+    }
+}
+
+/// A wrong use of the program: exit code 2.
+#[derive(Debug)]
+pub struct Usage {
+    what: String,
+    hint: String,
+}
+
+impl Usage {
+    /// Says `what` is wrong and what to do.
+    pub fn error(what: impl fmt::Display, hint: impl fmt::Display) -> anyhow::Error {
+        anyhow::Error::new(Self { what: what.to_string(), hint: hint.to_string() })
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// A source that could not be read: exit code 3.
+#[derive(Debug)]
+pub struct Failed {
+    what: String,
+    hint: String,
+}
+
+impl Failed {
+    /// Says `what` failed and what to do.
+    pub fn error(what: impl fmt::Display, hint: impl fmt::Display) -> anyhow::Error {
+        anyhow::Error::new(Self { what: what.to_string(), hint: hint.to_string() })
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// Prints an error that ended the program; a closed pipe is a success.
+pub fn failure(error: &anyhow::Error) -> ExitCode {
+    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    if error.downcast_ref::<io::Error>().is_some_and(closed) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln_quietly(&format!("error: {error:#}"));
+    let (code, hint) = match (error.downcast_ref::<Usage>(), error.downcast_ref::<Failed>()) {
+        (Some(usage), _) => (2, usage.hint.as_str()),
+        (_, Some(failed)) => (3, failed.hint.as_str()),
+        _ => (3, ""),
+    };
+    if !hint.is_empty() {
+        eprintln_quietly(&format!("hint: {hint}"));
+    }
+    ExitCode::from(code)
+}
+
+fn eprintln_quietly(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Where answers go.
+pub struct Output {
+    stream: BufWriter<AutoStream<io::Stdout>>,
+    /// JSON lines instead of text.
+    pub json: bool,
+    /// `-v`.
+    pub verbose: bool,
+}
+
+impl Output {
+    /// Standard output, coloured on a terminal only (NO_COLOR is honoured).
+    pub fn new(json: bool, verbose: bool) -> Self {
+        let stream = BufWriter::with_capacity(1 << 16, AutoStream::auto(io::stdout()));
+        Self { stream, json, verbose }
+    }
+
+    /// One row of JSON.
+    pub fn row(&mut self, row: &impl Serialize) -> anyhow::Result<()> {
+        serde_json::to_writer(&mut self.stream, row).map_err(io::Error::from)?;
+        Ok(self.stream.write_all(b"\n")?)
+    }
+
+    /// One line of text.
+    pub fn line(&mut self, text: impl fmt::Display) -> anyhow::Result<()> {
+        Ok(writeln!(self.stream, "{text}")?)
+    }
+
+    /// Text or bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(self.stream.write_all(bytes)?)
+    }
+
+    /// Bytes that are data: no stripping of what looks like colour.
+    pub fn raw(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.flush()?;
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        Ok(stdout.flush()?)
+    }
+
+    /// Everything written so far reaches the reader.
+    pub fn flush(&mut self) -> anyhow::Result<()> {
+        Ok(self.stream.flush()?)
+    }
+
+    /// An error about one answer, on standard error; the command goes on.
+    pub fn complain(&mut self, what: impl fmt::Display, hint: &str) -> anyhow::Result<()> {
+        self.flush()?;
+        eprintln_quietly(&format!("error: {what}"));
+        if !hint.is_empty() {
+            eprintln_quietly(&format!("hint: {hint}"));
+        }
+        Ok(())
+    }
+}
+
+/// A remark on standard error.
+pub fn note(text: impl fmt::Display) {
+    eprintln_quietly(&format!("note: {text}"));
+}
+
+/// The colour for rights: what is writable and executable stands out.
+pub fn style_of(rights: rr_mem::mmu::Rights) -> Style {
+    let w = rights.kernel.w || rights.user.w;
+    let x = rights.kernel.x || rights.user.x;
+    match (w, x) {
+        (true, true) => AnsiColor::Red.on_default().bold(),
+        (true, false) => AnsiColor::Green.on_default(),
+        (false, true) => AnsiColor::Yellow.on_default(),
+        (false, false) => Style::new(),
+    }
+}
+
+/// A bar on standard error for work that takes more than half a second.
+pub struct Progress {
+    started: Instant,
+    bar: Option<ProgressBar>,
+    what: &'static str,
+}
+
+impl Progress {
+    /// Work that is about `what`.
+    pub fn new(what: &'static str) -> Self {
+        Self { started: Instant::now(), bar: None, what }
+    }
+
+    /// `bytes` are done.
+    pub fn set(&mut self, bytes: u64) {
+        let late = self.started.elapsed() > Duration::from_millis(500);
+        if self.bar.is_none() && late && io::stderr().is_terminal() {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{spinner} {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            self.bar = Some(bar);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{}: {}", self.what, HumanBytes(bytes)));
+            bar.tick();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

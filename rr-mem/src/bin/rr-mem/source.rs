@@ -1,0 +1,271 @@
+//! From the source options to a guest.
+
+use std::{fs, path::Path};
+
+use anyhow::Context;
+use rr_mem::{
+    addr::Gpa,
+    guest::{Guest, Missing},
+    image::{self, Image, ImageMemory},
+    region::{
+        RegionMap,
+        monitor::{self, Form, ParseError},
+    },
+    regs::{Arch, Cpu, Regs},
+    sample,
+};
+
+use crate::{
+    cli::{Cpu as CpuArgs, Source, Switch},
+    output::{Failed, Progress, Usage, note},
+};
+
+/// An opened source: the guest, and what is known about where it came from.
+pub struct Opened {
+    /// The guest.
+    pub guest: Guest<ImageMemory>,
+    /// The registers to look for roots with, whether or not a base is known.
+    pub shape: Regs,
+    /// The text of a tree, which can be shown but not searched.
+    pub tree_text: Option<String>,
+    /// Whose text the region map was read from.
+    pub style: Option<monitor::Style>,
+    missing: Option<&'static [&'static str]>,
+}
+
+impl Opened {
+    /// What to answer where the guest lacks something.
+    pub fn lacks(&self, missing: Missing) -> anyhow::Error {
+        match (missing, self.missing, &self.tree_text) {
+            (Missing::Registers, Some(names), _) if !names.is_empty() => Usage::error(
+                format!("the source holds none of {}", names.join(", ")),
+                missing.hint(),
+            ),
+            (Missing::Regions, _, Some(_)) => {
+                Usage::error(ParseError::TreeForm, ParseError::TreeForm.hint())
+            }
+            _ => Usage::error(missing, missing.hint()),
+        }
+    }
+}
+
+/// What the text of --mtree says.
+#[derive(Default)]
+struct Text {
+    map: Option<RegionMap>,
+    style: Option<monitor::Style>,
+    tree: Option<String>,
+}
+
+/// Opens what `args` name.
+pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
+    let text = args.mtree.as_deref().map(read_mtree).transpose()?.unwrap_or_default();
+    let image = match (&args.image, &args.mtree) {
+        (Some(path), _) => Some(open_image(path, Gpa(args.ram_base))?),
+        // A region map alone is a source: its guest has no memory.
+        (None, Some(_)) => None,
+        (None, None) => Some(open_sample(&args.cpu)?),
+    };
+    let cpu = choose_cpu(image.as_ref(), &args.cpu)?;
+    if verbose {
+        remarks(image.as_ref(), &cpu);
+    }
+    let (memory, regions) = match image {
+        Some(image) => (Some(image.memory), image.regions),
+        None => (None, None),
+    };
+    let regs = cpu.tables_known.then_some(cpu.regs);
+    let guest = Guest::new(memory, regs, text.map.or(regions))
+        .map_err(|error| Failed::error(error, "check the region map"))?;
+    Ok(Opened {
+        guest,
+        shape: cpu.regs,
+        tree_text: text.tree,
+        style: text.style,
+        missing: cpu.missing,
+    })
+}
+
+fn open_image(path: &Path, ram_base: Gpa) -> anyhow::Result<Image> {
+    let mut progress = Progress::new("unpacking");
+    image::open(path, ram_base, &mut |bytes| progress.set(bytes))
+        .map_err(|error| Failed::error(format!("{}: {error}", path.display()), error.hint()))
+}
+
+fn open_sample(args: &CpuArgs) -> anyhow::Result<Image> {
+    let with = match args.cr3 {
+        Some(cr3) => format!(" with --cr3 {cr3:#x}"),
+        None => String::new(),
+    };
+    note(format!(
+        "no source given, answering from the embedded sample guest{with} (give --image FILE for your own)"
+    ));
+    sample::open().map_err(|error| Failed::error(error, ""))
+}
+
+fn read_mtree(path: &Path) -> anyhow::Result<Text> {
+    let shown = path.display();
+    let bytes = fs::read(path)
+        .map_err(|error| Failed::error(format!("{shown}: {error}"), "check the path"))?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    match monitor::parse(&text) {
+        Ok(flat) => Ok(Text { map: Some(flat.map), style: Some(flat.style), tree: None }),
+        Err(ParseError::TreeForm) if Form::of(&text) == Some(Form::Tree) => {
+            Ok(Text { tree: Some(text), ..Text::default() })
+        }
+        Err(error) => Err(Failed::error(format!("{shown}: {error}"), error.hint())),
+    }
+}
+
+/// The registers to use.
+struct Chosen {
+    regs: Regs,
+    tables_known: bool,
+    missing: Option<&'static [&'static str]>,
+    assumed: Vec<String>,
+}
+
+fn choose_cpu(image: Option<&Image>, args: &CpuArgs) -> anyhow::Result<Chosen> {
+    let wanted: Option<Arch> =
+        args.arch.as_deref().map(|name| name.parse().map_err(anyhow::Error::msg)).transpose()?;
+    let file_arch = image.and_then(|image| image.arch);
+    let known = file_cpu(image, wanted, args)?;
+    let arch = wanted.or(file_arch).unwrap_or_else(|| guess(args));
+    let mut assumed = Vec::new();
+    if wanted.is_none() && file_arch.is_none() {
+        assumed.push(format!("no --arch given, taking the guest for {arch}"));
+    }
+    let mut regs = known.map_or(Regs::defaults(arch), |cpu| cpu.regs);
+    let given = set_flags(&mut regs, args)?;
+    assume_nx(&mut regs, known, args, &mut assumed);
+    let tables_given = given.iter().any(|name| matches!(*name, "cr3" | "ttbr0" | "ttbr1"));
+    let tables_known = tables_given || known.is_some_and(|cpu| !cpu.without_tables()) || off(&regs);
+    Ok(Chosen { regs, tables_known, missing: known.map(|cpu| cpu.missing), assumed })
+}
+
+/// Without paging no table base is needed.
+fn off(regs: &Regs) -> bool {
+    match regs {
+        Regs::X86(regs) => !regs.paging(),
+        Regs::Arm(regs) => !regs.mmu_on(),
+    }
+}
+
+/// The CPU of the file, unless --arch discards it.
+fn file_cpu(
+    image: Option<&Image>,
+    wanted: Option<Arch>,
+    args: &CpuArgs,
+) -> anyhow::Result<Option<Cpu>> {
+    let Some(image) = image else { return Ok(None) };
+    if wanted.is_some() && wanted != image.arch {
+        return Ok(None);
+    }
+    match image.cpus.get(args.number) {
+        Some(cpu) => Ok(Some(*cpu)),
+        None if image.cpus.is_empty() && args.number == 0 => Ok(None),
+        None => Err(Usage::error(
+            format!("no CPU {}: the file knows {} CPUs", args.number, image.cpus.len()),
+            "CPUs are numbered from 0",
+        )),
+    }
+}
+
+/// The architecture that registers given by flag belong to.
+fn guess(args: &CpuArgs) -> Arch {
+    let arm = args.ttbr0.or(args.ttbr1).or(args.tcr).or(args.sctlr).is_some();
+    if args.dacr.is_some() {
+        Arch::Arm
+    } else if arm {
+        Arch::Aarch64
+    } else {
+        Arch::X86_64
+    }
+}
+
+/// Sets the registers given by flag: their names.
+fn set_flags(regs: &mut Regs, args: &CpuArgs) -> anyhow::Result<Vec<&'static str>> {
+    let switch = |switch: Option<Switch>| switch.map(|switch| u64::from(switch == Switch::On));
+    let flags = [
+        ("cr0", args.cr0),
+        ("cr3", args.cr3),
+        ("cr4", args.cr4),
+        ("efer", args.efer),
+        ("a20", switch(args.a20)),
+        ("phys_bits", args.phys_bits),
+        ("ttbr0", args.ttbr0),
+        ("ttbr1", args.ttbr1),
+        ("tcr", args.tcr),
+        ("sctlr", args.sctlr),
+        ("dacr", args.dacr),
+        ("hcr", args.hcr),
+        ("el", args.el),
+        ("pan", switch(args.pan)),
+    ];
+    let mut given = Vec::new();
+    for (name, value) in flags {
+        let Some(value) = value else { continue };
+        if !regs.set(name, value) {
+            return Err(wrong_arch(name, regs.arch()));
+        }
+        given.push(name);
+    }
+    set_shorthands(regs, args)?;
+    Ok(given)
+}
+
+fn set_shorthands(regs: &mut Regs, args: &CpuArgs) -> anyhow::Result<()> {
+    match regs {
+        Regs::X86(x86) => {
+            x86.cr4 |= if args.pae { rr_mem::regs::X86Regs::CR4_PAE } else { 0 };
+            x86.cr4 |= if args.la57 { rr_mem::regs::X86Regs::CR4_LA57 } else { 0 };
+            Ok(())
+        }
+        Regs::Arm(_) if args.pae => Err(wrong_arch("pae", regs.arch())),
+        Regs::Arm(_) if args.la57 => Err(wrong_arch("la57", regs.arch())),
+        Regs::Arm(_) => Ok(()),
+    }
+}
+
+fn wrong_arch(name: &str, arch: Arch) -> anyhow::Error {
+    Usage::error(
+        format!("--{} is no register of {arch}", name.replace('_', "-")),
+        "give --arch of the guest; it discards the registers of a file of another",
+    )
+}
+
+/// EFER is not in a dump: with PAE, NX is assumed.
+fn assume_nx(regs: &mut Regs, known: Option<Cpu>, args: &CpuArgs, assumed: &mut Vec<String>) {
+    let from_file = known.is_some_and(|cpu| !cpu.missing.contains(&"EFER"));
+    let Regs::X86(x86) = regs else { return };
+    if from_file || args.efer.is_some() || !x86.paging() {
+        return;
+    }
+    if x86.physical_address_extension() {
+        x86.efer |= rr_mem::regs::X86Regs::EFER_NXE;
+        let mode = if x86.in_long_mode() { "long mode and NX" } else { "NX" };
+        assumed.push(format!("EFER is not known: {mode} assumed (EFER={:#x})", x86.efer));
+    }
+}
+
+fn remarks(image: Option<&Image>, cpu: &Chosen) {
+    if let Some(image) = image {
+        let bytes: u64 = image.memory.ranges().iter().map(|range| range.len).sum();
+        note(format!(
+            "{}, {} blocks of memory, {bytes:#x} bytes",
+            image.format,
+            image.memory.ranges().len()
+        ));
+        image.notes.iter().for_each(note);
+    }
+    cpu.assumed.iter().for_each(note);
+}
+
+/// As [`open`], for commands whose work is worthless without registers.
+pub fn open_paged(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
+    let opened = open(args, verbose)?;
+    if let Err(missing) = opened.guest.mmu().map(drop).and(opened.guest.memory().map(drop)) {
+        return Err(opened.lacks(missing)).context("no address can be translated");
+    }
+    Ok(opened)
+}

@@ -1,0 +1,12 @@
+//! Answers as rows: serialisable, the same for `--json` and for Python.
+//!
+//! Addresses, offsets and sizes in bytes of guest memory are `"0x..."` strings,
+//! counts and page sizes are numbers, what is not known is `null`.
+
+pub mod examine;
+mod rows;
+pub mod tlb;
+
+pub use rows::{
+    AliasRow, ErrorRow, FaultRow, FindRow, MappingRow, RightsRow, RootRow, RwxRow, StepRow, V2pRow,
+};
