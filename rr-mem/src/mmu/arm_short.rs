@@ -433,3 +433,6 @@ impl ShortPaging {
         ap.chain(xn.then_some("XN")).chain(pxn.then_some("PXN"))
     }
 }
+
+#[cfg(test)]
+mod tests;
