@@ -168,6 +168,14 @@ fn bit_18_selects_the_supersection_and_frees_the_domain() {
 }
 
 #[test]
+fn bit_18_of_a_table_is_an_address_bit_and_its_domain_stays() {
+    let memory = words([(0x4000, 0x4_0001 | 2 << 5), (0x4_0000, 0x9_9000 | SMALL)]);
+    let no_domain_2 = ArmRegs { dacr: !(0b11 << 4), ..regs(0) };
+    assert_eq!(gpa(&no_domain_2, &memory, 0), Some(0x9_9000));
+    assert_eq!(status(&no_domain_2, &memory, 0, READ), Some(0xb));
+}
+
+#[test]
 fn large_pages_are_found_through_each_of_their_16_entries() {
     let mut memory = words([(0x4000, 0x1_0001)]);
     for copy in 0..16 {
