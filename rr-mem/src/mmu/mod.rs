@@ -10,12 +10,17 @@
 mod answer;
 pub mod arm_long;
 pub mod arm_short;
+mod batch;
+mod space;
 mod walk;
 pub mod x86;
 
 pub use answer::{
     Access, AccessKind, Ask, Fault, FaultKind, Level, Rights, Rwx, Step, TableUnreadable,
     Translation, Walk, WalkError,
+};
+pub use space::{
+    Alias, Aliases, Mapping, Mappings, Merge, Physical, Space, SpaceLimits, Unreadable,
 };
 pub(crate) use walk::Paging;
 
@@ -44,6 +49,7 @@ macro_rules! each_paging {
         }
     };
 }
+pub(crate) use each_paging;
 
 impl Mmu {
     /// The paging that `regs` switch on.

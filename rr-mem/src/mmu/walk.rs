@@ -159,13 +159,26 @@ pub(crate) fn walk<P: Paging, M: Memory + ?Sized>(
     memory: &M,
     gva: Gva,
     ask: Ask,
+    visit: impl FnMut(Step),
+) -> Result<Translation, WalkError> {
+    match paging.start(gva) {
+        Ok(Start::Table(table)) => descend(paging, memory, gva, ask, table, |_| {}, visit),
+        Ok(Start::Off(page)) => Ok(translation(paging, gva, &page, 0)),
+        Err((kind, level)) => Err(fault(paging, kind, level, None, ask)),
+    }
+}
+
+/// Walks on from `table`; `enter` sees every table below it.
+#[inline]
+pub(crate) fn descend<P: Paging, M: Memory + ?Sized>(
+    paging: &P,
+    memory: &M,
+    gva: Gva,
+    ask: Ask,
+    mut table: Table<P::Inherited>,
+    mut enter: impl FnMut(&Table<P::Inherited>),
     mut visit: impl FnMut(Step),
 ) -> Result<Translation, WalkError> {
-    let mut table = match paging.start(gva) {
-        Ok(Start::Table(table)) => table,
-        Ok(Start::Off(page)) => return Ok(translation(paging, gva, &page, 0)),
-        Err((kind, level)) => return Err(fault(paging, kind, level, None, ask)),
-    };
     loop {
         let index = table.index(gva);
         let at = Gpa(table.base.0.wrapping_add(index * paging.entry_bytes()));
@@ -179,7 +192,10 @@ pub(crate) fn walk<P: Paging, M: Memory + ?Sized>(
             return Err(fault(paging, kind, table.level, Some(step), ask));
         }
         match decoded {
-            Decoded::Table(next) => table = next,
+            Decoded::Table(next) => {
+                table = next;
+                enter(&table);
+            }
             Decoded::Page(page) => return Ok(translation(paging, gva, &page, raw)),
             Decoded::Invalid(_) => unreachable!("refusal() answers every invalid entry"),
         }

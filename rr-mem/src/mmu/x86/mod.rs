@@ -371,3 +371,6 @@ impl Paging for X86Paging {
         flags
     }
 }
+
+#[cfg(test)]
+mod tests;

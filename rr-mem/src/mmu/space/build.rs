@@ -1,0 +1,270 @@
+//! Decodes tables into the graph, each once.
+
+use std::collections::HashMap;
+
+use super::{Item, Kind, Node, Root, Run, Space, SpaceLimits, Top, Unreadable};
+use crate::{
+    addr::{Gpa, Gva},
+    bits::mask,
+    memory::Memory,
+    mmu::walk::{Decoded, Page, Paging, Span, Start, Table, read_entry},
+};
+
+pub(super) fn build<P: Paging, M: Memory + ?Sized>(
+    paging: &P,
+    memory: &M,
+    limits: SpaceLimits,
+) -> Space {
+    let space = Space {
+        nodes: Vec::new(),
+        items: Vec::new(),
+        spans: Vec::new(),
+        unreadable: Vec::new(),
+        truncated: false,
+    };
+    let mut builder =
+        Builder { paging, memory, limits, space, known: HashMap::new(), buffers: Vec::new() };
+    for span in paging.spans() {
+        builder.span(&span);
+    }
+    builder.space
+}
+
+/// What a table turned out to be.
+#[derive(Clone, Copy)]
+enum Content {
+    Empty,
+    /// Every entry continues one run.
+    Run(Run),
+    Node(u32),
+}
+
+struct Builder<'a, P: Paging, M: ?Sized> {
+    paging: &'a P,
+    memory: &'a M,
+    limits: SpaceLimits,
+    space: Space,
+    known: HashMap<Table<P::Inherited>, Content>,
+    /// Item lists under construction, one a level, kept for reuse.
+    buffers: Vec<Vec<Item>>,
+}
+
+impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
+    fn span(&mut self, span: &Span<P::Inherited>) {
+        let root = match &span.start {
+            Start::Off(page) => self.untranslated(*page),
+            Start::Table(table) => {
+                let items = self.decode(table, span.entries.start, span.entries.end);
+                Root::Node(self.add_node(&items, table.shift))
+            }
+        };
+        self.space.spans.push(Top { gva: span.gva, root });
+    }
+
+    fn untranslated(&mut self, page: Page) -> Root {
+        if page.shift > self.paging.linear_shift() {
+            let pieces = self.pieces(&page, page.shift);
+            return Root::Node(self.add_node(&pieces, self.paging.linear_shift()));
+        }
+        let run = Run {
+            gpa: page.base,
+            rights: page.rights,
+            unit_shift: 12,
+            page_shift: page.shift,
+            linear: true,
+        };
+        Root::Run(run, Gva(mask(u32::from(page.shift))))
+    }
+
+    fn content(&mut self, table: &Table<P::Inherited>) -> Content {
+        if let Some(&content) = self.known.get(table) {
+            return content;
+        }
+        if self.known.len() >= self.limits.tables || self.space.items.len() >= self.limits.runs {
+            self.space.truncated = true;
+            return Content::Empty;
+        }
+        // A table is never its own descendant at the same level, so that no
+        // entry for it is needed while it is being decoded.
+        let items = self.decode(table, 0, 1 << table.bits);
+        let content = match items[..] {
+            [] => Content::Empty,
+            [Item { first: 0, count, kind: Kind::Run(run) }] if count == 1 << table.bits => {
+                Content::Run(run)
+            }
+            _ => Content::Node(self.add_node(&items, table.shift)),
+        };
+        self.buffers.push(items);
+        self.known.insert(*table, content);
+        content
+    }
+
+    fn add_node(&mut self, items: &[Item], shift: u8) -> u32 {
+        let node = self.space.nodes.len() as u32;
+        let first_item = self.space.items.len() as u32;
+        self.space.nodes.push(Node { first_item, items: items.len() as u32, shift });
+        self.space.items.extend_from_slice(items);
+        node
+    }
+
+    fn decode(&mut self, table: &Table<P::Inherited>, from: u64, to: u64) -> Vec<Item> {
+        let mut items = self.buffers.pop().unwrap_or_default();
+        items.clear();
+        let memory = self.memory;
+        let size = self.paging.entry_bytes();
+        let bytes = ((to - from) * size) as usize;
+        let start = Gpa(table.base.0.wrapping_add(from * size));
+        match memory.slice(start, bytes) {
+            Some(raw) => self.decode_bytes(table, from, raw, &mut items),
+            None => {
+                let mut raw = vec![0; bytes];
+                match memory.read(start, &mut raw) {
+                    Ok(()) => self.decode_bytes(table, from, &raw, &mut items),
+                    Err(_) => self.decode_singly(table, from, to, &mut items),
+                }
+            }
+        }
+        items
+    }
+
+    fn decode_bytes(
+        &mut self,
+        table: &Table<P::Inherited>,
+        from: u64,
+        bytes: &[u8],
+        items: &mut Vec<Item>,
+    ) {
+        let swap = self.paging.big_endian();
+        if self.paging.entry_bytes() == 8 {
+            let words = bytes.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b));
+            for (index, raw) in (from..).zip(words) {
+                self.entry(table, index, if swap { raw.swap_bytes() } else { raw }, items);
+            }
+        } else {
+            let words = bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b));
+            for (index, raw) in (from..).zip(words) {
+                let raw = if swap { raw.swap_bytes() } else { raw };
+                self.entry(table, index, u64::from(raw), items);
+            }
+        }
+    }
+
+    /// The slow way through a table of which a part cannot be read.
+    fn decode_singly(
+        &mut self,
+        table: &Table<P::Inherited>,
+        from: u64,
+        to: u64,
+        items: &mut Vec<Item>,
+    ) {
+        let mut in_hole = false;
+        for index in from..to {
+            let at = Gpa(table.base.0.wrapping_add(index * self.paging.entry_bytes()));
+            match read_entry(self.paging, self.memory, at) {
+                Ok(raw) => {
+                    in_hole = false;
+                    self.entry(table, index, raw, items);
+                }
+                Err(_) if in_hole => {}
+                Err(source) => {
+                    in_hole = true;
+                    self.space.unreadable.push(Unreadable { level: table.level, at, source });
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn entry(&mut self, table: &Table<P::Inherited>, index: u64, raw: u64, items: &mut Vec<Item>) {
+        // In every format an entry of 0 is not valid.
+        if raw == 0 {
+            return;
+        }
+        let kind = match self.paging.decode(table, raw) {
+            Decoded::Invalid(_) => return,
+            Decoded::Page(page) => self.page(table, index, &page),
+            Decoded::Table(next) => match self.content(&next) {
+                Content::Empty => return,
+                Content::Run(run) => Kind::Run(run),
+                Content::Node(node) => Kind::Table(node),
+            },
+        };
+        append(items, table.shift, Item { first: index as u32, count: 1, kind });
+    }
+
+    fn page(&mut self, table: &Table<P::Inherited>, index: u64, page: &Page) -> Kind {
+        if table.shift > self.paging.linear_shift() {
+            let pieces = self.pieces(page, table.shift);
+            return Kind::Table(self.add_node(&pieces, self.paging.linear_shift()));
+        }
+        // An entry may map one part of a page that is larger than itself.
+        let inside = index << table.shift & mask(u32::from(page.shift));
+        Kind::Run(Run {
+            gpa: Gpa(self.paging.output(page.base.0 | inside)),
+            rights: page.rights,
+            unit_shift: table.shift,
+            page_shift: page.shift,
+            linear: true,
+        })
+    }
+
+    /// A page, cut where physical addresses stop being linear (A20 off).
+    fn pieces(&self, page: &Page, shift: u8) -> Vec<Item> {
+        let unit_shift = self.paging.linear_shift();
+        let mut items = Vec::new();
+        for index in 0..1u32 << (shift - unit_shift) {
+            let gpa = Gpa(self.paging.output(page.base.0 | u64::from(index) << unit_shift));
+            let run =
+                Run { gpa, rights: page.rights, unit_shift, page_shift: page.shift, linear: true };
+            items.push(Item { first: index, count: 1, kind: Kind::Run(run) });
+        }
+        items
+    }
+}
+
+/// Adds `item` behind `items`, or to the last of them where it continues it.
+#[inline]
+fn append(items: &mut Vec<Item>, shift: u8, item: Item) {
+    if let Some(last) = items.last_mut()
+        && last.first + last.count == item.first
+        && let Some(kind) = joined(last, shift, &item)
+    {
+        last.kind = kind;
+        last.count += item.count;
+        return;
+    }
+    items.push(item);
+}
+
+/// What two neighbours are together, if one thing.
+#[inline]
+fn joined(last: &Item, shift: u8, next: &Item) -> Option<Kind> {
+    match (last.kind, next.kind) {
+        (Kind::Table(a), Kind::Table(b)) => (a == b).then_some(last.kind),
+        (Kind::Run(a), Kind::Run(b)) => {
+            let len = |item: &Item| u64::from(item.count) << shift;
+            a.joined(len(last), &b, len(next)).map(Kind::Run)
+        }
+        _ => None,
+    }
+}
+
+impl Run {
+    /// This run of `len` bytes and the `next` one behind it as one.
+    pub(super) fn joined(&self, len: u64, next: &Run, next_len: u64) -> Option<Run> {
+        let alike = self.rights == next.rights
+            && self.unit_shift == next.unit_shift
+            && self.page_shift == next.page_shift;
+        if !alike {
+            return None;
+        }
+        let unit = 1u64.checked_shl(u32::from(self.unit_shift)).unwrap_or(0);
+        let one = |run: &Run, len: u64| len == unit || run.linear;
+        if one(self, len) && one(next, next_len) && next.gpa.0 == self.gpa.0.wrapping_add(len) {
+            return Some(Run { linear: true, ..*self });
+        }
+        let same = |run: &Run, len: u64| len == unit || !run.linear;
+        (same(self, len) && same(next, next_len) && self.gpa == next.gpa)
+            .then_some(Run { linear: false, ..*self })
+    }
+}
