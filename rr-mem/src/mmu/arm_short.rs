@@ -9,6 +9,9 @@
 //! that bit. Not here: TEX remap and cacheability (they change no address),
 //! TTBR.NOS and the other cache hints of the walk, the formats of ARMv5
 //! (SCTLR.XP = 0: fine pages, subpages), and stage 2.
+//!
+//! QEMU 7.2 differs in one answer: a manager's page is never checked for the
+//! access flag there; the manual's walk checks it before the domain.
 
 use super::{
     Access, AccessKind, FaultKind, Level, Rights, Rwx,
@@ -433,3 +436,6 @@ impl ShortPaging {
         ap.chain(xn.then_some("XN")).chain(pxn.then_some("PXN"))
     }
 }
+
+#[cfg(test)]
+mod tests;
