@@ -2,6 +2,9 @@
 
 pub mod addr;
 pub mod bits;
+pub mod container;
+pub mod guest;
+pub mod image;
 pub mod machine;
 pub mod memory;
 pub mod mmu;

@@ -28,13 +28,24 @@ impl MappedFile {
     /// # Errors
     /// The operating system's, from opening or mapping.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        if file.metadata()?.len() == 0 {
+        Self::map(&File::open(path)?)
+    }
+
+    /// Maps the whole of an open file, read-only.
+    ///
+    /// # Errors
+    /// The operating system's, or that it is not a regular file.
+    pub fn map(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        if metadata.len() == 0 {
             return Ok(Self::from_vec(Vec::new()));
         }
         // SAFETY: the mapping is private and read-only, and all access goes
         // through bounds-checked slices; no reference outlives the Arc.
-        let map = unsafe { Mmap::map(&file)? };
+        let map = unsafe { Mmap::map(file)? };
         Ok(Self(Arc::new(Bytes::Mapped(map))))
     }
 

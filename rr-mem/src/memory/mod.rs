@@ -46,7 +46,7 @@ pub trait Memory<A: Address = Gpa> {
     /// As [`Memory::read`].
     #[inline]
     fn read_u32(&self, addr: A) -> Result<u32, ReadError> {
-        self.read_array(addr).map(u32::from_le_bytes)
+        read_array(self, addr).map(u32::from_le_bytes)
     }
 
     /// A little-endian 64-bit word.
@@ -55,22 +55,22 @@ pub trait Memory<A: Address = Gpa> {
     /// As [`Memory::read`].
     #[inline]
     fn read_u64(&self, addr: A) -> Result<u64, ReadError> {
-        self.read_array(addr).map(u64::from_le_bytes)
+        read_array(self, addr).map(u64::from_le_bytes)
     }
+}
 
-    /// `N` bytes from `addr` on.
-    ///
-    /// # Errors
-    /// As [`Memory::read`].
-    #[inline]
-    fn read_array<const N: usize>(&self, addr: A) -> Result<[u8; N], ReadError> {
-        let mut bytes = [0; N];
-        match self.slice(addr, N) {
-            Some(found) => bytes.copy_from_slice(found),
-            None => self.read(addr, &mut bytes)?,
-        }
-        Ok(bytes)
+/// `N` bytes from `addr` on.
+#[inline]
+fn read_array<const N: usize, A: Address, M: Memory<A> + ?Sized>(
+    memory: &M,
+    addr: A,
+) -> Result<[u8; N], ReadError> {
+    let mut bytes = [0; N];
+    match memory.slice(addr, N) {
+        Some(found) => bytes.copy_from_slice(found),
+        None => memory.read(addr, &mut bytes)?,
     }
+    Ok(bytes)
 }
 
 macro_rules! forward_memory {

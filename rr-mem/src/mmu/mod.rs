@@ -8,6 +8,8 @@
 //! come in as a [`Memory`] whose addresses are walked once more.
 
 mod answer;
+pub mod arm_long;
+pub mod arm_short;
 mod batch;
 mod space;
 mod walk;
@@ -31,6 +33,10 @@ use crate::{addr::Gva, memory::Memory, regs::Regs};
 pub enum Mmu {
     /// x86, every mode.
     X86(x86::X86Paging),
+    /// ARM, AArch32 with short descriptors.
+    ArmShort(arm_short::ShortPaging),
+    /// ARM, long descriptors: AArch64, and AArch32 with LPAE.
+    ArmLong(arm_long::LongPaging),
 }
 
 /// Runs `$body` with `$paging` bound to the architecture's paging.
@@ -38,6 +44,8 @@ macro_rules! each_paging {
     ($mmu:expr, $paging:ident => $body:expr) => {
         match $mmu {
             Mmu::X86($paging) => $body,
+            Mmu::ArmShort($paging) => $body,
+            Mmu::ArmLong($paging) => $body,
         }
     };
 }
@@ -49,7 +57,10 @@ impl Mmu {
     pub fn new(regs: &Regs) -> Self {
         match regs {
             Regs::X86(regs) => Mmu::X86(x86::X86Paging::new(regs)),
-            Regs::Arm(_) => todo!("arm"),
+            Regs::Arm(regs) if regs.long_descriptors() => {
+                Mmu::ArmLong(arm_long::LongPaging::new(regs))
+            }
+            Regs::Arm(regs) => Mmu::ArmShort(arm_short::ShortPaging::new(regs)),
         }
     }
 

@@ -116,3 +116,23 @@ impl ArmRegs {
         }
     }
 }
+
+impl ArmRegs {
+    /// Sets a register by its name in lower case, without the exception level's
+    /// suffix; `false` when there is none.
+    pub(super) fn set(&mut self, name: &str, value: u64) -> bool {
+        match name {
+            "ttbr0" => self.ttbr0 = value,
+            "ttbr1" => self.ttbr1 = value,
+            "tcr" | "ttbcr" => self.tcr = value,
+            "sctlr" => self.sctlr = value,
+            "dacr" => self.dacr = value,
+            "hcr" => self.hcr = value,
+            "el" => self.el = value as u8 & 3,
+            "pan" => self.pan = value != 0,
+            "phys_bits" => self.phys_bits = value.min(52) as u8,
+            _ => return false,
+        }
+        true
+    }
+}

@@ -5,7 +5,7 @@ mod arm;
 mod x86;
 
 pub use arm::{ArmRegs, ArmState};
-pub use x86::{Hidden, X86Regs};
+pub use x86::X86Regs;
 
 use std::{fmt, str::FromStr};
 
@@ -56,6 +56,30 @@ impl FromStr for Arch {
     }
 }
 
+/// One CPU's registers, as a source gave them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    /// The registers.
+    pub regs: Regs,
+    /// Registers that the source does not hold: their values are assumed.
+    pub missing: &'static [&'static str],
+}
+
+impl Cpu {
+    /// A CPU of which everything is known.
+    #[must_use]
+    pub const fn known(regs: Regs) -> Self {
+        Self { regs, missing: &[] }
+    }
+
+    /// Whether the base of the tables is among the missing registers, so that
+    /// no address can be translated.
+    #[must_use]
+    pub fn without_tables(&self) -> bool {
+        self.missing.iter().any(|name| matches!(*name, "CR3" | "TTBR0" | "TTBR1"))
+    }
+}
+
 /// The registers of one CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "isa", rename_all = "lowercase")]
@@ -97,6 +121,15 @@ impl Regs {
         match self {
             Regs::X86(regs) => regs.cpl == 3,
             Regs::Arm(regs) => regs.el == 0,
+        }
+    }
+
+    /// Sets a register by its manual's name in lower case (`cr3`, `ttbr0`,
+    /// `el`, `phys_bits`, ...); `false` when this architecture has none.
+    pub fn set(&mut self, name: &str, value: u64) -> bool {
+        match self {
+            Regs::X86(regs) => regs.set(name, value),
+            Regs::Arm(regs) => regs.set(name, value),
         }
     }
 }

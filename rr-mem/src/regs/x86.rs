@@ -31,16 +31,6 @@ pub struct X86Regs {
     pub phys_bits: u8,
     /// CPUID Page1GB: a PDPTE may map 1 GB.
     pub pages_1g: bool,
-    /// What is known only by assumption.
-    pub hidden: Hidden,
-}
-
-/// Registers that a source did not hold and that were assumed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Hidden {
-    /// EFER was assumed from the file's architecture.
-    pub efer: bool,
 }
 
 impl Default for X86Regs {
@@ -55,7 +45,6 @@ impl Default for X86Regs {
             a20: true,
             phys_bits: 52,
             pages_1g: true,
-            hidden: Hidden::default(),
         }
     }
 }
@@ -160,5 +149,25 @@ impl X86Regs {
     #[must_use]
     pub const fn through_a20(&self, physical: u64) -> u64 {
         if self.a20 { physical } else { physical & !(1 << 20) }
+    }
+}
+
+impl X86Regs {
+    /// Sets a register by its name in lower case; `false` when there is none.
+    pub(super) fn set(&mut self, name: &str, value: u64) -> bool {
+        match name {
+            "cr0" => self.cr0 = value,
+            "cr3" => self.cr3 = value,
+            "cr4" => self.cr4 = value,
+            "efer" => self.efer = value,
+            "cpl" => self.cpl = value as u8 & 3,
+            "ac" => self.ac = value != 0,
+            "a20" => self.a20 = value != 0,
+            "phys_bits" => self.phys_bits = value.min(52) as u8,
+            // No part in paging, but part of every register dump.
+            "cr1" | "cr2" => {}
+            _ => return false,
+        }
+        true
     }
 }

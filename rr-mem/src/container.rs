@@ -1,0 +1,239 @@
+//! What wraps other files: gzip and zstd, found by magic. Knows nothing of the
+//! contents.
+//!
+//! Contents are unpacked once, into an unlinked temporary file that keeps long
+//! runs of zeros as holes, and mapped from there.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use thiserror::Error;
+
+use crate::memory::MappedFile;
+
+/// The most that a compressed file may hold, in bytes: 1 TB. A few kilobytes
+/// can claim to be more than any disk holds.
+pub const MOST_UNPACKED: u64 = 1 << 40;
+
+/// Layers of compression that are taken off.
+const MOST_LAYERS: usize = 3;
+
+/// Below this size the contents stay in memory.
+const SMALL: usize = 8 << 20;
+
+/// Unpacking is done, and reported, in pieces of this size.
+const PIECE: usize = 1 << 20;
+
+/// Why a file could not be opened or unpacked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ContainerError {
+    /// The operating system refused, or the file changed under us.
+    #[error("could not open the file: {0}")]
+    Open(#[source] io::Error),
+    /// The compressed data is damaged or cut.
+    #[error("could not unpack the {format} data after {unpacked} bytes: {source}")]
+    Unpack {
+        /// The compression.
+        format: &'static str,
+        /// Bytes that came out before.
+        unpacked: u64,
+        /// The decoder's or the disk's words.
+        source: io::Error,
+    },
+    /// There is more than [`MOST_UNPACKED`], or more layers than we take off.
+    #[error("the {0} data unpacks to more than is reasonable")]
+    Bomb(&'static str),
+}
+
+/// Opens the file at `path`, unpacked; `progress` hears the bytes unpacked so far.
+///
+/// # Errors
+/// When the file cannot be opened, or what wraps its contents is damaged.
+pub fn open(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<MappedFile, ContainerError> {
+    unpack(MappedFile::open(path).map_err(ContainerError::Open)?, progress)
+}
+
+/// Takes every layer of compression off `file`.
+///
+/// # Errors
+/// As [`open`].
+pub fn unpack(
+    mut file: MappedFile,
+    progress: &mut dyn FnMut(u64),
+) -> Result<MappedFile, ContainerError> {
+    for _ in 0..MOST_LAYERS {
+        let Some(compression) = Compression::of(file.bytes()) else { return Ok(file) };
+        file = compression.unpack(file.bytes(), progress)?;
+    }
+    match Compression::of(file.bytes()) {
+        None => Ok(file),
+        Some(compression) => Err(ContainerError::Bomb(compression.name())),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Compression {
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// By magic: RFC 1952 section "Member header and trailer", RFC 8878
+    /// section "Zstandard Frames".
+    fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0x1f, 0x8b, 8, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    fn reader<'a>(self, bytes: &'a [u8]) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+            Self::Zstd => Box::new(zstd::Decoder::with_buffer(bytes)?),
+        })
+    }
+
+    fn unpack(
+        self,
+        bytes: &[u8],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<MappedFile, ContainerError> {
+        let mut out = Unpacked::default();
+        let failed = |out: &Unpacked, source| ContainerError::Unpack {
+            format: self.name(),
+            unpacked: out.len,
+            source,
+        };
+        let mut reader = self.reader(bytes).map_err(|error| failed(&out, error))?;
+        let mut piece = vec![0; PIECE];
+        loop {
+            let len = read_full(&mut reader, &mut piece).map_err(|error| failed(&out, error))?;
+            if len == 0 {
+                return out.finish().map_err(|error| failed(&Unpacked::default(), error));
+            }
+            out.push(&piece[..len]).map_err(|error| failed(&out, error))?;
+            if out.len > MOST_UNPACKED {
+                return Err(ContainerError::Bomb(self.name()));
+            }
+            progress(out.len);
+        }
+    }
+}
+
+/// Fills `piece` as far as the reader goes.
+fn read_full(reader: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    while len < piece.len() {
+        match reader.read(&mut piece[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(len)
+}
+
+/// Where unpacked bytes go: memory first, a sparse temporary file when large.
+#[derive(Default)]
+struct Unpacked {
+    len: u64,
+    small: Vec<u8>,
+    file: Option<File>,
+}
+
+impl Unpacked {
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.len += bytes.len() as u64;
+        if self.file.is_none() {
+            self.small.extend_from_slice(bytes);
+            if self.small.len() > SMALL {
+                let mut file = tempfile::tempfile()?;
+                file.write_all(&self.small)?;
+                self.small = Vec::new();
+                self.file = Some(file);
+            }
+            return Ok(());
+        }
+        match &mut self.file {
+            Some(file) if bytes.iter().all(|&byte| byte == 0) => {
+                file.seek(SeekFrom::Current(bytes.len() as i64)).map(drop)
+            }
+            Some(file) => file.write_all(bytes),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(self) -> io::Result<MappedFile> {
+        match self.file {
+            None => Ok(MappedFile::from_vec(self.small)),
+            Some(file) => {
+                file.set_len(self.len)?;
+                MappedFile::map(&file)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).expect("memory takes all");
+        encoder.finish().expect("memory takes all")
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        zstd::encode_all(bytes, 1).expect("memory takes all")
+    }
+
+    fn unpacked(bytes: Vec<u8>) -> Result<MappedFile, ContainerError> {
+        unpack(MappedFile::from_vec(bytes), &mut |_| {})
+    }
+
+    #[test]
+    fn layers_of_gzip_and_zstd_are_taken_off() {
+        let file = unpacked(zstd(&gzip(b"inside"))).expect("both are whole");
+        assert_eq!(file.bytes(), b"inside");
+        assert_eq!(unpacked(b"plain".to_vec()).expect("nothing to do").bytes(), b"plain");
+    }
+
+    #[test]
+    fn large_contents_with_zeros_come_out_whole() {
+        let mut bytes = vec![0; SMALL + 3 * PIECE + 17];
+        bytes[SMALL + PIECE + 5] = 7;
+        *bytes.last_mut().expect("not empty") = 9;
+        assert!(unpacked(zstd(&bytes)).expect("whole").bytes() == bytes);
+        bytes.extend(vec![0; PIECE]);
+        assert!(unpacked(gzip(&bytes)).expect("whole").bytes() == bytes, "zeros at the end");
+    }
+
+    #[test]
+    fn cut_data_is_an_error_that_says_how_far_it_got() {
+        let mut packed = gzip(&vec![1; 100_000]);
+        packed.truncate(packed.len() / 2);
+        let error = unpacked(packed).expect_err("cut");
+        assert!(error.to_string().starts_with("could not unpack the gzip data after"), "{error}");
+    }
+
+    #[test]
+    fn endless_layers_are_refused() {
+        let packed = (0..5).fold(b"x".to_vec(), |bytes, _| zstd(&bytes));
+        assert!(matches!(unpacked(packed), Err(ContainerError::Bomb("zstd"))));
+    }
+}

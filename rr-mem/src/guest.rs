@@ -1,0 +1,293 @@
+//! The whole chain: one CPU's paging, guest-physical memory and the region map,
+//! from any source. The one type that the faces use.
+//!
+//! A guest may be partial: a raw dump has no region map, the monitor's text has
+//! no memory. What is missing is an error that names the option to give.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::{
+    addr::{Address, Gpa, Gva, Hva},
+    memory::{Memory, ReadCause, ReadError},
+    mmu::{Ask, Fault, Mmu, Space, SpaceLimits, TableUnreadable, Walk, WalkError},
+    region::{FlatRange, FlatView, RegionMap, RenderError, Section},
+    regs::Regs,
+};
+
+/// Memory of a guest whose source is chosen at run time.
+pub type AnyMemory = Box<dyn Memory + Send + Sync>;
+
+/// No page of any architecture here is smaller. Larger ones are asked for
+/// again at each of these: ARM repeats the entry of some large pages, and
+/// nothing makes a guest repeat it faithfully.
+const SMALLEST_PAGE: u64 = 4096;
+
+/// A guest: what is behind its addresses.
+#[derive(Debug)]
+pub struct Guest<M = AnyMemory> {
+    memory: Option<M>,
+    paging: Option<(Regs, Mmu)>,
+    regions: Option<Regions>,
+}
+
+/// A region map and the flat view of the guest's own address space.
+#[derive(Debug)]
+struct Regions {
+    map: RegionMap,
+    view: FlatView,
+    /// The regions' names, shared with errors that name a device.
+    names: Vec<Arc<str>>,
+}
+
+/// Something that the question needs and the source does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Missing {
+    /// The registers that steer paging.
+    #[error("the source holds no paging registers")]
+    Registers,
+    /// Guest memory.
+    #[error("the source holds no guest memory")]
+    Memory,
+    /// The region map.
+    #[error("the source holds no memory-region map")]
+    Regions,
+}
+
+impl Missing {
+    /// A short stable name for scripts.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Registers => "no_registers",
+            Self::Memory => "no_memory",
+            Self::Regions => "no_regions",
+        }
+    }
+
+    /// The option that provides it.
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::Registers => {
+                "give --cr3 (x86) or --ttbr0/--ttbr1 and --tcr (ARM); `rr-mem roots` finds candidates"
+            }
+            Self::Memory => "give guest memory with --image FILE",
+            Self::Regions => "give the text of the monitor's `info mtree -f` with --mtree FILE",
+        }
+    }
+}
+
+/// What lies at a guest physical address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The region's name.
+    pub region: &'a str,
+    /// The byte in the region.
+    pub offset: u64,
+    /// The RAM block behind it, if one is.
+    pub ram_block: Option<&'a str>,
+    /// The byte in the emulator's process, where known.
+    pub host: Option<Hva>,
+}
+
+/// Why guest memory could not be read at a virtual address.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{gva}: {cause}")]
+pub struct VirtualReadError {
+    /// The first address that could not be read; everything before it was.
+    pub gva: Gva,
+    /// Why.
+    pub cause: VirtualReadCause,
+}
+
+/// See [`VirtualReadError`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum VirtualReadCause {
+    /// It is not mapped: the guest's answer.
+    #[error("not mapped: {0}")]
+    Fault(Fault),
+    /// A table on the way to it could not be read.
+    #[error("{0}")]
+    Table(Box<TableUnreadable>),
+    /// It is mapped, but its bytes cannot be had.
+    #[error("{0}")]
+    Data(ReadError),
+    /// The source lacks what the question needs.
+    #[error("{0}")]
+    Missing(Missing),
+}
+
+impl<M> Guest<M> {
+    /// A guest of these parts.
+    ///
+    /// # Errors
+    /// When the flat view of the region map cannot be rendered.
+    pub fn new(
+        memory: Option<M>,
+        regs: Option<Regs>,
+        regions: Option<RegionMap>,
+    ) -> Result<Self, RenderError> {
+        let paging = regs.map(|regs| (regs, Mmu::new(&regs)));
+        let regions = regions.map(Regions::new).transpose()?;
+        Ok(Self { memory, paging, regions })
+    }
+
+    /// The registers of the CPU in question.
+    #[must_use]
+    pub fn regs(&self) -> Option<&Regs> {
+        self.paging.as_ref().map(|(regs, _)| regs)
+    }
+
+    /// The paging of the CPU in question.
+    ///
+    /// # Errors
+    /// When the registers are not known.
+    pub fn mmu(&self) -> Result<&Mmu, Missing> {
+        self.paging.as_ref().map(|(_, mmu)| mmu).ok_or(Missing::Registers)
+    }
+
+    /// Guest-physical memory.
+    ///
+    /// # Errors
+    /// When the source holds none.
+    pub fn memory(&self) -> Result<&M, Missing> {
+        self.memory.as_ref().ok_or(Missing::Memory)
+    }
+
+    /// The region map.
+    ///
+    /// # Errors
+    /// When the source holds none.
+    pub fn regions(&self) -> Result<&RegionMap, Missing> {
+        self.regions.as_ref().map(|regions| &regions.map).ok_or(Missing::Regions)
+    }
+
+    /// The flat view of the guest's own address space.
+    ///
+    /// # Errors
+    /// When the source holds no region map.
+    pub fn flat_view(&self) -> Result<&FlatView, Missing> {
+        self.regions.as_ref().map(|regions| &regions.view).ok_or(Missing::Regions)
+    }
+
+    /// What `memory_region_find` returns for `gpa` and `size` bytes (0 counts
+    /// as 1): `None` when nothing is there.
+    ///
+    /// # Errors
+    /// When the source holds no region map.
+    pub fn find(&self, gpa: Gpa, size: u64) -> Result<Option<Section>, Missing> {
+        Ok(self.flat_view()?.find(gpa, size))
+    }
+
+    /// What lies at `gpa`; `None` when nothing does, or no region map is known.
+    #[must_use]
+    pub fn place(&self, gpa: Gpa) -> Option<Place<'_>> {
+        let regions = self.regions.as_ref()?;
+        let range = regions.view.at(gpa)?;
+        let region = regions.map.region(range.region);
+        let offset = range.offset_in_region + (gpa.0 - range.start.0);
+        let block = region.ram_block.map(|id| regions.map.block(id));
+        Some(Place {
+            region: region.display_name(),
+            offset,
+            ram_block: block.map(|block| block.name.as_str()),
+            host: block.and_then(|block| block.host?.checked_add(offset)),
+        })
+    }
+}
+
+impl<M: Memory> Guest<M> {
+    /// Where `gva` is mapped, with every step of the walk.
+    ///
+    /// # Errors
+    /// When registers or memory are missing; what the walk itself found is in
+    /// its result.
+    pub fn walk(&self, gva: Gva, ask: Ask) -> Result<Walk, Missing> {
+        Ok(self.mmu()?.walk(self.memory()?, gva, ask))
+    }
+
+    /// Every mapping of the CPU's address space.
+    ///
+    /// # Errors
+    /// When registers or memory are missing.
+    pub fn space(&self, limits: SpaceLimits) -> Result<Space, Missing> {
+        Ok(Space::new(self.mmu()?, self.memory()?, limits))
+    }
+
+    /// Reads guest-physical memory. Devices are never touched.
+    ///
+    /// # Errors
+    /// As [`Memory::read`]; where no memory is but a device, it names it.
+    pub fn read_physical(&self, gpa: Gpa, dst: &mut [u8]) -> Result<(), ReadError> {
+        let memory = self.memory().map_err(|_| ReadError::new(gpa, ReadCause::NoMemory))?;
+        memory.read(gpa, dst).map_err(|error| self.naming_the_device(error))
+    }
+
+    fn naming_the_device(&self, error: ReadError) -> ReadError {
+        let regions = self.regions.as_ref().filter(|_| error.cause == ReadCause::Hole);
+        let device = regions.and_then(|regions| {
+            let range = regions.view.at(Gpa(error.addr))?;
+            let memory = regions.map.region(range.region).reads_like_memory();
+            (!memory).then(|| regions.name(range))
+        });
+        match device {
+            Some(name) => ReadError { cause: ReadCause::Device(name), ..error },
+            None => error,
+        }
+    }
+
+    /// Reads guest-virtual memory, page by page.
+    ///
+    /// # Errors
+    /// Names the first address that could not be read; `dst` is filled up to it.
+    pub fn read_virtual(&self, gva: Gva, dst: &mut [u8]) -> Result<(), VirtualReadError> {
+        let mut done = 0;
+        while done < dst.len() {
+            let here = Gva(gva.0.wrapping_add(done as u64));
+            done += self.read_in_page(here, &mut dst[done..])?;
+        }
+        Ok(())
+    }
+
+    fn read_in_page(&self, gva: Gva, dst: &mut [u8]) -> Result<usize, VirtualReadError> {
+        let fail = |cause| VirtualReadError { gva, cause };
+        let missing = |missing| fail(VirtualReadCause::Missing(missing));
+        let (mmu, memory) = (self.mmu().map_err(missing)?, self.memory().map_err(missing)?);
+        let found = mmu.translate(memory, gva).map_err(|error| fail(error.into()))?;
+        let left = SMALLEST_PAGE - gva.0 % SMALLEST_PAGE;
+        let len = left.min(dst.len() as u64) as usize;
+        self.read_physical(found.gpa, &mut dst[..len]).map_err(|error| VirtualReadError {
+            gva: Gva(gva.0.wrapping_add(error.addr.wrapping_sub(found.gpa.0))),
+            cause: VirtualReadCause::Data(error),
+        })?;
+        Ok(len)
+    }
+}
+
+impl From<WalkError> for VirtualReadCause {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Fault(fault) => Self::Fault(fault),
+            WalkError::Unreadable(table) => Self::Table(table),
+        }
+    }
+}
+
+impl Regions {
+    fn new(map: RegionMap) -> Result<Self, RenderError> {
+        // The guest's own address space; a map of only one needs no name.
+        let own = map.address_space("memory").or_else(|| map.address_spaces().first());
+        let view = match own {
+            Some(space) => map.view(space)?.into_owned(),
+            None => FlatView::default(),
+        };
+        let names = map.regions().iter().map(|region| Arc::from(region.display_name())).collect();
+        Ok(Self { map, view, names })
+    }
+
+    fn name(&self, range: &FlatRange) -> Arc<str> {
+        self.names[range.region.0 as usize].clone()
+    }
+}

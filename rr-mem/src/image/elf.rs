@@ -1,0 +1,187 @@
+//! ELF cores of a guest, as `dump-guest-memory` and rr-mem's slices are: one
+//! PT_LOAD per block of guest-physical memory (p_paddr), registers in notes.
+//! System V ABI, "Program Header" and "Note Section".
+
+use object::{
+    Endianness,
+    elf::{EM_386, EM_AARCH64, EM_ARM, EM_X86_64, ET_CORE, FileHeader32, FileHeader64, PT_LOAD},
+    read::elf::{FileHeader, ProgramHeader},
+};
+
+use super::{
+    Image, ImageError,
+    note::{self, Description},
+};
+use crate::{
+    addr::{FileOffset, Gpa},
+    memory::MappedFile,
+    region::physical::{Backing, Physical, PhysicalRange},
+    regs::{Arch, Cpu},
+};
+
+const FORMAT: &str = "ELF core";
+const ELFCLASS32: u8 = 1;
+/// Note types of Linux's own cores.
+const NT_PRSTATUS: u32 = 1;
+const NT_AUXV: u32 = 6;
+const NT_FILE: u32 = 0x4649_4c45;
+/// `dump-guest-memory` never writes a page of zeros as a hole; what p_memsz
+/// has beyond p_filesz is not in the file.
+type Ranges = Vec<PhysicalRange<FileOffset>>;
+
+pub(super) fn is_elf(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x7fELF")
+}
+
+pub(super) fn open(file: MappedFile) -> Result<Image, ImageError> {
+    let contents = match file.bytes().get(4) {
+        Some(&ELFCLASS32) => Contents::read::<FileHeader32<Endianness>>(file.bytes()),
+        _ => Contents::read::<FileHeader64<Endianness>>(file.bytes()),
+    }?;
+    contents.into_image(file)
+}
+
+fn damaged(what: impl ToString, offset: u64) -> ImageError {
+    ImageError::Damaged { format: FORMAT, what: what.to_string(), offset }
+}
+
+fn not_a_guest(what: &'static str, hint: &'static str) -> ImageError {
+    ImageError::NotAnImage { what, hint }
+}
+
+/// What the headers and notes say.
+struct Contents {
+    arch: Option<Arch>,
+    ranges: Ranges,
+    cpus: Vec<Cpu>,
+    description: Option<Description>,
+    notes: Vec<String>,
+}
+
+impl Contents {
+    fn read<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<Self, ImageError> {
+        let header = H::parse(bytes).map_err(|error| damaged(error, 0))?;
+        let endian = header.endian().map_err(|error| damaged(error, 4))?;
+        if header.e_type(endian) != ET_CORE {
+            return Err(not_a_guest(
+                "an ELF executable or object",
+                "give the dump that dump-guest-memory wrote",
+            ));
+        }
+        let segments = header
+            .program_headers(endian, bytes)
+            .map_err(|error| damaged(error, header.e_phoff(endian).into()))?;
+        let arch = match header.e_machine(endian) {
+            EM_386 => Some(Arch::I386),
+            EM_X86_64 => Some(Arch::X86_64),
+            EM_ARM => Some(Arch::Arm),
+            EM_AARCH64 => Some(Arch::Aarch64),
+            _ => None,
+        };
+        let mut contents = Self {
+            arch,
+            ranges: Vec::new(),
+            cpus: Vec::new(),
+            description: None,
+            notes: Vec::new(),
+        };
+        for segment in segments {
+            contents.notes_of(segment, endian, bytes)?;
+        }
+        for segment in segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD) {
+            contents.load(segment, endian, bytes.len() as u64)?;
+        }
+        Ok(contents)
+    }
+
+    fn load<P: ProgramHeader<Endian = Endianness>>(
+        &mut self,
+        segment: &P,
+        endian: Endianness,
+        file_len: u64,
+    ) -> Result<(), ImageError> {
+        let (offset, in_file) = segment.file_range(endian);
+        let memory: u64 = segment.p_memsz(endian).into();
+        let gpa: u64 = segment.p_paddr(endian).into();
+        let end = offset.checked_add(in_file);
+        if end.is_none_or(|end| end > file_len) {
+            let missing = end.map_or(in_file, |end| end - file_len);
+            self.notes.push(format!(
+                "the file is cut: {missing:#x} bytes of the block at {gpa:#x} are missing"
+            ));
+        }
+        let here = in_file.min(file_len.saturating_sub(offset));
+        self.push(gpa, here, Backing::At(FileOffset(offset)))?;
+        self.push(gpa.saturating_add(here), memory.max(in_file) - here, Backing::Absent)
+    }
+
+    fn push(&mut self, gpa: u64, len: u64, backing: Backing<FileOffset>) -> Result<(), ImageError> {
+        if len > 0 {
+            self.ranges.push(PhysicalRange { gpa: Gpa(gpa), len, backing });
+        }
+        Ok(())
+    }
+
+    fn notes_of<P: ProgramHeader<Endian = Endianness>>(
+        &mut self,
+        segment: &P,
+        endian: Endianness,
+        bytes: &[u8],
+    ) -> Result<(), ImageError> {
+        let offset = segment.p_offset(endian).into();
+        let Some(mut notes) =
+            segment.notes(endian, bytes).map_err(|error| damaged(error, offset))?
+        else {
+            return Ok(());
+        };
+        while let Some(note) = notes.next().map_err(|error| damaged(error, offset))? {
+            self.note(note.name(), note.n_type(endian).0, note.desc(), offset)?;
+        }
+        Ok(())
+    }
+
+    fn note(
+        &mut self,
+        owner: &[u8],
+        kind: u32,
+        bytes: &[u8],
+        offset: u64,
+    ) -> Result<(), ImageError> {
+        let x86 = matches!(self.arch, Some(Arch::I386 | Arch::X86_64));
+        match (owner, kind, self.arch) {
+            (b"CORE", NT_AUXV | NT_FILE, _) => {
+                return Err(not_a_guest(
+                    "the core of a process, such as the emulator itself",
+                    "give an emulator's own core with --core; --image wants the guest's memory",
+                ));
+            }
+            (b"QEMU", _, Some(arch)) if x86 => self.cpus.extend(note::qemu_x86(bytes, arch)),
+            (b"CORE", NT_PRSTATUS, Some(arch)) if !x86 => {
+                self.cpus.extend(note::arm_prstatus(bytes, arch));
+            }
+            (note::OWNER, note::DESCRIPTION, _) => {
+                let description = Description::parse(bytes);
+                self.description = Some(description.map_err(|what| damaged(what, offset))?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn into_image(mut self, file: MappedFile) -> Result<Image, ImageError> {
+        if let Some(description) = &self.description {
+            self.arch = Some(description.arch);
+            self.cpus = description.cpus().map_err(|what| damaged(what, 0))?;
+        }
+        let memory = Physical::new(self.ranges, file)
+            .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
+        Ok(Image {
+            format: FORMAT,
+            arch: self.arch,
+            cpus: self.cpus,
+            memory,
+            regions: self.description.and_then(|description| description.regions),
+            notes: self.notes,
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! Guest memory at rest: a file's blocks of guest-physical memory, its
+//! registers and region map, as far as the format holds them.
+//!
+//! One file per format, found by magic. An image never pretends to have host
+//! addresses.
+
+mod elf;
+mod note;
+mod raw;
+
+use std::path::Path;
+
+use thiserror::Error;
+
+use crate::{
+    addr::{FileOffset, Gpa},
+    container::{self, ContainerError},
+    memory::MappedFile,
+    region::{
+        RegionMap,
+        physical::{Physical, PhysicalError},
+    },
+    regs::{Arch, Cpu},
+};
+
+/// Guest memory in a mapped file.
+pub type ImageMemory = Physical<FileOffset, MappedFile>;
+
+/// An opened image.
+#[derive(Debug)]
+pub struct Image {
+    /// The format's name.
+    pub format: &'static str,
+    /// The guest's architecture, where the file says.
+    pub arch: Option<Arch>,
+    /// Registers per CPU, where the file holds them.
+    pub cpus: Vec<Cpu>,
+    /// Blocks of guest-physical memory.
+    pub memory: ImageMemory,
+    /// The region map, where the file holds one.
+    pub regions: Option<RegionMap>,
+    /// What had to be assumed, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Why a file could not be opened as an image.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// The file, or what wraps it.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// A format that is known but not a guest's memory.
+    #[error("this is {what}, not a guest's memory")]
+    NotAnImage {
+        /// What it is.
+        what: &'static str,
+        /// What the user can do.
+        hint: &'static str,
+    },
+    /// The file is damaged.
+    #[error("{format}: {what} at file offset {offset:#x}")]
+    Damaged {
+        /// The format that it claims to be.
+        format: &'static str,
+        /// What is wrong.
+        what: String,
+        /// Where.
+        offset: u64,
+    },
+    /// The blocks of the file are no memory map.
+    #[error("{format}: {source}")]
+    Blocks {
+        /// The format.
+        format: &'static str,
+        /// Why.
+        source: PhysicalError,
+    },
+}
+
+impl ImageError {
+    /// A short stable name for scripts.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Container(_) => "container",
+            Self::NotAnImage { .. } => "not_an_image",
+            Self::Damaged { .. } => "damaged",
+            Self::Blocks { .. } => "blocks",
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Container(_) => "check the path, its permissions and that the file is complete",
+            Self::NotAnImage { hint, .. } => hint,
+            Self::Damaged { .. } | Self::Blocks { .. } => {
+                "check that the file was written to its end; take the dump again"
+            }
+        }
+    }
+}
+
+/// Opens the image at `path`, whatever its format; `ram_base` is where raw RAM
+/// starts, and `progress` hears the bytes unpacked so far.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn open(
+    path: &Path,
+    ram_base: Gpa,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Image, ImageError> {
+    from_file(container::open(path, progress)?, ram_base)
+}
+
+/// As [`open`], for a file that is already mapped; compressed files too.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn from_file(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
+    let file = container::unpack(file, &mut |_| {})?;
+    if elf::is_elf(file.bytes()) {
+        return elf::open(file);
+    }
+    match foreign(file.bytes()) {
+        Some(error) => Err(error),
+        None => raw::open(file, ram_base),
+    }
+}
+
+/// Formats that would be nonsense as raw RAM.
+fn foreign(bytes: &[u8]) -> Option<ImageError> {
+    const CONVERT: &str = "take an ELF core with the monitor's dump-guest-memory instead";
+    const KNOWN: [(&[u8], &str); 6] = [
+        (b"QEVM", "a migration stream (savevm)"),
+        (b"KDUMP   ", "a kdump-compressed dump"),
+        (b"makedumpfile", "a flattened kdump"),
+        (b"EMiL", "a LiME dump"),
+        (b"QFI\xfb", "a qcow2 disk image"),
+        (b"PAGEDU", "a Windows crash dump"),
+    ];
+    let known = KNOWN.iter().find(|(magic, _)| bytes.starts_with(magic));
+    known.map(|(_, what)| ImageError::NotAnImage { what, hint: CONVERT })
+}

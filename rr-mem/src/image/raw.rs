@@ -1,0 +1,25 @@
+//! Raw RAM: byte 0 of the file is at the RAM base.
+
+use super::{Image, ImageError};
+use crate::{
+    addr::{FileOffset, Gpa},
+    memory::MappedFile,
+    region::physical::{Backing, Physical, PhysicalRange},
+};
+
+pub(super) fn open(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
+    const FORMAT: &str = "raw RAM";
+    let len = file.bytes().len() as u64;
+    let range = PhysicalRange { gpa: ram_base, len, backing: Backing::At(FileOffset(0)) };
+    let ranges = if len == 0 { Vec::new() } else { vec![range] };
+    let memory = Physical::new(ranges, file)
+        .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
+    Ok(Image {
+        format: FORMAT,
+        arch: None,
+        cpus: Vec::new(),
+        memory,
+        regions: None,
+        notes: Vec::new(),
+    })
+}

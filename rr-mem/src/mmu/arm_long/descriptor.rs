@@ -1,0 +1,234 @@
+//! Descriptors of the long format: "VMSAv8-64 descriptor formats" and
+//! "VMSAv8-32 Long-descriptor translation table format descriptors".
+
+use crate::{
+    addr::Gpa,
+    bits::{bit, field, keep, mask},
+    mmu::Level,
+};
+
+/// A descriptor of the long format.
+#[derive(Clone, Copy)]
+pub(super) struct Descriptor(pub u64);
+
+impl Descriptor {
+    /// Bit 0: the descriptor is valid.
+    pub const fn valid(self) -> bool {
+        bit(self.0, 0)
+    }
+    /// Bit 1: a table (levels above 3) or a page (level 3), no block.
+    pub const fn table_or_page(self) -> bool {
+        bit(self.0, 1)
+    }
+    /// Bit 6, AP\[1\]: EL0 may access it too.
+    pub const fn user(self) -> bool {
+        bit(self.0, 6)
+    }
+    /// Bit 7, AP\[2\]: read-only.
+    pub const fn read_only(self) -> bool {
+        bit(self.0, 7)
+    }
+    /// Bit 10, AF.
+    pub const fn access_flag(self) -> bool {
+        bit(self.0, 10)
+    }
+    /// Bit 51, DBM: with TCR.HD, AP\[2\] only means "clean".
+    pub const fn dirty_bit_modifier(self) -> bool {
+        bit(self.0, 51)
+    }
+    /// Bit 53, PXN: EL1 may not execute it.
+    pub const fn privileged_execute_never(self) -> bool {
+        bit(self.0, 53)
+    }
+    /// Bit 54: UXN, EL0 may not execute it; XN in a regime of one privilege.
+    pub const fn execute_never(self) -> bool {
+        bit(self.0, 54)
+    }
+    /// Bit 59, PXNTable.
+    pub const fn pxn_table(self) -> bool {
+        bit(self.0, 59)
+    }
+    /// Bit 60: UXNTable, or XNTable in a regime of one privilege.
+    pub const fn xn_table(self) -> bool {
+        bit(self.0, 60)
+    }
+    /// Bit 61, APTable\[0\]: no access from EL0 below.
+    pub const fn ap_table_no_user(self) -> bool {
+        bit(self.0, 61)
+    }
+    /// Bit 62, APTable\[1\]: no writes below.
+    pub const fn ap_table_read_only(self) -> bool {
+        bit(self.0, 62)
+    }
+
+    /// The names of the attributes that are set, of a block or page.
+    pub fn leaf_names(self, level: Level, user: bool) -> Vec<&'static str> {
+        const NAMES: [(u32, &str); 5] =
+            [(7, "RO"), (10, "AF"), (11, "nG"), (51, "DBM"), (52, "CONTIGUOUS")];
+        const USER: [(u32, &str); 3] = [(6, "USER"), (53, "PXN"), (54, "UXN")];
+        let kind = if level == Level::Level3 { "PAGE" } else { "BLOCK" };
+        let rights = if user { &USER[..] } else { &[(54, "XN")] };
+        self.named(kind, NAMES.iter().chain(rights))
+    }
+
+    /// The names of the attributes that are set, of a table.
+    pub fn table_names(self, user: bool) -> Vec<&'static str> {
+        const NAMES: [(u32, &str); 2] = [(62, "APTABLE_RO"), (63, "NSTABLE")];
+        const USER: [(u32, &str); 3] =
+            [(61, "APTABLE_NO_USER"), (60, "UXNTABLE"), (59, "PXNTABLE")];
+        let rights = if user { &USER[..] } else { &[(60, "XNTABLE")] };
+        self.named("TABLE", NAMES.iter().chain(rights))
+    }
+
+    fn named<'a>(
+        self,
+        kind: &'static str,
+        names: impl Iterator<Item = &'a (u32, &'static str)>,
+    ) -> Vec<&'static str> {
+        let set = names.filter(|(n, _)| bit(self.0, *n)).map(|(_, name)| *name);
+        std::iter::once(kind).chain(set).collect()
+    }
+}
+
+/// The translation granule: the size of a page and of a whole table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Granule {
+    /// 4 KB: 9 index bits for each level.
+    Kb4,
+    /// 16 KB: 11 index bits.
+    Kb16,
+    /// 64 KB: 13 index bits.
+    Kb64,
+}
+
+impl Granule {
+    /// log2 of a page's bytes.
+    pub const fn bits(self) -> u8 {
+        match self {
+            Granule::Kb4 => 12,
+            Granule::Kb16 => 14,
+            Granule::Kb64 => 16,
+        }
+    }
+
+    /// Index bits of a whole table of 8-byte descriptors.
+    pub const fn stride(self) -> u8 {
+        self.bits() - 3
+    }
+
+    /// log2 of the bytes that one descriptor of `level` maps.
+    pub const fn shift(self, level: Level) -> u8 {
+        self.bits() + self.stride() * levels_below(level)
+    }
+
+    /// The level whose first table resolves `input_bits` address bits: the
+    /// lowest with at most a whole table of index bits, or level -1.
+    pub fn start_level(self, input_bits: u8) -> Level {
+        let holds = |level: &Level| self.shift(*level) + self.stride() >= input_bits;
+        FROM_THE_BOTTOM.into_iter().find(holds).unwrap_or(Level::LevelMinus1)
+    }
+}
+
+const FROM_THE_BOTTOM: [Level; 5] =
+    [Level::Level3, Level::Level2, Level::Level1, Level::Level0, Level::LevelMinus1];
+
+/// Levels between `level` and the pages: 0 for level 3.
+const fn levels_below(level: Level) -> u8 {
+    match level {
+        Level::LevelMinus1 => 4,
+        Level::Level0 => 3,
+        Level::Level1 => 2,
+        Level::Level2 => 1,
+        _ => 0,
+    }
+}
+
+/// The level under `level`.
+pub(super) const fn next_level(level: Level) -> Level {
+    match level {
+        Level::LevelMinus1 => Level::Level0,
+        Level::Level0 => Level::Level1,
+        Level::Level1 => Level::Level2,
+        _ => Level::Level3,
+    }
+}
+
+/// Where descriptors keep output addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Layout {
+    /// AArch32: OA\[39:12\]; bits 47:40 must be 0.
+    Lpae,
+    /// OA\[47:12\].
+    Bits48,
+    /// 64 KB granule and 52-bit output (FEAT_LPA): OA\[51:48\] in bits 15:12.
+    Lpa,
+    /// TCR.DS (FEAT_LPA2): OA\[49:12\] in place, OA\[51:50\] in bits 9:8, which
+    /// are the shareability otherwise.
+    Lpa2,
+}
+
+/// How the descriptors under one table base register are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Format {
+    pub granule: Granule,
+    pub layout: Layout,
+    /// Bits of an output address; a larger one is an Address size fault.
+    pub output_bits: u8,
+    /// Whether table descriptors limit what is below; not with TCR.HPDn.
+    pub hierarchical: bool,
+    /// 64 KB granule: whether blocks of level 1 exist. They come with a
+    /// physical address size of 52 bits.
+    pub large_blocks: bool,
+}
+
+impl Format {
+    /// The output address of a descriptor that maps (or whose table covers)
+    /// `1 << shift` bytes.
+    pub const fn address(self, descriptor: Descriptor, shift: u8) -> Gpa {
+        let raw = descriptor.0;
+        let address = match self.layout {
+            Layout::Lpae => keep(raw, 39, 12),
+            Layout::Bits48 => keep(raw, 47, 12),
+            Layout::Lpa => return Gpa(aligned(raw, 47, shift) | field(raw, 15, 12) << 48),
+            Layout::Lpa2 => keep(raw, 49, 12) | field(raw, 9, 8) << 50,
+        };
+        Gpa(address & !mask(shift as u32))
+    }
+
+    /// Whether the output address is larger than the regime's.
+    pub const fn oversized(self, descriptor: Descriptor) -> bool {
+        let reserved = matches!(self.layout, Layout::Lpae) && field(descriptor.0, 47, 40) != 0;
+        reserved || self.address(descriptor, self.granule.bits()).0 >> self.output_bits != 0
+    }
+
+    /// The levels at which a descriptor may map a block ("Block descriptor
+    /// and Page descriptor formats").
+    pub const fn blocks_at(self, level: Level) -> bool {
+        let lpa2 = matches!(self.layout, Layout::Lpa2);
+        match (self.granule, level) {
+            (_, Level::Level2) | (Granule::Kb4, Level::Level1) => true,
+            (Granule::Kb4, Level::Level0) | (Granule::Kb16, Level::Level1) => lpa2,
+            (Granule::Kb64, Level::Level1) => self.large_blocks,
+            _ => false,
+        }
+    }
+
+    /// The table base in `ttbr` for a table of `bits` index bits, aligned to
+    /// the table's size; to 64 bytes at least where TTBR\[5:2\] are address
+    /// bits 51:48. ASID and CnP are cut off.
+    pub const fn table_base(self, ttbr: u64, bits: u8) -> Gpa {
+        let low = bits + 3;
+        match self.layout {
+            Layout::Lpae | Layout::Bits48 => Gpa(aligned(ttbr, 47, low)),
+            Layout::Lpa | Layout::Lpa2 => {
+                let low = if low < 6 { 6 } else { low };
+                Gpa(aligned(ttbr, 47, low) | field(ttbr, 5, 2) << 48)
+            }
+        }
+    }
+}
+
+/// Bits `high..=low` of `raw`, in place.
+const fn aligned(raw: u64, high: u32, low: u8) -> u64 {
+    keep(raw, high, low as u32)
+}

@@ -1,0 +1,8 @@
+#!/bin/sh
+# Rebuilds tests/data/slices: one slice of each guest, with the monitor's answers.
+set -eu
+cd "$(dirname "$0")"
+python3 slice.py x86_64-4level --space --string "Linux version 6" --user-string "TERM=linux"
+for guest in x86_64-5level i386 i386-pae arm-short arm-lpae aarch64-a57 aarch64-max; do
+    python3 slice.py "$guest" --string "Linux version 6"
+done
