@@ -236,19 +236,24 @@ fn backing() -> impl Strategy<Value = Backing<FileOffset>> {
 }
 
 fn layers() -> impl Strategy<Value = Vec<PhysicalRange<FileOffset>>> {
-    let range = (0..SPACE, 1..24_u128, backing()).prop_map(|(start, size, backing)| {
-        PhysicalRange::new(Gpa(start), size, backing).expect("a range")
+    let range = (0..SPACE, 0..24_u64, backing()).prop_map(|(start, len, backing)| PhysicalRange {
+        gpa: Gpa(start),
+        len,
+        backing,
     });
     prop::collection::vec(range, 0..8)
 }
 
+fn holds(range: &PhysicalRange<FileOffset>, gpa: u64) -> bool {
+    gpa.checked_sub(range.gpa.0).is_some_and(|inside| inside < range.len)
+}
+
 /// One byte of the layers, by looking at each in turn.
 fn byte(layers: &[PhysicalRange<FileOffset>], source: &[u8], gpa: u64) -> Result<u8, ReadCause> {
-    let holds = |range: &&PhysicalRange<_>| range.start().0 <= gpa && gpa <= range.last().0;
-    let range = layers.iter().find(holds).ok_or(ReadCause::Hole)?;
-    match range.backing() {
+    let range = layers.iter().find(|range| holds(range, gpa)).ok_or(ReadCause::Hole)?;
+    match &range.backing {
         Backing::At(at) => {
-            let place = at.0 - SOURCE_BASE + (gpa - range.start().0);
+            let place = at.0 - SOURCE_BASE + (gpa - range.gpa.0);
             source.get(place as usize).copied().ok_or(ReadCause::Absent)
         }
         Backing::Zero => Ok(0),
@@ -268,7 +273,7 @@ proptest! {
         len in 0..48_usize,
     ) {
         let memory = SliceMemory::new(FileOffset(SOURCE_BASE), &source);
-        let memory = Physical::layered(memory, &layers);
+        let memory = Physical::new(layers.clone(), memory).expect("inside the space");
         let bytes: Vec<_> = (gpa..gpa + len as u64).map(|gpa| byte(&layers, &source, gpa)).collect();
         let readable: Vec<u8> = bytes.iter().map_while(|byte| byte.clone().ok()).collect();
         let mut dst = vec![0xee; len];
@@ -284,11 +289,11 @@ proptest! {
 
     #[test]
     fn located_bytes_are_the_ones_that_are_read(layers in layers(), gpa in 0..SPACE) {
-        let memory = Physical::layered((), &layers);
+        let memory = Physical::new(layers.clone(), ()).expect("inside the space");
         let located = memory.locate(Gpa(gpa));
-        let owner = layers.iter().find(|range| range.start().0 <= gpa && gpa <= range.last().0);
-        let at = owner.and_then(|range| match range.backing() {
-            Backing::At(at) => Some(FileOffset(at.0 + gpa - range.start().0)),
+        let owner = layers.iter().find(|range| holds(range, gpa));
+        let at = owner.and_then(|range| match &range.backing {
+            Backing::At(at) => Some(FileOffset(at.0 + gpa - range.gpa.0)),
             _ => None,
         });
         prop_assert_eq!(located.map(|(at, _)| at), at);
