@@ -41,6 +41,17 @@ fn unnumbered(blocks: &[String]) -> BTreeSet<String> {
 }
 
 #[test]
+fn the_json_form_is_the_one_that_the_oracle_writes() {
+    let mut written: serde_json::Value =
+        serde_json::from_str(&data("mtree/pc.json")).expect("JSON");
+    for block in written["ram_blocks"].as_array_mut().expect("a list") {
+        // Hosts were taken out of the file.
+        block["host"] = serde_json::Value::Null;
+    }
+    assert_eq!(serde_json::to_value(map("pc")).expect("serialises"), written);
+}
+
+#[test]
 fn rendering_gives_the_flat_views_that_qemu_had() {
     for machine in MACHINES {
         let map = map(machine);
@@ -151,6 +162,43 @@ fn regions_of_one_name_and_sort_are_one_with_one_ram_block() {
     assert!(map.region(id(0xffff_fff0)).readonly);
 }
 
+fn number(hex: &serde_json::Value) -> u64 {
+    let digits = hex.as_str().and_then(|hex| hex.strip_prefix("0x")).expect("hex");
+    u64::from_str_radix(digits, 16).expect("hex")
+}
+
+#[test]
+fn find_in_pandas_text_answers_what_pandas_memory_region_find_answered() {
+    let mut asked = 0;
+    for machine in PANDA {
+        let map = parse(&data(&format!("truth/{machine}/info-mtree-f.txt"))).expect("reads").map;
+        let view =
+            map.address_space("memory").and_then(|space| space.flat.as_ref()).expect("a view");
+        let truth = data(&format!("truth/{machine}/truth.json"));
+        let truth: serde_json::Value = serde_json::from_str(&truth).expect("JSON");
+        let lists = ["gpa", "v2p"].map(|list| truth[list].as_array().expect("a list"));
+        for entry in lists.into_iter().flatten().filter(|entry| !entry["gpa"].is_null()) {
+            let found = view.find(Gpa(number(&entry["gpa"])), 1);
+            let section = &entry["section"];
+            assert_eq!(found.is_none(), section.is_null(), "{machine}: {entry}");
+            asked += 1;
+            let Some(found) = found else { continue };
+            let region = map.region(found.region);
+            assert_eq!(region.display_name(), section["name"], "{machine}: {entry}");
+            assert_eq!(found.offset_within_region, number(&section["offset_within_region"]));
+            let within = number(&section["offset_within_address_space"]);
+            assert_eq!(found.offset_within_address_space, Gpa(within));
+            assert_eq!(found.readonly, section["readonly"], "{machine}: {entry}");
+            assert_eq!(
+                (region.ram, region.rom_device),
+                (section["ram"] == true, section["rom_device"] == true)
+            );
+            assert_eq!(region.ram_block.is_some(), !section["ram_block"].is_null());
+        }
+    }
+    assert!(asked > 500, "{asked}");
+}
+
 #[test]
 fn the_tree_form_is_recognised_and_refused() {
     for path in ["mtree/pc.tree.txt", "truth/x86_64/info-mtree.txt"] {
@@ -174,12 +222,13 @@ fn echoes_prompts_and_carriage_returns_are_passed_over() {
 }
 
 #[test]
-fn kvm_marks_are_no_part_of_the_name() {
+fn owners_and_kvm_marks_are_no_part_of_the_name() {
     let line = "  0000000000000000-000000000000ffff (prio 0, ram): a b @0000000000001000";
-    let text = format!("address-space (flat view): memory\n{line} KVM KVM\n\n");
-    let read = parse(&text).expect("reads");
-    let printed = flat_blocks(&read.map, read.style).expect("prints").concat();
-    assert_eq!(printed, text.replace(" KVM", ""));
+    let text = format!("address-space (flat view): memory\n{line}\n\n");
+    for mark in [" KVM", " KVM KVM", " owner:{dev id=x} parent:{obj path=/a b}", " orphan KVM"] {
+        let read = parse(&text.replace(line, &format!("{line}{mark}"))).expect("reads");
+        assert_eq!(flat_blocks(&read.map, read.style).expect("prints").concat(), text, "{mark}");
+    }
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl ParseError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::TreeForm => "give the text of `info mtree -f`",
-            _ => "give the whole text of `info mtree -f`, without -o and -d",
+            _ => "give the whole text of `info mtree -f`, without -d",
         }
     }
 }
@@ -112,7 +112,8 @@ const SPACE: &str = "a line ` AS \"NAME\", root: NAME` or ` Root memory region: 
 /// Reads the text of `info mtree -f`, of any QEMU or PANDA.
 ///
 /// The monitor's banner and prompt, carriage returns, blocks of `info mtree`
-/// in the same text, and the mark ` KVM` of ranges are passed over.
+/// in the same text, the mark ` KVM` of ranges and their owners (`-o`) are
+/// passed over.
 ///
 /// # Errors
 /// [`ParseError::TreeForm`] for the text of `info mtree`, else the first line
@@ -221,14 +222,24 @@ fn address(digits: &str) -> Option<u64> {
     hex.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// Takes ` @OFFSET` and ` KVM` from the end of a range's name.
-fn name_and_offset(mut text: &str) -> (&str, u64) {
-    while let Some(shorter) = text.strip_suffix(" KVM") {
-        text = shorter;
-    }
+/// Takes ` @OFFSET` and what may follow it from the end of a range's name.
+fn name_and_offset(text: &str) -> (&str, u64) {
+    let text = without_marks(text);
     let split = text.rsplit_once(" @").filter(|(_, digits)| digits.len() == 16);
     let offset = split.and_then(|(name, digits)| Some((name, address(digits)?)));
     offset.unwrap_or((text, 0))
+}
+
+/// Cuts off the owner that `-o` adds, and the mark of KVM, one for each
+/// address space.
+fn without_marks(mut text: &str) -> &str {
+    while let Some(shorter) = text.strip_suffix(" KVM") {
+        text = shorter;
+    }
+    for owner in [" owner:{", " parent:{"] {
+        text = text.split_once(owner).map_or(text, |(name, _)| name);
+    }
+    text.strip_suffix(" orphan").unwrap_or(text)
 }
 
 /// What a type says: the sort of region, and whether it is read-only.
@@ -333,7 +344,7 @@ impl Builder {
             offset_in_region: line.offset,
             readonly: line.readonly,
             nonvolatile: line.nonvolatile,
-            romd_mode: line.sort == Sort::RomDevice,
+            romd_mode: true,
         }
     }
 
@@ -357,7 +368,8 @@ impl Builder {
             terminates: true,
             ram: matches!(line.sort, Sort::Ram | Sort::RamDevice),
             rom_device: line.sort == Sort::RomDevice,
-            romd_mode: line.sort == Sort::RomDevice,
+            // QEMU's default, which nothing but a ROM device ever changes.
+            romd_mode: true,
             ram_device: line.sort == Sort::RamDevice,
             readonly: true,
             nonvolatile: true,
