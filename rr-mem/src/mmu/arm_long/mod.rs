@@ -202,6 +202,12 @@ impl Paging for LongPaging {
         8
     }
 
+    fn granule(&self) -> u64 {
+        let roots = self.halves.iter().flatten().filter_map(|half| half.root.ok());
+        let shifts = roots.map(|table| table.inherited.format.granule.bits());
+        1 << shifts.min().unwrap_or(12)
+    }
+
     #[inline]
     fn big_endian(&self) -> bool {
         self.regs.big_endian_tables()
