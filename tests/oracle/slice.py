@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,9 +109,10 @@ def data_place(core: ElfCore, pages: Sequence[Page], text: str) -> Page:
     """The first virtual page that holds a string, its own addresses being the string's."""
     for page in pages:
         data = core.read(page.gpa, page.size) if core.holds(page.gpa, page.size) else b""
-        offset = data.find(text.encode())
-        if offset >= 0 and is_text(core.read(page.gpa + offset & -PAGE, PAGE)):
-            return Page(page.gva + offset, page.gpa + offset, page.size)
+        for found in re.finditer(re.escape(text.encode()), data):
+            offset = found.start()
+            if is_text(data[offset & -PAGE :][:PAGE]):
+                return Page(page.gva + offset, page.gpa + offset, page.size)
     raise HoleError(f"no {text!r} in a mapped page of text")
 
 
