@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Set
 
-from addresses import random_addresses
+from addresses import kernel_split, random_addresses
 from elfcore import ElfCore, HoleError, Note, Segment
 from fetch import FetchError, require_tools
 from guests import KINDS, Guest
@@ -123,8 +123,7 @@ def is_text(data: bytes) -> bool:
 
 def wanted_data(core: ElfCore, pages: Sequence[Page], options: argparse.Namespace) -> List[Page]:
     """Where the strings of the command line are: in the kernel's part, or in user pages."""
-    bits = KINDS[options.guest].va_bits
-    split = 0xC000_0000 if bits == 32 else 1 << (bits - 1)
+    split = kernel_split(KINDS[options.guest].va_bits)
     user = [page for page in pages if page.gva < split]
     kernel = [page for page in reversed(pages) if page.gva >= split]
     return [*(data_place(core, kernel, text) for text in options.string),
