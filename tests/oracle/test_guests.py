@@ -14,7 +14,7 @@ from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 import pytest
 
-from addresses import SEED, choose
+from addresses import SEED, choose, kernel_split
 from cli import Row, RrMem, number
 from elfcore import ElfCore
 from guests import Guest
@@ -44,10 +44,13 @@ class Case:
     def ram_places(self) -> List[Tuple[int, int]]:
         """Mapped virtual and physical addresses of varied bytes in RAM within one page."""
         chance = random.Random(SEED)
-        pairs = [(gva & -PLACE_BYTES, gpa & -PLACE_BYTES)
-                 for gva, gpa in zip(self.addresses, self.answers)
-                 if gpa is not None and self.is_varied(gpa & -PLACE_BYTES)]
-        return chance.sample(sorted(set(pairs)), PLACES)
+        split = kernel_split(self.guest.kind.va_bits)
+        allowed = [page for page in self.pages if (page.gva < split) == (self.guest.moment == "user")]
+        offsets = ((page, chance.randrange(0, page.size, PLACE_BYTES))
+                   for page in chance.choices(allowed, [page.size for page in allowed], k=300 * PLACES))
+        pairs = {(page.gva + offset, page.gpa + offset) for page, offset in offsets
+                 if self.is_varied(page.gpa + offset)}
+        return chance.sample(sorted(pairs), PLACES)
 
     def is_varied(self, gpa: int) -> bool:
         """Whether the bytes are in the dump and are not a mere fill."""
