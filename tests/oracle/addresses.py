@@ -9,17 +9,26 @@ from walk import Page
 
 SEED = 20261123
 #: How many addresses of each sort; about 2,000 in all.
-ANYWHERE, LOW_HALF, LARGE, EDGES, UNMAPPED, NOT_CANONICAL = 850, 850, 150, 150, 200, 50
+ANYWHERE, FOCUS, LARGE, EDGES, UNMAPPED, NOT_CANONICAL = 850, 850, 150, 150, 200, 50
 
 
-def choose(pages: Sequence[Page], va_bits: int) -> List[int]:
-    """Mapped addresses of all sorts, ends of runs, holes, and addresses that cannot be mapped."""
+def kernel_split(va_bits: int) -> int:
+    """Where the kernel's part of Linux's address space begins."""
+    return 0xC000_0000 if va_bits == 32 else 1 << (va_bits - 1)
+
+
+def choose(pages: Sequence[Page], va_bits: int, moment: str) -> List[int]:
+    """Mapped addresses of all sorts, ends of runs, holes, and addresses that cannot be mapped.
+
+    Half of the mapped ones are in the part that the mode of the moment may access.
+    """
     chance = random.Random(SEED)
-    low = [page for page in pages if page.gva < 1 << (va_bits - 1)]
+    split = kernel_split(va_bits)
+    focus = [page for page in pages if (page.gva < split) == (moment == "user")]
     large = [page for page in pages if page.size > 0x1000]
     addresses = [
         *(_inside(chance, page) for page in chance.choices(pages, k=ANYWHERE)),
-        *(_inside(chance, page) for page in chance.choices(low or pages, k=LOW_HALF)),
+        *(_inside(chance, page) for page in chance.choices(focus or pages, k=FOCUS)),
         *(_inside(chance, page) for page in chance.choices(large or pages, k=LARGE)),
         *chance.choices(_edges(pages, va_bits), k=EDGES),
         *random_addresses(chance, va_bits, UNMAPPED),

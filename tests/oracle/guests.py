@@ -122,7 +122,7 @@ class Guest:
         text = self.qemu.hmp("info registers")
         if self.kind.is_x86:
             level = _hex_field(text, "CPL")
-            return (level == 3) == (moment == "user")
+            return (level == 3) == (moment == "user") and self._has_user_pages()
         if self.kind.arch == "arm":
             user = _hex_field(text, "PSR") & 0x1F == ARM_USER_MODE
             return user == (moment == "user")
@@ -132,6 +132,11 @@ class Guest:
         # than its trampoline in the fixed mappings near the top.
         in_text = 0xFFFF_8000_0000_0000 <= _hex_field(text, "PC") < 0xFFFF_F000_0000_0000
         return moment == "kernel" and in_text
+
+    def _has_user_pages(self) -> bool:
+        """Whether pages of busybox are mapped: an idle kernel may run without a process."""
+        start = 0x40_0000 if self.kind.arch == "x86_64" else 0x804_8000
+        return any(self.gva2gpa(start + index * 0x1000) is not None for index in range(64))
 
     def read_registers(self) -> Registers:
         """The paging registers in force, by the names of `rr-mem`'s flags."""

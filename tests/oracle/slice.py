@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Set
 
-from addresses import random_addresses
+from addresses import kernel_split, random_addresses
 from elfcore import ElfCore, HoleError, Note, Segment
 from fetch import FetchError, require_tools
 from guests import KINDS, Guest
@@ -108,9 +109,10 @@ def data_place(core: ElfCore, pages: Sequence[Page], text: str) -> Page:
     """The first virtual page that holds a string, its own addresses being the string's."""
     for page in pages:
         data = core.read(page.gpa, page.size) if core.holds(page.gpa, page.size) else b""
-        offset = data.find(text.encode())
-        if offset >= 0 and is_text(core.read(page.gpa + offset & -PAGE, PAGE)):
-            return Page(page.gva + offset, page.gpa + offset, page.size)
+        for found in re.finditer(re.escape(text.encode()), data):
+            offset = found.start()
+            if is_text(data[offset & -PAGE :][:PAGE]):
+                return Page(page.gva + offset, page.gpa + offset, page.size)
     raise HoleError(f"no {text!r} in a mapped page of text")
 
 
@@ -121,8 +123,7 @@ def is_text(data: bytes) -> bool:
 
 def wanted_data(core: ElfCore, pages: Sequence[Page], options: argparse.Namespace) -> List[Page]:
     """Where the strings of the command line are: in the kernel's part, or in user pages."""
-    bits = KINDS[options.guest].va_bits
-    split = 0xC000_0000 if bits == 32 else 1 << (bits - 1)
+    split = kernel_split(KINDS[options.guest].va_bits)
     user = [page for page in pages if page.gva < split]
     kernel = [page for page in reversed(pages) if page.gva >= split]
     return [*(data_place(core, kernel, text) for text in options.string),

@@ -1,0 +1,229 @@
+"""rr-mem against QEMU's monitor, on real Linux guests in every paging mode.
+
+Each guest is asked at two moments, stopped in the kernel and in user code. A second
+walker (`walk.py`) only chooses the addresses, and says what is present where the monitor
+cannot: it checks rights on ARM.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Set, Tuple
+
+import pytest
+
+from addresses import SEED, choose, kernel_split
+from cli import Row, RrMem, number
+from elfcore import ElfCore
+from guests import Guest
+from mtree import find, parse_flat
+from walk import Page, space_of
+
+PLACES = 30
+PLACE_BYTES = 64
+
+
+class Case:
+    """A stopped guest, its dump, what is present in its tables, and the program."""
+
+    def __init__(self, guest: Guest, binary: Path) -> None:
+        self.guest = guest
+        self.core = ElfCore.load(guest.dump)
+        self.space = space_of(guest.kind.arch, self.core.read, guest.registers)
+        self.pages: List[Page] = list(self.space.pages())
+        self.addresses = choose(self.pages, guest.kind.va_bits, guest.moment or "")
+        self.answers = [guest.gva2gpa(address) for address in self.addresses]
+        self.rr_mem = RrMem(binary, guest)
+
+    def monitor_refuses_the_kernel(self) -> bool:
+        """Whether the monitor checks rights and the guest is in user code."""
+        return not self.guest.kind.is_x86 and self.guest.moment == "user"
+
+    def ram_places(self) -> List[Tuple[int, int]]:
+        """Mapped virtual and physical addresses of varied bytes in RAM within one page."""
+        chance = random.Random(SEED)
+        split = kernel_split(self.guest.kind.va_bits)
+        allowed = [page for page in self.pages if (page.gva < split) == (self.guest.moment == "user")]
+        offsets = ((page, chance.randrange(0, page.size, PLACE_BYTES))
+                   for page in chance.choices(allowed, [page.size for page in allowed], k=300 * PLACES))
+        pairs = {(page.gva + offset, page.gpa + offset) for page, offset in offsets
+                 if self.is_varied(page.gpa + offset)}
+        return chance.sample(sorted(pairs), PLACES)
+
+    def is_varied(self, gpa: int) -> bool:
+        """Whether the bytes are in the dump and are not a mere fill."""
+        return (self.core.holds(gpa, PLACE_BYTES)
+                and len(set(self.core.read(gpa, PLACE_BYTES))) >= 8)
+
+
+@pytest.fixture(scope="module")
+def case(guest: Guest, binary: Path) -> Case:
+    """Everything that a situation is tested with."""
+    return Case(guest, binary)
+
+
+def disagreements(case: Case, rows: List[Row], expected: List[Optional[int]]) -> List[str]:
+    """A line for each row that gives another physical address."""
+    return [
+        f"{address:#x}: expected {wanted and hex(wanted)}, got {row['gpa']} ({row['fault']}, {row['error']})"
+        for address, wanted, row in zip(case.addresses, expected, rows)
+        if number(row["gpa"]) != wanted
+    ]
+
+
+def test_translations_equal_gva2gpa(case: Case) -> None:
+    flags = () if case.guest.kind.is_x86 else ("--priv", "current")
+    rows = case.rr_mem.v2p(case.addresses, *flags)
+    assert disagreements(case, rows, case.answers) == []
+    mapped = sum(answer is not None for answer in case.answers)
+    assert mapped >= (800 if case.monitor_refuses_the_kernel() else 1500)
+    assert len(case.answers) - mapped >= 200
+
+
+def test_x86_registers_come_from_the_dump(case: Case) -> None:
+    if not case.guest.kind.is_x86:
+        pytest.skip("a dump of an ARM guest holds no paging registers")
+    rows = case.rr_mem.v2p(case.addresses, with_registers=False)
+    assert disagreements(case, rows, case.answers) == []
+
+
+def test_default_answers_tell_presence_whatever_the_mode(case: Case) -> None:
+    rows = case.rr_mem.v2p(case.addresses)
+    present = [case.space.translate(address) for address in case.addresses]
+    assert disagreements(case, rows, present) == []
+    assert sum(gpa is not None for gpa in present) >= 1500
+
+
+def test_unmapped_answers_say_why(case: Case) -> None:
+    rows = case.rr_mem.v2p(case.addresses)
+    silent = [row["gva"] for row in rows if row["gpa"] is None and not row["fault"] and not row["error"]]
+    assert silent == [] and sum(row["gpa"] is None for row in rows) >= 200
+
+
+def test_pt_lists_exactly_the_present_pages(case: Case) -> None:
+    listed = list(expanded(case.rr_mem.pages()))
+    present = {(page.gva, page.gpa, page.size) for page in case.pages}
+    assert len(listed) == len(set(listed)), "a page is listed twice"
+    assert set(listed) == present
+    assert len(present) >= 60
+
+
+def expanded(rows: List[Row]) -> Iterator[Tuple[int, int, int]]:
+    """The single pages of rows that are runs of pages."""
+    for row in rows:
+        gva, gpa = int(row["gva"], 16), int(row["gpa"], 16)
+        size, step = as_number(row["page_size"]), as_number(row["gpa_step"])
+        for index in range(as_number(row["length"]) // size):
+            yield gva + index * size, gpa + index * step, size
+
+
+def as_number(value: object) -> int:
+    """A size, as a number or as a "0x.." string."""
+    return value if isinstance(value, int) else int(str(value), 16)
+
+
+def test_page_sizes_are_those_of_the_tables(case: Case) -> None:
+    sizes = {page.gva: page.size for page in case.pages}
+    rows = case.rr_mem.v2p(sorted(sizes)[:3000])
+    assert [as_number(row["page_size"]) for row in rows] == [sizes[int(row["gva"], 16)] for row in rows]
+
+
+def test_tlb_lines_equal_info_tlb(case: Case) -> None:
+    if not case.guest.kind.is_x86:
+        pytest.skip("`info tlb` does not exist on ARM")
+    expected = case.guest.qemu.hmp("info tlb").splitlines()
+    assert case.rr_mem.tlb() == expected
+    assert len(expected) >= 900
+
+
+def monitor_bytes(guest: Guest, command: str, address: int, count: int) -> bytes:
+    """Bytes by the monitor's `x` or `xp`."""
+    text = guest.qemu.hmp(f"{command} /{count}xb {address:#x}")
+    values = re.findall(r"\b0x([0-9a-f]{2})\b", re.sub(r"(?m)^[0-9a-f]+:", "", text))
+    assert len(values) == count, text
+    return bytes(int(value, 16) for value in values)
+
+
+def test_physical_bytes_equal_xp(case: Case) -> None:
+    seen: Set[bytes] = set()
+    for _gva, gpa in case.ram_places():
+        expected = monitor_bytes(case.guest, "xp", gpa, PLACE_BYTES)
+        assert case.rr_mem.read(gpa, PLACE_BYTES, "--phys") == expected, hex(gpa)
+        assert case.rr_mem.examine(gpa, PLACE_BYTES, "--phys") == expected, hex(gpa)
+        seen.add(expected)
+    assert len(seen) >= 10, "nearly all places hold the same bytes"
+
+
+def test_virtual_bytes_equal_the_monitors(case: Case) -> None:
+    seen: Set[bytes] = set()
+    for gva, _gpa in case.ram_places():
+        expected = monitor_bytes(case.guest, "x", gva, PLACE_BYTES)
+        assert case.rr_mem.read(gva, PLACE_BYTES) == expected, hex(gva)
+        assert case.rr_mem.examine(gva, PLACE_BYTES) == expected, hex(gva)
+        seen.add(expected)
+    assert len(seen) >= 10, "nearly all places hold the same bytes"
+
+
+def test_reads_cross_pages_that_are_apart_in_physical_memory(case: Case) -> None:
+    pages = {page.gva: page for page in case.pages if case.core.holds(page.gpa, page.size)}
+    pairs = [(page, pages[page.gva + page.size]) for page in pages.values()
+             if page.gva + page.size in pages and pages[page.gva + page.size].gpa != page.gpa + page.size]
+    chosen = random.Random(SEED).sample(pairs, min(10, len(pairs)))
+    assert len(chosen) >= 5
+    for first, second in chosen:
+        expected = (case.core.read(first.gpa + first.size - 100, 100) + case.core.read(second.gpa, 100))
+        assert case.rr_mem.read(second.gva - 100, 200) == expected, hex(second.gva)
+
+
+def test_regions_and_offsets_equal_info_mtree(case: Case) -> None:
+    lines = parse_flat(case.guest.mtree_f)["memory"]
+    compared = 0
+    for row in case.rr_mem.v2p(case.addresses):
+        gpa = number(row["gpa"])
+        if gpa is None:
+            continue
+        line = find(lines, gpa)
+        expected = (line.name, line.offset + gpa - line.start) if line else (None, None)
+        assert (row["region"], number(row["offset"])) == expected, row
+        compared += line is not None
+    assert compared >= (300 if case.guest.moment == "user" else 1000)
+
+
+def test_find_equals_info_mtree_at_both_ends_of_every_range(case: Case) -> None:
+    lines = parse_flat(case.guest.mtree_f)["memory"]
+    probes = {edge for line in lines for edge in (line.start - 1, line.start, line.end, line.end + 1)}
+    for gpa in sorted(probe for probe in probes if 0 <= probe < 1 << 64):
+        row, line = case.rr_mem.find(gpa), find(lines, gpa)
+        if line is None:
+            assert row is None, (hex(gpa), row)
+            continue
+        assert row is not None, hex(gpa)
+        offset = line.offset + gpa - line.start
+        assert (row["region"], number(row["offset_within_region"])) == (line.name, offset)
+        assert number(row["offset_within_address_space"]) == gpa
+        assert as_number(row["size"]) <= line.end + 1 - gpa
+    assert len(probes) >= 20
+
+
+def flat_blocks(text: str) -> List[str]:
+    """The blocks of `info mtree -f` without their numbers, sorted: QEMU's order is a hash's."""
+    blocks = re.split(r"(?m)^FlatView #\d+\n", text)
+    return sorted(block.strip() for block in blocks if block.strip())
+
+
+def test_mtree_f_prints_the_monitors_blocks_again(case: Case) -> None:
+    expected = flat_blocks(case.guest.mtree_f)
+    assert flat_blocks(case.rr_mem.mtree_f()) == expected and len(expected) >= 2
+
+
+def test_exit_code_tells_whether_all_addresses_are_mapped(case: Case) -> None:
+    by_answer: Dict[bool, int] = {}
+    for address, gpa in zip(case.addresses, case.answers):
+        by_answer.setdefault(gpa is not None, address)
+    current = () if case.guest.kind.is_x86 else ("--priv", "current")
+    flags = [*case.rr_mem.image_flags(), *current]
+    case.rr_mem.run("v2p", *flags, f"{by_answer[True]:#x}", codes=(0,))
+    case.rr_mem.run("v2p", *flags, f"{by_answer[True]:#x}", f"{by_answer[False]:#x}", codes=(1,))
+    case.rr_mem.run("v2p", "--image", str(case.guest.qemu.folder / "missing"), "0x0", codes=(3,))
