@@ -18,7 +18,7 @@ const MACHINES: [&str; 6] = ["pc", "q35", "q35-devices", "virt", "virt-secure", 
 const PANDA: [&str; 6] = ["aarch64", "arm-lpae", "arm-short", "i386", "i386-pae", "x86_64"];
 
 fn data(path: &str) -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
