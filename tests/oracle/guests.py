@@ -182,6 +182,8 @@ class Guest:
             if name in self.registers:
                 value = self.registers[name]
                 flags += [f"--{name}", str(value) if name == "el" else f"{value:#x}"]
+        if "pan" in self.registers:
+            flags += ["--pan", "on" if self.registers["pan"] else "off"]
         return flags
 
     def close(self) -> None:
