@@ -1,0 +1,92 @@
+"""The QEMU command lines of the oracle, and how each is given its registers."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Tuple
+
+from .case import Case
+from .image import Image
+from .machine import GdbStub, Machine, OracleError, Setup
+
+GB = 1 << 30
+
+# The PC machine leaves a hole between 3 GB and 4 GB.
+PC_BLOCKS = ((0, 3 * GB, 0), (4 * GB, 69 * GB, 3 * GB))
+
+SETUPS: Dict[str, Setup] = {
+    "x86_64": Setup("qemu-system-x86_64", "pc", "max", PC_BLOCKS, "72G"),
+    "i386": Setup("qemu-system-i386", "pc", "max", ((0, 3 * GB, 0), (4 * GB, 5 * GB, 3 * GB)), "8G"),
+}
+
+# x86 helper structures below 1 MB: a GDT at 0 (where GDTR points after reset)
+# and an identity map, used only until CS names a 64-bit code segment.
+BOOT_PML4, BOOT_PDPT, CODE64 = 0x1000, 0x2000, 8
+
+
+CR0_ALWAYS = 1 << 4
+EFER_LME, EFER_LMA = 1 << 8, 1 << 10
+
+
+def boot_image() -> Image:
+    """The GDT and the identity map."""
+    image = Image()
+    image.put(CODE64, 0x00AF9B000000FFFF, 8)
+    image.put(BOOT_PML4, BOOT_PDPT | 3, 8)
+    image.put(BOOT_PDPT, 0x83, 8)
+    return image
+
+
+def set_cr3(machine: Machine, value: int) -> None:
+    """Write CR3 from 64-bit code.
+
+    Elsewhere the stub takes 32 bits and sign-extends them. Setting CR0.PG leaves
+    through long mode, and CS with a 64-bit segment is what the stub looks at.
+    """
+    boot_image().store(machine.ram, machine.setup.place)
+    values = {"cr4": 0x20, "efer": 0x100, "cr3": BOOT_PML4, "cr0": 0x80000011}
+    for name, start in values.items():
+        machine.gdb.write(name, start)
+    machine.gdb.write("cs", CODE64)
+    set_and_check(machine.gdb, "cr3", value)
+
+
+def set_and_check(gdb: GdbStub, name: str, value: int, ignore: int = 0) -> None:
+    """Write a register and make sure that it was taken.
+
+    Outside 64-bit code the stub reads 32 bits and sign-extends them.
+    """
+    gdb.write(name, value)
+    wide = (1 << 64) - 1 if value >> 32 else (1 << 32) - 1
+    if (gdb.read(name) ^ value) & ~ignore & wide:
+        raise OracleError(f"{name} reads {gdb.read(name):#x}, not {value:#x}")
+
+
+def enter_x86(machine: Machine, case: Case) -> None:
+    """CR3 first, from 64-bit code; then CR4 and EFER; CR0.PG comes last."""
+    machine.reset()
+    regs, gdb = case.registers, machine.gdb
+    wide_emulator = case.setup == "x86_64"
+    long_mode = bool(regs["efer"] & EFER_LME)
+    if wide_emulator:
+        set_cr3(machine, regs["cr3"])
+        if not long_mode:
+            gdb.write("cr0", CR0_ALWAYS)
+    else:
+        set_and_check(gdb, "cr3", regs["cr3"])
+    set_and_check(gdb, "cr4", regs["cr4"])
+    if wide_emulator:
+        set_and_check(gdb, "efer", regs["efer"] | (EFER_LMA if long_mode else 0))
+    set_and_check(gdb, "cr0", regs["cr0"], ignore=CR0_ALWAYS)
+
+
+ENTER: Dict[str, Callable[[Machine, Case], None]] = {
+    "x86_64": enter_x86,
+    "i386": enter_x86,
+}
+
+
+def image_bounds(name: str) -> Tuple[int, int]:
+    """First address and size of a flat image that covers a set-up's RAM."""
+    blocks = SETUPS[name].blocks
+    base = min(start for start, _, _ in blocks)
+    return base, max(start + size for start, size, _ in blocks) - base

@@ -1,0 +1,117 @@
+"""Generated page tables: the generator, QEMU's `gva2gpa` and `rr-mem` must agree.
+
+Needs `qemu-system-*`; without the `rr-mem` binary only the generator and QEMU
+are compared. See tables/README.md.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional
+
+import pytest
+
+from tables import tool, x86
+from tables.case import Case, probes
+from tables.machine import Machine
+from tables.setups import ENTER, SETUPS, image_bounds
+
+SEED = 1
+CASES = [*x86.cases(SEED)]
+Answers = List[Optional[int]]
+
+
+class Machines:
+    """Keeps one QEMU alive: the one that the last case needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = ""
+        self.machine: Optional[Machine] = None
+
+    def get(self, name: str) -> Machine:
+        """A QEMU with this set-up."""
+        if self.name != name or self.machine is None:
+            self.close()
+            self.machine, self.name = Machine(SETUPS[name], str(self.folder)), name
+        return self.machine
+
+    def close(self) -> None:
+        """End the QEMU that runs, if any."""
+        if self.machine is not None:
+            self.machine.close()
+            self.machine = None
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """The running QEMU."""
+    kept = Machines(tmp_path_factory.mktemp("qemu"))
+    yield kept
+    kept.close()
+
+
+def mismatches(asked: List[int], want: Answers, got: Answers) -> List[str]:
+    """Readable lines, one for every difference."""
+    show = lambda gpa: "unmapped" if gpa is None else f"{gpa:#x}"
+    rows = zip(asked, want, got)
+    return [f"{gva:#x}: want {show(a)}, got {show(b)}" for gva, a, b in rows if a != b]
+
+
+def assert_equal(asked: List[int], want: Answers, got: Answers) -> None:
+    """Fail with the number of differences and the first few."""
+    wrong = mismatches(asked, want, got)
+    assert not wrong, f"{len(wrong)} of {len(asked)}:\n" + "\n".join(wrong[:12])
+
+
+def assert_enough(case: Case, answers: Answers) -> None:
+    """A case that asks nothing cannot fail, so it must not pass."""
+    mapped = sum(answer is not None for answer in answers)
+    assert mapped >= case.least_mapped
+    assert len(answers) - mapped >= case.least_unmapped
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_generator_monitor_and_tool_agree(case: Case, machines: Machines, tmp_path: Path) -> None:
+    """Every address gets one answer, whoever is asked."""
+    if not shutil.which(SETUPS[case.setup].binary):
+        pytest.skip(f"{SETUPS[case.setup].binary} is not installed")
+    machine = machines.get(case.setup)
+    machine.load(case.image)
+    ENTER[case.setup](machine, case)
+    asked = probes(case, random.Random(SEED))
+    judge = machine.gva2gpa(asked)
+    if case.known:
+        meant = [case.expected(gva) for gva in asked]
+        if case.quirk:
+            assert mismatches(asked, meant, judge), f"no longer true: {case.quirk}"
+            judge = meant
+        assert_equal(asked, judge, meant)
+    assert_enough(case, judge)
+    check_tool(case, asked, judge, tmp_path)
+
+
+def check_tool(case: Case, asked: List[int], judge: Answers, folder: Path) -> None:
+    """Compare `rr-mem` with the judge, if it is built."""
+    if tool.binary() is None:
+        return
+    base, size = image_bounds(case.setup)
+    path = str(folder / "ram.bin")
+    case.image.save(path, base, size)
+    extra = [] if case.setup in ("x86_64", "i386") else ["--priv", "current"]
+    rows = tool.ask(case, path, base, asked, extra)
+    assert not [row for row in rows if row.get("error")]
+    assert_equal(asked, judge, tool.gpas(rows))
+    check_page_sizes(case, asked, rows)
+
+
+def check_page_sizes(case: Case, asked: List[int], rows: List[Dict[str, object]]) -> None:
+    """The page size is that of the entry that the generator wrote."""
+    if not case.known:
+        return
+    for gva, row in zip(asked, rows):
+        mapping = case.mapping(gva)
+        if mapping and not case.any_size:
+            assert tool.number(row["page_size"]) == mapping.size, hex(gva)
