@@ -13,13 +13,13 @@ from typing import Dict, Iterator, List, Optional
 
 import pytest
 
-from tables import tool, x86
+from tables import arm_long, tool, x86
 from tables.case import Case, probes
 from tables.machine import Machine
 from tables.setups import ENTER, SETUPS, image_bounds
 
 SEED = 1
-CASES = [*x86.cases(SEED)]
+CASES = [*x86.cases(SEED), *arm_long.cases(SEED)]
 Answers = List[Optional[int]]
 
 

@@ -13,11 +13,16 @@ WORD = 1 << 64
 
 @dataclass(frozen=True)
 class Mapping:
-    """`size` bytes at guest-virtual `gva` appear at guest-physical `gpa`."""
+    """`size` bytes at guest-virtual `gva` appear at guest-physical `gpa`.
+
+    `kernel` and `user` say in which mode they can be read.
+    """
 
     gva: int
     size: int
     gpa: int
+    kernel: bool = True
+    user: bool = True
 
     def translate(self, gva: int) -> int:
         """The guest-physical address of a byte inside."""
@@ -58,10 +63,18 @@ class Case:
                 return mapping
         return None
 
-    def expected(self, gva: int) -> Optional[int]:
+    def present(self, gva: int) -> Optional[int]:
         """Where the generator meant `gva` to be; None if nowhere."""
         mapping = self.mapping(gva)
         return mapping.translate(gva) if mapping else None
+
+    def expected(self, gva: int) -> Optional[int]:
+        """The same as a read in the case's own mode has it."""
+        mapping = self.mapping(gva)
+        if mapping is None:
+            return None
+        readable = mapping.user if self.mode == "user" else mapping.kernel
+        return mapping.translate(gva) if readable else None
 
 
 def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:

@@ -7,15 +7,23 @@ from typing import Callable, Dict, Tuple
 from .case import Case
 from .image import Image
 from .machine import GdbStub, Machine, OracleError, Setup
+from .stubs import assemble
 
 GB = 1 << 30
 
 # The PC machine leaves a hole between 3 GB and 4 GB.
 PC_BLOCKS = ((0, 3 * GB, 0), (4 * GB, 69 * GB, 3 * GB))
 
+# The `virt` boards keep their device tree at the start of RAM: tables and stubs
+# stay away from it.
+VIRT = 0x40000000
+STUB = VIRT + 0x8000000
+
 SETUPS: Dict[str, Setup] = {
     "x86_64": Setup("qemu-system-x86_64", "pc", "max", PC_BLOCKS, "72G"),
     "i386": Setup("qemu-system-i386", "pc", "max", ((0, 3 * GB, 0), (4 * GB, 5 * GB, 3 * GB)), "8G"),
+    "aarch64": Setup("qemu-system-aarch64", "virt", "max", ((VIRT, 200 * GB, 0),), "200G"),
+    "arm": Setup("qemu-system-arm", "virt", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"),
 }
 
 # x86 helper structures below 1 MB: a GDT at 0 (where GDTR points after reset)
@@ -79,9 +87,58 @@ def enter_x86(machine: Machine, case: Case) -> None:
     set_and_check(gdb, "cr0", regs["cr0"], ignore=CR0_ALWAYS)
 
 
+def enter_aarch64(machine: Machine, case: Case) -> None:
+    """Run the stub that loads TTBR0_EL1, TTBR1_EL1, TCR_EL1 and SCTLR_EL1."""
+    machine.reset()
+    regs, gdb = case.registers, machine.gdb
+    sctlr = gdb.read("SCTLR") & ~1 | regs["sctlr"]
+    values = (regs["ttbr0"], regs["ttbr1"], regs["tcr"], 0xFF, sctlr)
+    run_stub(machine, "aarch64_enter", "x", values, "pc")
+    for name, value in zip(("TTBR0_EL1", "TTBR1_EL1", "TCR_EL1"), values):
+        if gdb.read(name) != value:
+            raise OracleError(f"{name} reads {gdb.read(name):#x}, not {value:#x}")
+    regs["sctlr"] = gdb.read("SCTLR")
+    if case.mode == "user":
+        gdb.write("cpsr", 0x3C0)
+
+
+def enter_arm(machine: Machine, case: Case) -> None:
+    """Run the stub that loads TTBCR, TTBR0, TTBR1, DACR and SCTLR."""
+    machine.reset()
+    regs, gdb = case.registers, machine.gdb
+    word = (1 << 32) - 1
+    low, high = regs["ttbr0"], regs["ttbr1"]
+    sctlr = gdb.read("SCTLR") & ~1 | regs["sctlr"]
+    values = (regs["tcr"], low & word, low >> 32, high & word, high >> 32)
+    values += (regs.get("dacr", 0), sctlr)
+    gdb.write("cpsr", 0x1D3)
+    run_stub(machine, "arm_enter", "r", values, "pc")
+    if gdb.read("SCTLR") != sctlr or gdb.read("TTBCR") != regs["tcr"]:
+        raise OracleError("SCTLR or TTBCR was not taken")
+    regs["sctlr"] = sctlr
+    if case.mode == "user":
+        gdb.write("cpsr", 0x1D0)
+
+
+def run_stub(machine: Machine, name: str, prefix: str, values: Tuple[int, ...], pc: str) -> None:
+    """Step through a stub that takes its input in registers."""
+    code = assemble(name)
+    machine.write(STUB, code)
+    for number, value in enumerate(values):
+        machine.gdb.write(f"{prefix}{number}", value)
+    machine.gdb.write(pc, STUB)
+    steps = len(code) // 4 - 1
+    for _ in range(steps):
+        machine.gdb.step()
+    if machine.gdb.read(pc) != STUB + 4 * steps:
+        raise OracleError(f"the stub {name} went to {machine.gdb.read(pc):#x}")
+
+
 ENTER: Dict[str, Callable[[Machine, Case], None]] = {
     "x86_64": enter_x86,
     "i386": enter_x86,
+    "aarch64": enter_aarch64,
+    "arm": enter_arm,
 }
 
 

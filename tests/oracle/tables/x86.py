@@ -13,6 +13,7 @@ from typing import Callable, Dict, Iterator, List, Tuple
 
 from .case import Case, Mapping
 from .image import PAGE, Image
+from .pages import Pages
 
 GB = 1 << 30
 MB = 1 << 20
@@ -32,26 +33,6 @@ ADDRESS = ((1 << 52) - 1) & ~0xFFF
 RAM_LOW = (2 * MB, 3 * GB)
 RAM_HIGH = (4 * GB, 73 * GB)
 RAM_TOP = (64 * GB, 73 * GB)
-
-
-class Pages:
-    """Hands out table pages at random places, never the same one twice."""
-
-    def __init__(self, rng: random.Random, *ranges: Tuple[int, int]) -> None:
-        self.rng = rng
-        self.ranges = ranges
-        self.used: set[int] = set()
-
-    def take(self, count: int = 1) -> int:
-        """The address of `count` free pages, aligned to all of them."""
-        size = count * PAGE
-        while True:
-            start, end = self.rng.choice(self.ranges)
-            page = self.rng.randrange(start // size, end // size) * size
-            wanted = set(range(page, page + size, PAGE))
-            if not wanted & self.used:
-                self.used |= wanted
-                return page
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,29 @@
+"""Assembles the small programs in tests/oracle/stubs."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Dict, Tuple
+
+FOLDER = Path(__file__).resolve().parents[1] / "stubs"
+TOOLS: Dict[str, Tuple[str, ...]] = {
+    "x86": ("as", "--64"),
+    "arm": ("arm-linux-gnueabi-as",),
+    "aarch64": ("aarch64-linux-gnu-as",),
+}
+
+
+@lru_cache(maxsize=None)
+def assemble(name: str) -> bytes:
+    """The code of `stubs/NAME.S`; the part before `_` picks the assembler."""
+    tool = TOOLS[name.split("_")[0]]
+    prefix = tool[0][: -len("as")]
+    with tempfile.TemporaryDirectory() as folder:
+        made, flat = f"{folder}/stub.o", f"{folder}/stub.bin"
+        subprocess.run([*tool, str(FOLDER / f"{name}.S"), "-o", made], check=True)
+        copy = [f"{prefix}objcopy", "-O", "binary", "-j", ".text", made, flat]
+        subprocess.run(copy, check=True)
+        return Path(flat).read_bytes()
