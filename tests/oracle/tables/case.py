@@ -84,7 +84,7 @@ def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:
     return (mapping.gva, end - 1, mapping.gva - 1, end, inside)
 
 
-def probes(case: Case, rng: random.Random, limit: int = 900) -> List[int]:
+def probes(case: Case, rng: random.Random, limit: int = 640) -> List[int]:
     """The addresses to ask about, without repeats, inside the case's span."""
     low, size = case.span
     found = [low, low + size - 1, *case.holes]

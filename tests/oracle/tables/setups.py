@@ -24,6 +24,9 @@ SETUPS: Dict[str, Setup] = {
     "i386": Setup("qemu-system-i386", "pc", "max", ((0, 3 * GB, 0), (4 * GB, 5 * GB, 3 * GB)), "8G"),
     "aarch64": Setup("qemu-system-aarch64", "virt", "max", ((VIRT, 200 * GB, 0),), "200G"),
     "arm": Setup("qemu-system-arm", "virt", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"),
+    "arm_secure": Setup(
+        "qemu-system-arm", "virt,secure=on", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"
+    ),
 }
 
 # x86 helper structures below 1 MB: a GDT at 0 (where GDTR points after reset)
@@ -108,13 +111,15 @@ def enter_arm(machine: Machine, case: Case) -> None:
     regs, gdb = case.registers, machine.gdb
     word = (1 << 32) - 1
     low, high = regs["ttbr0"], regs["ttbr1"]
-    sctlr = gdb.read("SCTLR") & ~1 | regs["sctlr"]
+    bank = "_S" if case.setup == "arm_secure" else ""
+    sctlr = gdb.read(f"SCTLR{bank}") & ~1 | regs["sctlr"]
     values = (regs["tcr"], low & word, low >> 32, high & word, high >> 32)
     values += (regs.get("dacr", 0), sctlr)
     gdb.write("cpsr", 0x1D3)
     run_stub(machine, "arm_enter", "r", values, "pc")
-    if gdb.read("SCTLR") != sctlr or gdb.read("TTBCR") != regs["tcr"]:
-        raise OracleError("SCTLR or TTBCR was not taken")
+    for name, value in (("SCTLR", sctlr), ("TTBCR", regs["tcr"])):
+        if gdb.read(name + bank) != value:
+            raise OracleError(f"{name} reads {gdb.read(name + bank):#x}, not {value:#x}")
     regs["sctlr"] = sctlr
     if case.mode == "user":
         gdb.write("cpsr", 0x1D0)
@@ -139,6 +144,7 @@ ENTER: Dict[str, Callable[[Machine, Case], None]] = {
     "i386": enter_x86,
     "aarch64": enter_aarch64,
     "arm": enter_arm,
+    "arm_secure": enter_arm,
 }
 
 

@@ -217,6 +217,7 @@ def no_paging(rng: random.Random) -> Case:
     regs = {"cr0": CR0_PE, "cr3": 0x5000, "cr4": CR4_PAE | CR4_PSE, "efer": 0}
     case = Case("no_paging", "x86_64", regs, Image(), everything, span=(0, 1 << 32))
     case.image.put(0x5000, 0, 8)
+    case.holes = [rng.getrandbits(32) for _ in range(200)]
     case.least_unmapped = 0
     case.any_size = True
     return case
