@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Optional
 
 import pytest
 
@@ -21,7 +22,7 @@ from tables.setups import ENTER, SETUPS, image_bounds
 
 SEED = 1
 CASES = [*x86.cases(SEED), *arm_long.cases(SEED), *arm_short.cases(SEED)]
-Answers = List[Optional[int]]
+Answers = list[Optional[int]]
 
 
 class Machines:
@@ -54,14 +55,18 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     kept.close()
 
 
-def mismatches(asked: List[int], want: Answers, got: Answers) -> List[str]:
+def show(gpa: Optional[int]) -> str:
+    """An answer for people."""
+    return "unmapped" if gpa is None else f"{gpa:#x}"
+
+
+def mismatches(asked: list[int], want: Answers, got: Answers) -> list[str]:
     """Readable lines, one for every difference."""
-    show = lambda gpa: "unmapped" if gpa is None else f"{gpa:#x}"
     rows = zip(asked, want, got)
     return [f"{gva:#x}: want {show(a)}, got {show(b)}" for gva, a, b in rows if a != b]
 
 
-def assert_equal(asked: List[int], want: Answers, got: Answers) -> None:
+def assert_equal(asked: list[int], want: Answers, got: Answers) -> None:
     """Fail with the number of differences and the first few."""
     wrong = mismatches(asked, want, got)
     assert not wrong, f"{len(wrong)} of {len(asked)}:\n" + "\n".join(wrong[:12])
@@ -94,7 +99,7 @@ def test_generator_monitor_and_tool_agree(case: Case, machines: Machines, tmp_pa
     check_tool(case, asked, judge, tmp_path)
 
 
-def check_tool(case: Case, asked: List[int], judge: Answers, folder: Path) -> None:
+def check_tool(case: Case, asked: list[int], judge: Answers, folder: Path) -> None:
     """Compare `rr-mem` with the judge, if it is built."""
     if tool.binary() is None:
         return
@@ -110,7 +115,7 @@ def check_tool(case: Case, asked: List[int], judge: Answers, folder: Path) -> No
     check_page_sizes(case, asked, rows)
 
 
-def save_image(case: Case, folder: Path) -> Tuple[str, int]:
+def save_image(case: Case, folder: Path) -> tuple[str, int]:
     """Write the RAM as a flat file; its name and its first address."""
     base, size = image_bounds(case.setup)
     path = str(folder / "ram.bin")
@@ -118,7 +123,7 @@ def save_image(case: Case, folder: Path) -> Tuple[str, int]:
     return path, base
 
 
-def check_page_sizes(case: Case, asked: List[int], rows: List[Dict[str, object]]) -> None:
+def check_page_sizes(case: Case, asked: list[int], rows: list[dict[str, object]]) -> None:
     """The page size is that of the entry that the generator wrote."""
     if not case.known:
         return
@@ -153,7 +158,9 @@ def test_order_and_company_do_not_matter(name: str, built: None, tmp_path: Path)
         assert tool.ask(case, path, base, [gva]) == [row]
 
 
-@pytest.mark.parametrize("name", ["four_level", "pae", "aarch64_4k_48_16", "short_n3", "lpae_1_1_0"])
+@pytest.mark.parametrize(
+    "name", ["four_level", "pae", "aarch64_4k_48_16", "short_n3", "lpae_1_1_0"]
+)
 def test_a_table_outside_the_image_is_unreadable(name: str, built: None, tmp_path: Path) -> None:
     """A cut image is "cannot be read" (exit 3), never "not mapped"."""
     case = case_named(name)

@@ -9,8 +9,9 @@ Nothing here is shared with a walker.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Optional
 
 from .case import Case, Mapping
 from .image import PAGE, Image
@@ -83,7 +84,7 @@ class Regime:
         width = 64 if self.aarch64 else 32
         return (1 << width) - (1 << self.va_bits) if self.high else 0
 
-    def block_levels(self) -> List[int]:
+    def block_levels(self) -> list[int]:
         """Where blocks are allowed ("Block descriptor and Page descriptor")."""
         first = {12: 1, 14: 2, 16: 2}[self.granule]
         if self.ds or (self.granule == 16 and self.pa_bits == 52):
@@ -111,10 +112,10 @@ class Tables:
         self, regime: Regime, rng: random.Random, image: Image, free: Pages, garbage: bool = True
     ) -> None:
         self.regime, self.rng, self.image, self.free = regime, rng, image, free
-        self.mappings: List[Mapping] = []
-        self.holes: List[int] = []
-        self.children: Dict[int, int] = {}
-        self.no_user: Dict[int, bool] = {}
+        self.mappings: list[Mapping] = []
+        self.holes: list[int] = []
+        self.children: dict[int, int] = {}
+        self.no_user: dict[int, bool] = {}
         self.root = self._root(garbage)
 
     def _root(self, garbage: bool) -> int:
@@ -240,7 +241,7 @@ def tcr(low: Regime, high: Regime) -> int:
     return value
 
 
-def outside(rng: random.Random, low: Regime, high: Regime) -> List[int]:
+def outside(rng: random.Random, low: Regime, high: Regime) -> list[int]:
     """Addresses just outside and far outside both halves, top byte varied."""
     edge_low, edge_high = 1 << low.va_bits, high.base
     near = [edge_low, edge_low + 1, edge_high - 1, edge_high - PAGE, 1 << 55, (1 << 55) - 1]
@@ -441,7 +442,7 @@ def noise(regime: Regime, name: str) -> Callable[[random.Random], Case]:
     return build
 
 
-def noise_registers(rng: random.Random, regime: Regime, pool: List[int]) -> Dict[str, int]:
+def noise_registers(rng: random.Random, regime: Regime, pool: list[int]) -> dict[str, int]:
     """Both bases inside the pool."""
     low, high = rng.sample(pool, 2)
     if not regime.aarch64:
@@ -450,7 +451,7 @@ def noise_registers(rng: random.Random, regime: Regime, pool: List[int]) -> Dict
     return {"ttbr0": low, "ttbr1": high, "tcr": tcr(regime, regime), "sctlr": 1, "el": 1}
 
 
-def _noise_entry(rng: random.Random, regime: Regime, pool: List[int]) -> int:
+def _noise_entry(rng: random.Random, regime: Regime, pool: list[int]) -> int:
     """Never a block where the manual has none: QEMU and the manual differ there."""
     if rng.random() < 0.06:
         return 0
@@ -475,7 +476,13 @@ def lpae(t0sz: int, t1sz: int, epd: int = 0, no_af: float = 0.0) -> Callable[[ra
             half.fill(120)
         value = TTBCR_EAE | t0sz | t1sz << 16 | (1 << 7 if epd & 1 else 0) | (epd & 2) << 22
         regs = {"ttbr0": halves[0].root, "ttbr1": halves[1].root, "tcr": value, "sctlr": 1, "el": 1}
-        case = Case(f"lpae_{t0sz}_{t1sz}_{epd}{'_access_flag' if no_af else ''}", "arm", regs, image, setup="arm")
+        case = Case(
+            f"lpae_{t0sz}_{t1sz}_{epd}{'_access_flag' if no_af else ''}",
+            "arm",
+            regs,
+            image,
+            setup="arm",
+        )
         case.span = (0, 1 << 32)
         case.mappings = lpae_visible(halves, t0sz, t1sz, epd)
         case.holes = halves[0].holes[:60] + halves[1].holes[:60]
@@ -486,7 +493,7 @@ def lpae(t0sz: int, t1sz: int, epd: int = 0, no_af: float = 0.0) -> Callable[[ra
     return build
 
 
-def lpae_visible(halves: List[Tables], t0sz: int, t1sz: int, epd: int) -> List[Mapping]:
+def lpae_visible(halves: list[Tables], t0sz: int, t1sz: int, epd: int) -> list[Mapping]:
     """Which mappings are reached ("Determining which TTBR is used")."""
     low_end = (1 << 32 - t0sz) if t0sz or not t1sz else (1 << 32) - (1 << 32 - t1sz)
     high_start = (1 << 32) - (1 << 32 - t1sz) if t1sz else 1 << 32 - t0sz
@@ -501,7 +508,7 @@ def clip(mapping: Mapping, low: int, high: int) -> Optional[Mapping]:
     return mapping if low <= mapping.gva and mapping.gva + mapping.size <= high else None
 
 
-BUILDERS: Tuple[Callable[[random.Random], Case], ...] = (
+BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     *(every_size(12, turn) for turn in range(len(SIZES[12]))),
     *(every_size(14, turn) for turn in range(len(SIZES[14]))),
     *(every_size(16, turn) for turn in range(len(SIZES[16]))),

@@ -9,7 +9,8 @@ Nothing here is shared with a walker.
 from __future__ import annotations
 
 import random
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import Callable, Optional
 
 from .case import Case, Mapping
 from .image import PAGE, Image
@@ -44,9 +45,9 @@ class Tables:
     def __init__(self, rng: random.Random, split: int, afe: bool = False) -> None:
         self.rng, self.split, self.afe = rng, split, afe
         self.image, self.free = Image(), Pages(rng, RAM)
-        self.mappings: List[Mapping] = []
-        self.holes: List[int] = []
-        self.coarse: Dict[int, Tuple[int, int]] = {}
+        self.mappings: list[Mapping] = []
+        self.holes: list[int] = []
+        self.coarse: dict[int, tuple[int, int]] = {}
         kinds = (CLIENT, CLIENT, NO_ACCESS, CLIENT if afe else MANAGER)
         self.domains = [CLIENT, *(rng.choice(kinds) for _ in range(15))]
         small = 0x4000 >> split
@@ -77,7 +78,7 @@ class Tables:
             return self.rng.getrandbits(3) | (self.rng.random() < 0.85)
         return self.rng.choice(tuple(READABLE))
 
-    def readable(self, ap: int, domain: int) -> Tuple[bool, bool]:
+    def readable(self, ap: int, domain: int) -> tuple[bool, bool]:
         """Whether a privileged and an unprivileged read are allowed."""
         if self.domains[domain] == NO_ACCESS:
             return False, False
@@ -121,7 +122,7 @@ class Tables:
             self.image.put(self.root_slot(gva + step * MB), word, 4)
         self.add(gva, SUPERSECTION, gpa, ap, 0)
 
-    def table(self, gva: int) -> Optional[Tuple[int, int]]:
+    def table(self, gva: int) -> Optional[tuple[int, int]]:
         """The second-level table for an address, and its domain."""
         slot = self.root_slot(gva)
         if slot not in self.coarse:
@@ -273,14 +274,14 @@ def _no_reserved(word: int, apx: int, ap: int) -> int:
     return word | 1 << ap if word >> apx & 1 and not word >> ap & 3 else word
 
 
-def _noise_first(rng: random.Random, pool: List[int]) -> int:
+def _noise_first(rng: random.Random, pool: list[int]) -> int:
     word = rng.getrandbits(32)
     if word & 3 == 1:
         return rng.choice(pool) + rng.randrange(4) * 0x400 | word & 0x3FF
     return _no_reserved(word, 15, 10) if word & 2 else word
 
 
-BUILDERS: Tuple[Callable[[random.Random], Case], ...] = (
+BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     *(split(n) for n in range(8)),
     access_flag(0),
     access_flag(2),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Optional
 
 from .image import PAGE, Image
 
@@ -43,11 +44,11 @@ class Case:
 
     name: str
     arch: str
-    registers: Dict[str, int]
+    registers: dict[str, int]
     image: Image
-    mappings: List[Mapping] = field(default_factory=list)
-    holes: List[int] = field(default_factory=list)
-    span: Tuple[int, int] = (0, WORD)
+    mappings: list[Mapping] = field(default_factory=list)
+    holes: list[int] = field(default_factory=list)
+    span: tuple[int, int] = (0, WORD)
     known: bool = True
     any_size: bool = False
     mode: str = "kernel"
@@ -84,7 +85,7 @@ def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:
     return (mapping.gva, end - 1, mapping.gva - 1, end, inside)
 
 
-def probes(case: Case, rng: random.Random, limit: int = 640) -> List[int]:
+def probes(case: Case, rng: random.Random, limit: int = 640) -> list[int]:
     """The addresses to ask about, without repeats, inside the case's span."""
     low, size = case.span
     found = [low, low + size - 1, *case.holes]

@@ -7,7 +7,8 @@ The image knows nothing of page tables.
 from __future__ import annotations
 
 import os
-from typing import Callable, Dict, Iterator, Tuple
+from collections.abc import Iterator
+from typing import Callable
 
 PAGE = 0x1000
 
@@ -16,7 +17,7 @@ class Image:
     """Guest-physical bytes, kept as a dictionary of 4 KB pages."""
 
     def __init__(self) -> None:
-        self.pages: Dict[int, bytearray] = {}
+        self.pages: dict[int, bytearray] = {}
 
     def _page(self, gpa: int) -> bytearray:
         return self.pages.setdefault(gpa // PAGE, bytearray(PAGE))
@@ -44,7 +45,7 @@ class Image:
         """Load a little-endian word of `size` bytes."""
         return int.from_bytes(self.read(gpa, size), "little")
 
-    def items(self) -> Iterator[Tuple[int, bytes]]:
+    def items(self) -> Iterator[tuple[int, bytes]]:
         """(guest-physical address, 4 KB) of every page that exists."""
         for number, page in sorted(self.pages.items()):
             yield number * PAGE, bytes(page)

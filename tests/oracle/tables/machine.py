@@ -12,8 +12,9 @@ import re
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Optional
 from xml.etree import ElementTree
 
 from .image import PAGE, Image
@@ -35,9 +36,9 @@ class Setup:
     binary: str
     machine: str
     cpu: str
-    blocks: Tuple[Tuple[int, int, int], ...]
+    blocks: tuple[tuple[int, int, int], ...]
     memory: str
-    extra: Tuple[str, ...] = field(default_factory=tuple)
+    extra: tuple[str, ...] = field(default_factory=tuple)
 
     def place(self, gpa: int) -> int:
         """The offset in the RAM file of a guest-physical address."""
@@ -51,7 +52,7 @@ class Setup:
         return max(offset + size for _, size, offset in self.blocks)
 
 
-def connect(path: str, process: "subprocess.Popen[bytes]") -> socket.socket:
+def connect(path: str, process: subprocess.Popen[bytes]) -> socket.socket:
     """Connect to a socket that QEMU is about to create."""
     deadline = time.monotonic() + TIMEOUT
     while True:
@@ -73,21 +74,21 @@ class Qmp:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.stream = sock.makefile("rb")
-        self.events: List[str] = []
+        self.events: list[str] = []
         self.stream.readline()
         self.command("qmp_capabilities")
 
-    def _send(self, name: str, arguments: Optional[Dict[str, object]]) -> None:
-        message: Dict[str, object] = {"execute": name}
+    def _send(self, name: str, arguments: Optional[dict[str, object]]) -> None:
+        message: dict[str, object] = {"execute": name}
         if arguments:
             message["arguments"] = arguments
         self.sock.sendall(json.dumps(message).encode() + b"\n")
 
-    def _message(self) -> Dict[str, object]:
+    def _message(self) -> dict[str, object]:
         line = self.stream.readline()
         if not line:
             raise OracleError("QEMU closed its monitor")
-        message: Dict[str, object] = json.loads(line)
+        message: dict[str, object] = json.loads(line)
         if "event" in message:
             self.events.append(str(message["event"]))
         return message
@@ -116,9 +117,9 @@ class Qmp:
         """Run one command of the human monitor."""
         return str(self.command("human-monitor-command", **{"command-line": line}))
 
-    def monitor_all(self, lines: Iterable[str]) -> List[str]:
+    def monitor_all(self, lines: Iterable[str]) -> list[str]:
         """Run many commands of the human monitor, a few in flight at a time."""
-        answers: List[str] = []
+        answers: list[str] = []
         waiting = 0
         for line in lines:
             self._send("human-monitor-command", {"command-line": line})
@@ -183,8 +184,8 @@ class GdbStub:
             if part[:1] != "m":
                 return text
 
-    def _describe(self) -> Dict[str, Tuple[int, int]]:
-        found: Dict[str, Tuple[int, int]] = {}
+    def _describe(self) -> dict[str, tuple[int, int]]:
+        found: dict[str, tuple[int, int]] = {}
         number = 0
         target = self._document("target.xml")
         for name in re.findall(r'<xi:include href="([^"]+)"', target):
@@ -226,7 +227,7 @@ class Machine:
         self.ram_path = os.path.join(folder, "ram")
         self.ram = os.open(self.ram_path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
         os.ftruncate(self.ram, setup.file_size())
-        self.stored: List[int] = []
+        self.stored: list[int] = []
         qmp, gdb = os.path.join(folder, "qmp"), os.path.join(folder, "gdb")
         self.process = subprocess.Popen(self._command(qmp, gdb))
         try:
@@ -236,7 +237,7 @@ class Machine:
             self.close()
             raise
 
-    def _command(self, qmp: str, gdb: str) -> List[str]:
+    def _command(self, qmp: str, gdb: str) -> list[str]:
         size = self.setup.memory
         ram = f"memory-backend-file,id=ram,share=on,size={size},mem-path={self.ram_path}"
         return [
@@ -279,7 +280,7 @@ class Machine:
         text = self.qmp.monitor(f"xp /1gx {gpa:#x}")
         return int(text.split(":")[1], 16)
 
-    def gva2gpa(self, addresses: Iterable[int]) -> List[Optional[int]]:
+    def gva2gpa(self, addresses: Iterable[int]) -> list[Optional[int]]:
         """What the monitor answers for each address; None is `Unmapped`."""
         lines = [f"gva2gpa {address:#x}" for address in addresses]
         return [parse_gpa(text) for text in self.qmp.monitor_all(lines)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Set, Tuple
 
 from .image import PAGE
 
@@ -11,10 +10,10 @@ from .image import PAGE
 class Pages:
     """Hands out table pages at random places, never the same one twice."""
 
-    def __init__(self, rng: random.Random, *ranges: Tuple[int, int]) -> None:
+    def __init__(self, rng: random.Random, *ranges: tuple[int, int]) -> None:
         self.rng = rng
         self.ranges = ranges
-        self.used: Set[int] = set()
+        self.used: set[int] = set()
 
     def take(self, size: int = PAGE) -> int:
         """The address of `size` free bytes (a power of two), aligned to it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Tuple
+from typing import Callable
 
 from .case import Case
 from .image import Image
@@ -19,9 +19,11 @@ PC_BLOCKS = ((0, 3 * GB, 0), (4 * GB, 69 * GB, 3 * GB))
 VIRT = 0x40000000
 STUB = VIRT + 0x8000000
 
-SETUPS: Dict[str, Setup] = {
+SETUPS: dict[str, Setup] = {
     "x86_64": Setup("qemu-system-x86_64", "pc", "max", PC_BLOCKS, "72G"),
-    "i386": Setup("qemu-system-i386", "pc", "max", ((0, 3 * GB, 0), (4 * GB, 5 * GB, 3 * GB)), "8G"),
+    "i386": Setup(
+        "qemu-system-i386", "pc", "max", ((0, 3 * GB, 0), (4 * GB, 5 * GB, 3 * GB)), "8G"
+    ),
     "aarch64": Setup("qemu-system-aarch64", "virt", "max", ((VIRT, 200 * GB, 0),), "200G"),
     "arm": Setup("qemu-system-arm", "virt", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"),
     "arm_secure": Setup(
@@ -113,8 +115,8 @@ def enter_arm(machine: Machine, case: Case) -> None:
     low, high = regs["ttbr0"], regs["ttbr1"]
     bank = "_S" if case.setup == "arm_secure" else ""
     sctlr = gdb.read(f"SCTLR{bank}") & ~1 | regs["sctlr"]
-    values = (regs["tcr"], low & word, low >> 32, high & word, high >> 32)
-    values += (regs.get("dacr", 0), sctlr)
+    bases = (low & word, low >> 32, high & word, high >> 32)
+    values = (regs["tcr"], *bases, regs.get("dacr", 0), sctlr)
     gdb.write("cpsr", 0x1D3)
     run_stub(machine, "arm_enter", "r", values, "pc")
     for name, value in (("SCTLR", sctlr), ("TTBCR", regs["tcr"])):
@@ -125,7 +127,7 @@ def enter_arm(machine: Machine, case: Case) -> None:
         gdb.write("cpsr", 0x1D0)
 
 
-def run_stub(machine: Machine, name: str, prefix: str, values: Tuple[int, ...], pc: str) -> None:
+def run_stub(machine: Machine, name: str, prefix: str, values: tuple[int, ...], pc: str) -> None:
     """Step through a stub that takes its input in registers."""
     code = assemble(name)
     machine.write(STUB, code)
@@ -139,7 +141,7 @@ def run_stub(machine: Machine, name: str, prefix: str, values: Tuple[int, ...], 
         raise OracleError(f"the stub {name} went to {machine.gdb.read(pc):#x}")
 
 
-ENTER: Dict[str, Callable[[Machine, Case], None]] = {
+ENTER: dict[str, Callable[[Machine, Case], None]] = {
     "x86_64": enter_x86,
     "i386": enter_x86,
     "aarch64": enter_aarch64,
@@ -148,7 +150,7 @@ ENTER: Dict[str, Callable[[Machine, Case], None]] = {
 }
 
 
-def image_bounds(name: str) -> Tuple[int, int]:
+def image_bounds(name: str) -> tuple[int, int]:
     """First address and size of a flat image that covers a set-up's RAM."""
     blocks = SETUPS[name].blocks
     base = min(start for start, _, _ in blocks)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Dict, Tuple
 
 FOLDER = Path(__file__).resolve().parents[1] / "stubs"
-TOOLS: Dict[str, Tuple[str, ...]] = {
+TOOLS: dict[str, tuple[str, ...]] = {
     "x86": ("as", "--64"),
     "arm": ("arm-linux-gnueabi-as",),
     "aarch64": ("aarch64-linux-gnu-as",),
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def assemble(name: str) -> bytes:
     """The code of `stubs/NAME.S`; the part before `_` picks the assembler."""
     tool = TOOLS[name.split("_")[0]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Optional
 
 from .case import Case
 
@@ -23,7 +24,7 @@ def binary() -> Optional[Path]:
     return next((build for build in builds if build.exists()), None)
 
 
-def flags(case: Case) -> List[str]:
+def flags(case: Case) -> list[str]:
     """The registers of a case as options."""
     words = ["--arch", case.arch]
     for name, value in case.registers.items():
@@ -33,7 +34,7 @@ def flags(case: Case) -> List[str]:
 
 def ask(
     case: Case, image: str, base: int, addresses: Sequence[int], extra: Sequence[str] = ()
-) -> List[Dict[str, Any]]:
+) -> list[dict[str, Any]]:
     """One parsed JSON object per address, in order."""
     program = binary()
     assert program, "no rr-mem binary: set RR_MEM_BIN"
@@ -49,7 +50,7 @@ def ask(
     return rows
 
 
-def check_exit_code(rows: Sequence[Dict[str, Any]], code: int) -> None:
+def check_exit_code(rows: Sequence[dict[str, Any]], code: int) -> None:
     """3 if anything was unreadable, else 1 if anything is unmapped, else 0."""
     if any(row.get("error") for row in rows):
         assert code == UNREADABLE
@@ -64,6 +65,6 @@ def number(text: Any) -> Optional[int]:
     return int(text, 16) if isinstance(text, str) else text
 
 
-def gpas(rows: Sequence[Dict[str, Any]]) -> List[Optional[int]]:
+def gpas(rows: Sequence[dict[str, Any]]) -> list[Optional[int]]:
     """The guest-physical answers."""
     return [number(row["gpa"]) for row in rows]

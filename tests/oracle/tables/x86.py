@@ -8,8 +8,9 @@ Nothing here is shared with a walker.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterator, List, Tuple
+from typing import Callable
 
 from .case import Case, Mapping
 from .image import PAGE, Image
@@ -41,10 +42,10 @@ class Format:
 
     name: str
     entry: int
-    shifts: Tuple[int, ...]
+    shifts: tuple[int, ...]
     index_bits: int
     width: int
-    pages: Tuple[int, ...]
+    pages: tuple[int, ...]
     sign: bool
 
     def index(self, gva: int, level: int) -> int:
@@ -70,15 +71,15 @@ FIVE = Format("five", 8, (48, 39, 30, 21, 12), 9, 57, (12, 21, 30), True)
 class Tables:
     """A set of page tables under construction."""
 
-    def __init__(self, fmt: Format, rng: random.Random, *ranges: Tuple[int, int]) -> None:
+    def __init__(self, fmt: Format, rng: random.Random, *ranges: tuple[int, int]) -> None:
         self.fmt = fmt
         self.rng = rng
         self.image = Image()
         self.free = Pages(rng, *ranges)
         self.root = self._root()
-        self.children: Dict[int, int] = {}
-        self.mappings: List[Mapping] = []
-        self.holes: List[int] = []
+        self.children: dict[int, int] = {}
+        self.mappings: list[Mapping] = []
+        self.holes: list[int] = []
 
     def _root(self) -> int:
         if self.fmt.sign:
@@ -180,7 +181,7 @@ class Tables:
                 else:
                     self.map(gva, self.rng.getrandbits(gpa_bits), shift)
 
-    def non_canonical(self, count: int) -> List[int]:
+    def non_canonical(self, count: int) -> list[int]:
         """Addresses that look like mapped ones but for their upper bits."""
         if not self.fmt.sign:
             return []
@@ -189,7 +190,7 @@ class Tables:
         flips = [1 << self.rng.randrange(width, 64) for _ in picks]
         return [page.gva ^ flip for page, flip in zip(picks, flips)]
 
-    def case(self, name: str, registers: Dict[str, int], **more: object) -> Case:
+    def case(self, name: str, registers: dict[str, int], **more: object) -> Case:
         """The finished case."""
         span = (0, 1 << (64 if self.fmt.sign else 32))
         made = Case(name, "x86_64", registers, self.image, self.mappings, span=span)
@@ -199,7 +200,7 @@ class Tables:
         return made
 
 
-def registers(tables: Tables, efer: int = EFER_NXE, cr4: int = 0) -> Dict[str, int]:
+def registers(tables: Tables, efer: int = EFER_NXE, cr4: int = 0) -> dict[str, int]:
     """The control registers that switch `tables` on."""
     base = {
         "legacy": {"cr4": cr4 | CR4_PSE, "efer": 0},
@@ -262,12 +263,12 @@ def legacy_no_pse(rng: random.Random) -> Case:
     return case
 
 
-def pae(rng: random.Random, *ranges: Tuple[int, int]) -> Case:
+def pae(rng: random.Random, *ranges: tuple[int, int]) -> Case:
     """PAE: CR3 on any 32 bytes, tables above 4 GB, addresses up to 52 bits."""
     tables = Tables(PAE, rng, *(ranges or (RAM_LOW, RAM_HIGH, RAM_TOP)))
     tables.map(0, rng.getrandbits(52))
     tables.map(0xFFFFF000, rng.getrandbits(52))
-    for turn in range(60):
+    for _ in range(60):
         odd = (2 * rng.getrandbits(30) + 1) * 2 * MB
         tables.map(rng.getrandbits(32), odd, 21)
     tables.fill(300, 52)
@@ -391,7 +392,7 @@ def noise(fmt: Format, cr4: int = 0, top: int = 73 * GB) -> Callable[[random.Ran
     return build
 
 
-def _noise_entry(rng: random.Random, fmt: Format, pool: List[int]) -> int:
+def _noise_entry(rng: random.Random, fmt: Format, pool: list[int]) -> int:
     kind = rng.random()
     if kind < 0.08:
         return 0
@@ -400,7 +401,7 @@ def _noise_entry(rng: random.Random, fmt: Format, pool: List[int]) -> int:
     return soft | rng.choice(pool) | present | (PS if rng.random() < 0.15 else 0)
 
 
-BUILDERS: Tuple[Callable[[random.Random], Case], ...] = (
+BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     no_paging,
     legacy,
     legacy_pse_each_bit,
