@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Callable, Optional
 
-from .case import Case, Mapping
+from .case import STUB, Case, Mapping
 from .image import PAGE, Image
 from .pages import Pages
 
@@ -116,6 +116,7 @@ class Tables:
         self.holes: list[int] = []
         self.children: dict[int, int] = {}
         self.no_user: dict[int, bool] = {}
+        self.plain = False
         self.root = self._root(garbage)
 
     def _root(self, garbage: bool) -> int:
@@ -137,7 +138,9 @@ class Tables:
         return table + ((low >> self.regime.shift(level)) & ((1 << bits) - 1)) * 8
 
     def table_attributes(self) -> int:
-        """Random hierarchical attributes and ignored bits."""
+        """Random hierarchical attributes and ignored bits; none while `plain`."""
+        if self.plain:
+            return 0
         hier = self.rng.getrandbits(64) & (PXN_TABLE | XN_TABLE | AP_TABLE_READ_ONLY)
         no_user = AP_TABLE_NO_USER if self.rng.random() < 0.15 else 0
         return self.rng.getrandbits(8) & 0xFC | hier | no_user
@@ -191,8 +194,16 @@ class Tables:
         self.image.put(slot, self.regime.encode(gpa) | bits | kind, 8)
         closed = self.no_user.get(slot & -(1 << self.regime.granule), False)
         user = bool(bits & AP_USER) and not closed
-        self.mappings.append(Mapping(gva, size, gpa, True, user))
+        self.mappings.append(Mapping(gva, size, gpa, True, user, bool(bits & AF)))
         return True
+
+    def window(self) -> int:
+        """A 2 MB block for the stubs: only for the kernel, executable."""
+        gva = self.regime.base + 0x400000
+        self.plain = True
+        self.map(gva, STUB, 2, AF)
+        self.plain = False
+        return gva
 
     def invalid(self, gva: int, level: int) -> None:
         """An invalid entry with other bits in use; at level 3 also 0b01."""
@@ -472,6 +483,8 @@ def lpae(t0sz: int, t1sz: int, epd: int = 0, no_af: float = 0.0) -> Callable[[ra
         low = Regime(12, 32 - t0sz, pa_bits=40, aarch64=False, no_af=no_af)
         high = replace(low, va_bits=32 - t1sz, high=True)
         halves = [Tables(low, rng, image, free), Tables(high, rng, image, free)]
+        stub_half = halves[epd & 1]
+        window = stub_half.window()
         for half in halves:
             half.fill(120)
         value = TTBCR_EAE | t0sz | t1sz << 16 | (1 << 7 if epd & 1 else 0) | (epd & 2) << 22
@@ -483,7 +496,7 @@ def lpae(t0sz: int, t1sz: int, epd: int = 0, no_af: float = 0.0) -> Callable[[ra
             image,
             setup="arm",
         )
-        case.span = (0, 1 << 32)
+        case.span, case.window = (0, 1 << 32), window
         case.mappings = lpae_visible(halves, t0sz, t1sz, epd)
         case.holes = halves[0].holes[:60] + halves[1].holes[:60]
         case.holes += [m.gva for half in halves for m in half.mappings[:60]]

@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator
 from typing import Callable, Optional
 
-from .case import Case, Mapping
+from .case import STUB, Case, Mapping
 from .image import PAGE, Image
 from .pages import Pages
 
@@ -21,6 +21,7 @@ RAM = (0x50000000, 0x100000000)
 SCTLR_M, SCTLR_AFE, SCTLR_TRE = 1 << 0, 1 << 29, 1 << 28
 PD0, PD1 = 1 << 4, 1 << 5
 SMALL, LARGE, SECTION, SUPERSECTION = 1 << 12, 1 << 16, 1 << 20, 1 << 24
+WINDOW, WINDOW_HIGH = 0x400000, 0xF0400000
 NO_ACCESS, CLIENT, MANAGER = 0, 1, 3
 
 # AP[2:0] -> (a privileged read is allowed, an unprivileged one is). 0b100 is reserved.
@@ -108,6 +109,12 @@ class Tables:
         word = gpa | noise | (ap & 3) << 10 | (ap >> 2) << 15 | domain << 5 | 0b10
         self.image.put(self.root_slot(gva), word, 4)
         self.add(gva, SECTION, gpa, ap, domain)
+
+    def window(self, gva: int) -> int:
+        """A section for the stubs: domain 0, only for the kernel, executable."""
+        self.image.put(self.root_slot(gva), STUB | 0x400 | 0b10, 4)
+        self.add(gva, SECTION, STUB, 0b001, 0)
+        return gva
 
     def supersection(self, gva: int, gpa: int) -> None:
         """A 16 MB supersection, 16 equal descriptors; always in domain 0."""
@@ -215,9 +222,11 @@ def split(n: int, disable: int = 0) -> Callable[[random.Random], Case]:
 
     def build(rng: random.Random) -> Case:
         tables = Tables(rng, n)
+        window = tables.window(WINDOW_HIGH if disable == PD0 else WINDOW)
         tables.fill(240)
         name = f"short_n{n}" + {0: "", PD0: "_pd0", PD1: "_pd1"}[disable]
         case = tables.case(name, n | disable, SCTLR_M)
+        case.window = window if n or disable != PD0 else -1
         edge = 1 << 32 - n
         if disable:
             off_low = disable == PD0
@@ -234,8 +243,11 @@ def access_flag(n: int) -> Callable[[random.Random], Case]:
 
     def build(rng: random.Random) -> Case:
         tables = Tables(rng, n, afe=True)
+        window = tables.window(WINDOW)
         tables.fill(240)
-        return tables.case(f"short_afe_n{n}", n, SCTLR_M | SCTLR_AFE | SCTLR_TRE)
+        case = tables.case(f"short_afe_n{n}", n, SCTLR_M | SCTLR_AFE | SCTLR_TRE)
+        case.window = window
+        return case
 
     return build
 
@@ -243,7 +255,7 @@ def access_flag(n: int) -> Callable[[random.Random], Case]:
 def mmu_off(rng: random.Random) -> Case:
     """SCTLR.M clear: addresses are physical."""
     case = split(0)(rng)
-    case.name, case.registers["sctlr"] = "short_mmu_off", 0
+    case.name, case.registers["sctlr"], case.window = "short_mmu_off", 0, STUB
     case.mappings, case.any_size, case.least_unmapped = [Mapping(0, 1 << 32, 0)], True, 0
     case.holes = [rng.getrandbits(32) for _ in range(200)]
     return case
@@ -260,9 +272,10 @@ def noise(n: int, sctlr: int) -> Callable[[random.Random], Case]:
                 tables.image.put(slot, _noise_first(rng, pool), 4)
         for slot in (page + offset for page in pool for offset in range(0, PAGE, 4)):
             tables.image.put(slot, _no_reserved(rng.getrandbits(32), 9, 4), 4)
+        window = tables.window(WINDOW)
         suffix = "_afe" if sctlr & SCTLR_AFE else ""
         case = tables.case(f"short_noise_n{n}{suffix}", n, sctlr)
-        case.known = False
+        case.known, case.window = False, window
         case.holes = [rng.getrandbits(32) >> rng.choice((0, n)) for _ in range(1000)]
         return case
 

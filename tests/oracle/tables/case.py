@@ -9,6 +9,8 @@ from typing import Optional
 
 from .image import PAGE, Image
 
+# Guest-physical memory of the stubs on the ARM boards; no table is put there.
+STUB = 0x48000000
 WORD = 1 << 64
 
 
@@ -16,7 +18,8 @@ WORD = 1 << 64
 class Mapping:
     """`size` bytes at guest-virtual `gva` appear at guest-physical `gpa`.
 
-    `kernel` and `user` say in which mode they can be read.
+    `kernel` and `user` say in which mode they can be read, `accessed` that the
+    access flag is set (only QEMU's debug walk overlooks a clear one).
     """
 
     gva: int
@@ -24,6 +27,7 @@ class Mapping:
     gpa: int
     kernel: bool = True
     user: bool = True
+    accessed: bool = True
 
     def translate(self, gva: int) -> int:
         """The guest-physical address of a byte inside."""
@@ -38,6 +42,7 @@ class Case:
     has an opinion of its own. Tables of random words have no such opinion.
     `any_size` says that the sizes of its mappings are not those of pages.
     `mode` is the privilege in which QEMU is asked (ARM checks rights).
+    `window` is where 1 MB of the stubs' memory is mapped for the kernel, or -1.
     `quirk` says why QEMU's debug walk is wrong here: then the generator, which
     wrote what the manual says, is the judge.
     """
@@ -54,6 +59,7 @@ class Case:
     mode: str = "kernel"
     quirk: str = ""
     setup: str = ""
+    window: int = -1
     least_mapped: int = 100
     least_unmapped: int = 50
 
@@ -76,6 +82,13 @@ class Case:
             return None
         readable = mapping.user if self.mode == "user" else mapping.kernel
         return mapping.translate(gva) if readable else None
+
+    def readable(self, gva: int, user: bool) -> bool:
+        """Whether the CPU itself may read, access flag included."""
+        mapping = self.mapping(gva)
+        if mapping is None or not mapping.accessed:
+            return False
+        return mapping.user if user else mapping.kernel
 
 
 def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:

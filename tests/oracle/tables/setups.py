@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Callable
 
-from .case import Case
+from .case import STUB, Case
 from .image import Image
 from .machine import GdbStub, Machine, OracleError, Setup
 from .stubs import assemble
@@ -17,7 +18,6 @@ PC_BLOCKS = ((0, 3 * GB, 0), (4 * GB, 69 * GB, 3 * GB))
 # The `virt` boards keep their device tree at the start of RAM: tables and stubs
 # stay away from it.
 VIRT = 0x40000000
-STUB = VIRT + 0x8000000
 
 SETUPS: dict[str, Setup] = {
     "x86_64": Setup("qemu-system-x86_64", "pc", "max", PC_BLOCKS, "72G"),
@@ -25,7 +25,13 @@ SETUPS: dict[str, Setup] = {
         "qemu-system-i386", "pc", "max", ((0, 3 * GB, 0), (4 * GB, 5 * GB, 3 * GB)), "8G"
     ),
     "aarch64": Setup("qemu-system-aarch64", "virt", "max", ((VIRT, 200 * GB, 0),), "200G"),
+    "aarch64_el2": Setup(
+        "qemu-system-aarch64", "virt,virtualization=on", "max", ((VIRT, 200 * GB, 0),), "200G"
+    ),
     "arm": Setup("qemu-system-arm", "virt", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"),
+    # The 64-bit emulator runs the same CPU. To execute code the 32-bit one keeps the
+    # addresses of tables in 32 bits, and so reads other memory above 4 GB.
+    "arm_wide": Setup("qemu-system-aarch64", "virt", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"),
     "arm_secure": Setup(
         "qemu-system-arm", "virt,secure=on", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"
     ),
@@ -146,6 +152,7 @@ ENTER: dict[str, Callable[[Machine, Case], None]] = {
     "i386": enter_x86,
     "aarch64": enter_aarch64,
     "arm": enter_arm,
+    "arm_wide": enter_arm,
     "arm_secure": enter_arm,
 }
 
@@ -155,3 +162,11 @@ def image_bounds(name: str) -> tuple[int, int]:
     blocks = SETUPS[name].blocks
     base = min(start for start, _, _ in blocks)
     return base, max(start + size for start, size, _ in blocks) - base
+
+
+def save_image(case: Case, folder: Path) -> tuple[str, int]:
+    """Write the RAM as a flat file; its name and its first address."""
+    base, size = image_bounds(case.setup)
+    path = str(folder / "ram.bin")
+    case.image.save(path, base, size)
+    return path, base

@@ -68,3 +68,15 @@ def number(text: Any) -> Optional[int]:
 def gpas(rows: Sequence[dict[str, Any]]) -> list[Optional[int]]:
     """The guest-physical answers."""
     return [number(row["gpa"]) for row in rows]
+
+
+def answer(row: dict[str, Any]) -> tuple[Optional[int], Optional[int]]:
+    """The guest-physical address, or the fault's status code."""
+    fault = row.get("fault") or {}
+    return number(row["gpa"]), number(fault.get("status"))
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """The same for people."""
+    gpa, status = answer(row)
+    return f"{gpa:#x}" if gpa is not None else f"fault {row.get('fault')} status {status}"
