@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tables import arm_long, arm_short, tool
+from tables import arm_long, arm_short, ask_pf, tool, x86_rights
 from tables.ask_at import ASK, QUESTIONS, Outcome
 from tables.case import Case, probes
 from tables.machines import Machines, machines  # noqa: F401
 from tables.setups import save_image
 
 SEED = 2
+Questions = tuple[tuple[str, str], ...]
 
 
 def askable() -> list[Case]:
@@ -53,7 +54,31 @@ def test_address_translation_instructions_agree(
     if case.known:
         check_generator(case, asked, outcomes)
     if tool.binary() is not None:
-        check_tool(case, asked, outcomes, tmp_path)
+        check_tool(case, asked, outcomes, QUESTIONS, tmp_path)
+
+
+X86 = [*x86_rights.cases(SEED)]
+
+
+@pytest.mark.parametrize(("case", "tables"), X86, ids=lambda value: getattr(value, "name", "-"))
+def test_page_faults_agree(
+    case: Case,
+    tables: x86_rights.RightsTables,
+    machines: Machines,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Read, write and fetch at CPL 0 and 3: the address, or the #PF error code."""
+    machine = machines.get(case.setup)
+    machine.load(case.image)
+    asked = x86_rights.questions(case, random.Random(SEED), ask_pf.LIMIT)
+    outcomes = ask_pf.ask(machine, case, asked)
+    assert len({outcome.status for row in outcomes for outcome in row}) >= 8
+    for number, (access, privilege) in enumerate(ask_pf.QUESTIONS):
+        manual = [tables.fault(gva, access, privilege == "user") for gva in asked]
+        assert [row[number].status for row in outcomes] == manual, (access, privilege)
+        assert sum(status is None for status in manual) >= 25
+    if tool.binary() is not None:
+        check_tool(case, asked, outcomes, ask_pf.QUESTIONS, tmp_path)
 
 
 def check_variety(case: Case, outcomes: list[list[Outcome]]) -> None:
@@ -82,10 +107,16 @@ def check_generator(case: Case, asked: list[int], outcomes: list[list[Outcome]])
             assert outcome.agrees(meant, outcome.status), (hex(gva), user, str(outcome))
 
 
-def check_tool(case: Case, asked: list[int], outcomes: list[list[Outcome]], folder: Path) -> None:
+def check_tool(
+    case: Case,
+    asked: list[int],
+    outcomes: list[list[Outcome]],
+    questions: Questions,
+    folder: Path,
+) -> None:
     """Compare every question's answers."""
     path, base = save_image(case, folder)
-    for number, (access, privilege) in enumerate(QUESTIONS):
+    for number, (access, privilege) in enumerate(questions):
         want = [row[number] for row in outcomes]
         rows = tool.ask(case, path, base, asked, ["--access", access, "--priv", privilege])
         wrong = [

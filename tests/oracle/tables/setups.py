@@ -39,17 +39,30 @@ SETUPS: dict[str, Setup] = {
 
 # x86 helper structures below 1 MB: a GDT at 0 (where GDTR points after reset)
 # and an identity map, used only until CS names a 64-bit code segment.
-BOOT_PML4, BOOT_PDPT, CODE64 = 0x1000, 0x2000, 8
+BOOT_PML4, BOOT_PDPT = 0x1000, 0x2000
+
+# "Segment Descriptors": null, code64, data, code64 and data of CPL 3, code32 of both.
+DESCRIPTORS = (
+    0,
+    0x00AF9B000000FFFF,
+    0x00CF93000000FFFF,
+    0x00AFFB000000FFFF,
+    0x00CFF3000000FFFF,
+    0x00CF9B000000FFFF,
+    0x00CFFB000000FFFF,
+)
+CODE64, KERNEL_DATA, CODE32 = 0x08, 0x10, 0x28
 
 
-CR0_ALWAYS = 1 << 4
+CR0_PE, CR0_ALWAYS = 1 << 0, 1 << 4
 EFER_LME, EFER_LMA = 1 << 8, 1 << 10
 
 
 def boot_image() -> Image:
     """The GDT and the identity map."""
     image = Image()
-    image.put(CODE64, 0x00AF9B000000FFFF, 8)
+    for number, descriptor in enumerate(DESCRIPTORS):
+        image.put(number * 8, descriptor, 8)
     image.put(BOOT_PML4, BOOT_PDPT | 3, 8)
     image.put(BOOT_PDPT, 0x83, 8)
     return image
@@ -80,6 +93,13 @@ def set_and_check(gdb: GdbStub, name: str, value: int, ignore: int = 0) -> None:
         raise OracleError(f"{name} reads {gdb.read(name):#x}, not {value:#x}")
 
 
+def load_segments(gdb: GdbStub) -> None:
+    """Flat 32-bit segments; without paging their descriptors come from physical 0."""
+    gdb.write("cr0", CR0_ALWAYS | CR0_PE)
+    for name, selector in (("cs", CODE32), ("ss", KERNEL_DATA), ("ds", KERNEL_DATA)):
+        gdb.write(name, selector)
+
+
 def enter_x86(machine: Machine, case: Case) -> None:
     """CR3 first, from 64-bit code; then CR4 and EFER; CR0.PG comes last."""
     machine.reset()
@@ -90,6 +110,7 @@ def enter_x86(machine: Machine, case: Case) -> None:
         set_cr3(machine, regs["cr3"])
         if not long_mode:
             gdb.write("cr0", CR0_ALWAYS)
+            load_segments(gdb)
     else:
         set_and_check(gdb, "cr3", regs["cr3"])
     set_and_check(gdb, "cr4", regs["cr4"])

@@ -9,7 +9,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[1] / "stubs"
 TOOLS: dict[str, tuple[str, ...]] = {
-    "x86": ("as", "--64"),
+    "x86_64": ("as", "--64"),
+    "x86_32": ("as", "--32"),
     "arm": ("arm-linux-gnueabi-as",),
     "aarch64": ("aarch64-linux-gnu-as",),
 }
@@ -17,8 +18,8 @@ TOOLS: dict[str, tuple[str, ...]] = {
 
 @cache
 def assemble(name: str) -> bytes:
-    """The code of `stubs/NAME.S`; the part before `_` picks the assembler."""
-    tool = TOOLS[name.split("_")[0]]
+    """The code of `stubs/NAME.S`; the part before the last `_` picks the assembler."""
+    tool = TOOLS[name.rsplit("_", 1)[0]]
     prefix = tool[0][: -len("as")]
     with tempfile.TemporaryDirectory() as folder:
         made, flat = f"{folder}/stub.o", f"{folder}/stub.bin"
