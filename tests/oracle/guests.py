@@ -74,8 +74,10 @@ ARM_HYPERVISOR_MODE = 0x1A
 class Guest:
     """A booted guest that can be stopped at moments; use it in a `with` statement."""
 
-    def __init__(self, kind: GuestKind) -> None:
+    def __init__(self, kind: GuestKind, append: str = "") -> None:
+        """Boots the guest; `append` goes to the kernel's command line."""
         self.kind = kind
+        self.append = append
         self.kernel = fetch.kernel(kind.flavour)
         self.moment: Optional[str] = None
         self.registers: Registers = {}
@@ -88,7 +90,7 @@ class Guest:
 
     def _arguments(self) -> List[str]:
         """The emulator's command line: machine, kernel, initrd, console."""
-        command_line = f"console={self.kind.console} panic=-1"
+        command_line = f"console={self.kind.console} panic=-1 {self.append}".rstrip()
         return [
             *self.kind.machine.split(),
             "-kernel", str(self.kernel.vmlinuz),

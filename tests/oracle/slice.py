@@ -200,6 +200,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
                         help="keep the page of kernel data that holds this text")
     parser.add_argument("--user-string", action="append", default=[], metavar="TEXT",
                         help="the same for a page of user code's data")
+    parser.add_argument("--append", default="", metavar="WORDS",
+                        help="add words to the kernel's command line")
     parser.add_argument("--moment", choices=("kernel", "user"), default="kernel")
     parser.add_argument("--folder", type=Path, default=SLICES)
     return parser.parse_args(arguments)
@@ -210,7 +212,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse_arguments(arguments)
     try:
         require_tools({"zstd": "zstd"})
-        with Guest(KINDS[options.guest]) as guest:
+        with Guest(KINDS[options.guest], options.append) as guest:
             guest.stop_at(options.moment)
             path = make_slice(guest, options)
     except (FetchError, QemuError, HoleError) as error:
