@@ -219,21 +219,24 @@ impl<M: Memory> Guest<M> {
     /// Reads guest-physical memory. Devices are never touched.
     ///
     /// # Errors
-    /// As [`Memory::read`]; where no memory is but a device, it names it.
+    /// As [`Memory::read`]; a device where no memory is gets its name.
     pub fn read_physical(&self, gpa: Gpa, dst: &mut [u8]) -> Result<(), ReadError> {
         let memory = self.memory().map_err(|_| ReadError::new(gpa, ReadCause::NoMemory))?;
-        memory.read(gpa, dst).map_err(|error| self.naming_the_device(error))
+        memory.read(gpa, dst).map_err(|error| self.named_hole(error))
     }
 
-    fn naming_the_device(&self, error: ReadError) -> ReadError {
+    /// What the region map knows of a hole in the memory: a device is there,
+    /// or RAM that the source leaves out.
+    fn named_hole(&self, error: ReadError) -> ReadError {
         let regions = self.regions.as_ref().filter(|_| error.cause == ReadCause::Hole);
-        let device = regions.and_then(|regions| {
-            let range = regions.view.at(Gpa(error.addr))?;
-            let memory = regions.map.region(range.region).reads_like_memory();
-            (!memory).then(|| regions.name(range))
-        });
-        match device {
-            Some(name) => ReadError { cause: ReadCause::Device(name), ..error },
+        let found = regions.and_then(|regions| Some((regions, regions.view.at(Gpa(error.addr))?)));
+        match found {
+            Some((regions, range)) if regions.map.region(range.region).reads_like_memory() => {
+                ReadError { cause: ReadCause::Absent, ..error }
+            }
+            Some((regions, range)) => {
+                ReadError { cause: ReadCause::Device(regions.name(range)), ..error }
+            }
             None => error,
         }
     }

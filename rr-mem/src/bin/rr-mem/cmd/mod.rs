@@ -12,6 +12,7 @@ pub mod x;
 
 use rr_mem::{
     guest::{VirtualReadCause, VirtualReadError},
+    memory::ReadCause,
     mmu::Space,
     report::{ErrorRow, FaultRow},
 };
@@ -75,7 +76,11 @@ fn complain_read(error: &VirtualReadError, output: &mut Output) -> anyhow::Resul
         VirtualReadCause::Table(table) => {
             (None, Some((&**table).into()), Outcome::Unreadable, table.source.hint())
         }
-        VirtualReadCause::Data(data) => (None, Some(data.into()), Outcome::Unreadable, data.hint()),
+        VirtualReadCause::Data(data) => {
+            let hole = matches!(data.cause, ReadCause::Hole | ReadCause::Device(_));
+            let outcome = if hole { Outcome::Negative } else { Outcome::Unreadable };
+            (None, Some(data.into()), outcome, data.hint())
+        }
         VirtualReadCause::Missing(missing) => {
             (None, Some((*missing).into()), Outcome::Unreadable, missing.hint())
         }
