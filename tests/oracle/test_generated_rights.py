@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tables import arm_long, arm_short, ask_pf, tool, x86_rights
+from tables import arm_long, arm_short, ask_exec, ask_pf, tool, x86_rights
 from tables.ask_at import ASK, QUESTIONS, Outcome
 from tables.case import Case, probes
 from tables.machines import Machines, machines  # noqa: F401
@@ -40,16 +40,14 @@ def test_address_translation_instructions_agree(
     tmp_path: Path,
 ) -> None:
     """AT and ATS1C*: the address, or the fault status with its level."""
-    prefix = "aarch64-linux-gnu" if case.arch == "aarch64" else "arm-linux-gnueabi"
-    if not shutil.which(f"{prefix}-as"):
-        pytest.skip(f"{prefix}-as is not installed")
+    require_assembler(case)
     setup, ask = ASK[case.setup]
     machine = machines.get(setup)
     machine.load(case.image)
     asked = probes(case, random.Random(SEED), 1500)
     outcomes = ask(machine, case, asked)
     check_variety(case, outcomes)
-    if case.quirk:
+    if case.quirk_runs:
         asked, outcomes = without_quirk(case, asked, outcomes)
     if case.known:
         check_generator(case, asked, outcomes)
@@ -60,7 +58,7 @@ def test_address_translation_instructions_agree(
 X86 = [*x86_rights.cases(SEED)]
 
 
-@pytest.mark.parametrize(("case", "tables"), X86, ids=lambda value: getattr(value, "name", "-"))
+@pytest.mark.parametrize(("case", "tables"), [pytest.param(*pair, id=pair[0].name) for pair in X86])
 def test_page_faults_agree(
     case: Case,
     tables: x86_rights.RightsTables,
@@ -79,6 +77,40 @@ def test_page_faults_agree(
         assert sum(status is None for status in manual) >= 25
     if tool.binary() is not None:
         check_tool(case, asked, outcomes, ask_pf.QUESTIONS, tmp_path)
+
+
+def runnable() -> list[Case]:
+    """Cases that map the stub, and whose fetches end in an exception at once."""
+    kept = [case for case in CASES if case.window >= 0 and case.known]
+    return [case for case in kept if not case.any_size and not case.quirk_runs]
+
+
+@pytest.mark.parametrize("case", runnable(), ids=lambda case: case.name)
+def test_instruction_aborts_agree(
+    case: Case,
+    machines: Machines,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Jumps at EL1 and EL0 (PL1 and PL0): the address, or the fault status."""
+    require_assembler(case)
+    setup, ask = ask_exec.ASK[case.setup]
+    machine = machines.get(setup)
+    machine.load(case.image)
+    asked = ask_exec.targets(case, probes(case, random.Random(SEED), 800))
+    outcomes = ask(machine, case, asked)
+    for number, user in enumerate((False, True)):
+        manual = [case.executable(gva, user) for gva in asked]
+        assert [row[number].status is None for row in outcomes] == manual
+        assert sum(manual) >= 5
+    if tool.binary() is not None:
+        check_tool(case, asked, outcomes, ask_exec.QUESTIONS, tmp_path)
+
+
+def require_assembler(case: Case) -> None:
+    """Skip without the cross assembler."""
+    prefix = "aarch64-linux-gnu" if case.arch == "aarch64" else "arm-linux-gnueabi"
+    if not shutil.which(f"{prefix}-as"):
+        pytest.skip(f"{prefix}-as is not installed")
 
 
 def check_variety(case: Case, outcomes: list[list[Outcome]]) -> None:

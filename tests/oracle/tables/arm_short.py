@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Callable, Optional
 
 from .case import STUB, Case, Mapping
@@ -22,6 +23,7 @@ SCTLR_M, SCTLR_AFE, SCTLR_TRE = 1 << 0, 1 << 29, 1 << 28
 PD0, PD1 = 1 << 4, 1 << 5
 SMALL, LARGE, SECTION, SUPERSECTION = 1 << 12, 1 << 16, 1 << 20, 1 << 24
 WINDOW, WINDOW_HIGH = 0x400000, 0xF0400000
+PXN_TABLE = 1 << 2
 NO_ACCESS, CLIENT, MANAGER = 0, 1, 3
 
 # AP[2:0] -> (a privileged read is allowed, an unprivileged one is). 0b100 is reserved.
@@ -36,6 +38,15 @@ READABLE = {
 }
 
 
+@dataclass(frozen=True)
+class Coarse:
+    """A second-level table, and what its descriptor says of all its pages."""
+
+    base: int
+    domain: int
+    pxn: bool
+
+
 class Tables:
     """Both halves of a short-descriptor address space under construction.
 
@@ -48,7 +59,7 @@ class Tables:
         self.image, self.free = Image(), Pages(rng, RAM)
         self.mappings: list[Mapping] = []
         self.holes: list[int] = []
-        self.coarse: dict[int, tuple[int, int]] = {}
+        self.coarse: dict[int, Coarse] = {}
         kinds = (CLIENT, CLIENT, NO_ACCESS, CLIENT if afe else MANAGER)
         self.domains = [CLIENT, *(rng.choice(kinds) for _ in range(15))]
         small = 0x4000 >> split
@@ -89,10 +100,14 @@ class Tables:
             return True, True
         return (True, bool(ap & 2)) if self.afe else READABLE[ap]
 
-    def add(self, gva: int, size: int, gpa: int, ap: int, domain: int) -> None:
-        """Remember a mapping."""
+    def add(
+        self, gva: int, size: int, gpa: int, ap: int, domain: int, never: tuple[bool, bool]
+    ) -> None:
+        """Remember a mapping; `never` is PXN and XN, which a Manager domain overrides."""
         kernel, user = self.readable(ap, domain)
-        self.mappings.append(Mapping(gva, size, gpa, kernel, user))
+        pxn, xn = never if self.domains[domain] != MANAGER else (False, False)
+        fetch = (kernel and not xn and not pxn, user and not xn)
+        self.mappings.append(Mapping(gva, size, gpa, kernel, user, True, fetch))
 
     def is_free(self, gva: int, count: int = 1) -> bool:
         """None of `count` first-level descriptors is in use."""
@@ -108,12 +123,12 @@ class Tables:
         noise = self.rng.getrandbits(32) & 0x000B721D
         word = gpa | noise | (ap & 3) << 10 | (ap >> 2) << 15 | domain << 5 | 0b10
         self.image.put(self.root_slot(gva), word, 4)
-        self.add(gva, SECTION, gpa, ap, domain)
+        self.add(gva, SECTION, gpa, ap, domain, (bool(word & 1), bool(word & 0x10)))
 
     def window(self, gva: int) -> int:
         """A section for the stubs: domain 0, only for the kernel, executable."""
         self.image.put(self.root_slot(gva), STUB | 0x400 | 0b10, 4)
-        self.add(gva, SECTION, STUB, 0b001, 0)
+        self.add(gva, SECTION, STUB, 0b001, 0, (False, False))
         return gva
 
     def supersection(self, gva: int, gpa: int) -> None:
@@ -127,18 +142,18 @@ class Tables:
         word = address | noise | (ap & 3) << 10 | (ap >> 2) << 15 | 1 << 18 | 0b10
         for step in range(16):
             self.image.put(self.root_slot(gva + step * MB), word, 4)
-        self.add(gva, SUPERSECTION, gpa, ap, 0)
+        self.add(gva, SUPERSECTION, gpa, ap, 0, (bool(word & 1), bool(word & 0x10)))
 
-    def table(self, gva: int) -> Optional[tuple[int, int]]:
-        """The second-level table for an address, and its domain."""
+    def table(self, gva: int) -> Optional[Coarse]:
+        """The second-level table for an address."""
         slot = self.root_slot(gva)
         if slot not in self.coarse:
             if self.image.get(slot, 4):
                 return None
             base = self.free.take() + self.rng.randrange(4) * 0x400
             domain = self.rng.randrange(16)
-            self.coarse[slot] = (base, domain)
             noise = self.rng.getrandbits(10) & 0x20C
+            self.coarse[slot] = Coarse(base, domain, bool(noise & PXN_TABLE))
             self.image.put(slot, base | noise | domain << 5 | 0b01, 4)
         return self.coarse[slot]
 
@@ -146,19 +161,19 @@ class Tables:
         """A 4 KB page; bit 0 is XN."""
         gva, gpa = gva & -SMALL, gpa & 0xFFFFF000
         found = self.table(gva)
-        if not found or self.image.get(self._slot(found[0], gva), 4):
+        if not found or self.image.get(self._slot(found.base, gva), 4):
             return
         ap = self.permissions()
         noise = self.rng.getrandbits(32) & 0xDCD
         word = gpa | noise | (ap & 3) << 4 | (ap >> 2) << 9 | 0b10
-        self.image.put(self._slot(found[0], gva), word, 4)
-        self.add(gva, SMALL, gpa, ap, found[1])
+        self.image.put(self._slot(found.base, gva), word, 4)
+        self.add(gva, SMALL, gpa, ap, found.domain, (found.pxn, bool(word & 1)))
 
     def large(self, gva: int, gpa: int) -> None:
         """A 64 KB page: 16 equal descriptors."""
         gva, gpa = gva & -LARGE, gpa & 0xFFFF0000
         found = self.table(gva)
-        slots = [self._slot(found[0], gva + step * SMALL) for step in range(16)] if found else []
+        slots = [self._slot(found.base, gva + step * SMALL) for step in range(16)] if found else []
         if not found or any(self.image.get(slot, 4) for slot in slots):
             return
         ap = self.permissions()
@@ -166,7 +181,7 @@ class Tables:
         word = gpa | noise | (ap & 3) << 4 | (ap >> 2) << 9 | 0b01
         for slot in slots:
             self.image.put(slot, word, 4)
-        self.add(gva, LARGE, gpa, ap, found[1])
+        self.add(gva, LARGE, gpa, ap, found.domain, (found.pxn, bool(word & 0x8000)))
 
     def _slot(self, table: int, gva: int) -> int:
         return table + (gva >> 12 & 0xFF) * 4
@@ -179,8 +194,8 @@ class Tables:
             self.holes.append(gva & -SECTION)
             return
         found = self.table(gva)
-        if found and not self.image.get(self._slot(found[0], gva), 4):
-            self.image.put(self._slot(found[0], gva), word, 4)
+        if found and not self.image.get(self._slot(found.base, gva), 4):
+            self.image.put(self._slot(found.base, gva), word, 4)
             self.holes.append(gva & -SMALL)
 
     def fill(self, count: int) -> None:
