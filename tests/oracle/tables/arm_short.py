@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-from .case import STUB, Case, Mapping
+from .case import STUB, Case, Mapping, no_opinion
 from .image import PAGE, Image
 from .pages import Pages
 
@@ -36,6 +36,9 @@ READABLE = {
     0b110: (True, True),
     0b111: (True, True),
 }
+
+
+Status = Callable[[int], Optional[int]]
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,6 @@ class Tables:
         """Whether a privileged and an unprivileged read are allowed."""
         if self.domains[domain] == NO_ACCESS:
             return False, False
-        if self.afe and not ap & 1:
-            return False, False
         if self.domains[domain] == MANAGER:
             return True, True
         return (True, bool(ap & 2)) if self.afe else READABLE[ap]
@@ -107,7 +108,21 @@ class Tables:
         kernel, user = self.readable(ap, domain)
         pxn, xn = never if self.domains[domain] != MANAGER else (False, False)
         fetch = (kernel and not xn and not pxn, user and not xn)
-        self.mappings.append(Mapping(gva, size, gpa, kernel, user, True, fetch))
+        accessed = bool(ap & 1) or not self.afe
+        self.mappings.append(Mapping(gva, size, gpa, kernel, user, accessed, fetch))
+
+    def status_by_order(self, gva: int) -> Optional[int]:
+        """ "VMSA MMU fault-checking sequence": the second-level descriptor and the access
+        flag are checked before the domain, and all before XN. QEMU 7.2 checks the domain
+        before it reads the second level, and XN before the access flag.
+        """
+        slot = self.root_slot(gva)
+        mapping = next((m for m in self.mappings if m.gva <= gva < m.gva + m.size), None)
+        if mapping is None:
+            return 0x7 if slot in self.coarse else None
+        if mapping.accessed:
+            return None
+        return 0x3 if mapping.size >= SECTION else 0x6
 
     def is_free(self, gva: int, count: int = 1) -> bool:
         """None of `count` first-level descriptors is in use."""
@@ -225,6 +240,7 @@ class Tables:
             "el": 1,
         }
         made = Case(name, "arm", regs, self.image, self.mappings, setup="arm")
+        made.manual = self.status_by_order
         made.span, made.holes = (0, 1 << 32), self.holes[:60]
         return made
 
@@ -247,10 +263,16 @@ def split(n: int, disable: int = 0) -> Callable[[random.Random], Case]:
             off_low = disable == PD0
             case.holes += [m.gva for m in case.mappings if (m.gva < edge) == off_low]
             case.mappings = [m for m in case.mappings if (m.gva < edge) != off_low]
+            case.manual = no_opinion if n == 0 else disabled(case.manual, edge, off_low)
             case.setup, case.least_mapped = "arm_secure", 60 if n else 0
         return case
 
     return build
+
+
+def disabled(order: Status, edge: int, off_low: bool) -> Status:
+    """In a half that is switched off nothing is read."""
+    return lambda gva: None if (gva < edge) == off_low else order(gva)
 
 
 def access_flag(n: int) -> Callable[[random.Random], Case]:
@@ -273,6 +295,7 @@ def mmu_off(rng: random.Random) -> Case:
     case.name, case.registers["sctlr"], case.window = "short_mmu_off", 0, STUB
     case.mappings, case.any_size, case.least_unmapped = [Mapping(0, 1 << 32, 0)], True, 0
     case.holes = [rng.getrandbits(32) for _ in range(200)]
+    case.manual = no_opinion
     return case
 
 
@@ -281,6 +304,7 @@ def noise(n: int, sctlr: int) -> Callable[[random.Random], Case]:
 
     def build(rng: random.Random) -> Case:
         tables = Tables(rng, n, afe=bool(sctlr & SCTLR_AFE))
+        tables.domains = [kind or CLIENT for kind in tables.domains]
         pool = [tables.free.take() for _ in range(8)]
         for root in (tables.low & -0x4000, tables.high):
             for slot in range(root, root + 0x4000, 4):
@@ -291,6 +315,7 @@ def noise(n: int, sctlr: int) -> Callable[[random.Random], Case]:
         suffix = "_afe" if sctlr & SCTLR_AFE else ""
         case = tables.case(f"short_noise_n{n}{suffix}", n, sctlr)
         case.known, case.window = False, window
+        case.manual = no_opinion
         case.holes = [rng.getrandbits(32) >> rng.choice((0, n)) for _ in range(1000)]
         return case
 

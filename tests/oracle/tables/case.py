@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Callable, Optional
 
 from .image import PAGE, Image
 
@@ -36,6 +36,11 @@ class Mapping:
         return self.gpa + gva - self.gva
 
 
+def no_opinion(gva: int) -> Optional[int]:
+    """The order of checks makes no difference."""
+    return None
+
+
 @dataclass
 class Case:
     """One set of tables and the registers that point at them.
@@ -44,6 +49,8 @@ class Case:
     has an opinion of its own. Tables of random words have no such opinion.
     `any_size` says that the sizes of its mappings are not those of pages.
     `mode` is the privilege in which QEMU is asked (ARM checks rights).
+    `manual` is the fault status that the manual's order of checks asks for where the
+    CPU of QEMU checks in another order, else None.
     `window` is where 1 MB of the stubs' memory is mapped for the kernel, or -1.
     `quirk` says why QEMU's debug walk is wrong here: then the generator, which
     wrote what the manual says, is the judge. `quirk_runs`: the CPU itself is wrong too.
@@ -63,6 +70,7 @@ class Case:
     quirk_runs: bool = False
     setup: str = ""
     window: int = -1
+    manual: Callable[[int], Optional[int]] = no_opinion
     least_mapped: int = 100
     least_unmapped: int = 50
 
