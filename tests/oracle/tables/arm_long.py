@@ -38,6 +38,8 @@ TG1 = {14: 1, 12: 2, 16: 3}
 IPS = {32: 0, 36: 1, 40: 2, 42: 3, 44: 4, 48: 5, 52: 6}
 TTBCR_EAE = 1 << 31
 
+NO_ACCESS_FLAG = "the debug walk of long descriptors does not look at the access flag"
+
 RAM_BASE = 0x40000000
 RAM = (0x50000000, 0x40000000 + 200 * GB)
 RAM_LPAE = (0x50000000, 0x40000000 + 6 * GB)
@@ -115,7 +117,7 @@ class Tables:
         self.mappings: list[Mapping] = []
         self.holes: list[int] = []
         self.children: dict[int, int] = {}
-        self.no_user: dict[int, bool] = {}
+        self.inherited: dict[int, int] = {}
         self.plain = False
         self.root = self._root(garbage)
 
@@ -147,21 +149,19 @@ class Tables:
 
     def descend(self, gva: int, level: int) -> int:
         """The entry for `gva` at `level`; missing tables above are made."""
-        table, blocked = self.root, False
+        table = self.root
         for depth in range(self.regime.start, level):
             slot = self.slot(table, gva, depth)
             if slot not in self.children:
-                self._new_table(slot, blocked)
+                self._new_table(slot, self.inherited.get(table, 0))
             table = self.children[slot]
-            blocked = self.no_user[table]
         return self.slot(table, gva, level)
 
-    def _new_table(self, slot: int, blocked: bool) -> None:
+    def _new_table(self, slot: int, inherited: int) -> None:
         child = self.free.take(1 << self.regime.granule)
         attributes = self.table_attributes()
         self.children[slot] = child
-        closes = bool(attributes & AP_TABLE_NO_USER) and not self.regime.hpd
-        self.no_user[child] = blocked or closes
+        self.inherited[child] = inherited | (0 if self.regime.hpd else attributes)
         self.image.put(slot, self.regime.encode(child) | attributes | VALID | TABLE, 8)
 
     def is_free(self, gva: int, level: int) -> bool:
@@ -192,16 +192,31 @@ class Tables:
         bits = self.leaf_attributes() if attributes is None else attributes
         kind = VALID | (TABLE if level == 3 else 0)
         self.image.put(slot, self.regime.encode(gpa) | bits | kind, 8)
-        closed = self.no_user.get(slot & -(1 << self.regime.granule), False)
-        user = bool(bits & AP_USER) and not closed
-        self.mappings.append(Mapping(gva, size, gpa, True, user, bool(bits & AF)))
+        self.mappings.append(self.mapping(gva, size, gpa, bits, slot))
         return True
 
+    def mapping(self, gva: int, size: int, gpa: int, bits: int, slot: int) -> Mapping:
+        """What the attributes mean, those of the tables above included."""
+        table = self.root if slot - self.root in range(self.regime.root_bytes) else None
+        above = 0 if table else self.inherited.get(slot & -(1 << self.regime.granule), 0)
+        user = bool(bits & AP_USER) and not above & AP_TABLE_NO_USER
+        writable = not bits & AP_READ_ONLY and not above & AP_TABLE_READ_ONLY
+        xn = bool(bits & UXN or above & XN_TABLE)
+        pxn = bool(bits & PXN or above & PXN_TABLE)
+        if self.regime.aarch64:
+            fetch = (not pxn and not (user and writable), not xn)
+        else:
+            fetch = (not xn and not pxn, not xn and user)
+        return Mapping(gva, size, gpa, True, user, bool(bits & AF), fetch)
+
     def window(self) -> int:
-        """A 2 MB block for the stubs: only for the kernel, executable."""
-        gva = self.regime.base + 0x400000
+        """A page or block for the stubs: only for the kernel, executable."""
+        level = 3 if self.regime.aarch64 else 2
+        gva = self.regime.base + (2 << self.regime.shift(level))
+        if self.regime.va_bits < self.regime.granule + 2:
+            gva = self.regime.base
         self.plain = True
-        self.map(gva, STUB, 2, AF)
+        self.map(gva, STUB, level, AF)
         self.plain = False
         return gva
 
@@ -267,6 +282,7 @@ def aarch64(
     image, free = Image(), Pages(rng, RAM)
     high = replace(high, high=True)
     halves = [Tables(low, rng, image, free), Tables(high, rng, image, free)]
+    window = halves[1 if extra_tcr & TCR_EPD0 else 0].window()
     for half in halves:
         half.fill(count)
     asid = rng.getrandbits(16) << 48
@@ -281,7 +297,7 @@ def aarch64(
     case = Case(name, "aarch64", regs, image, mappings, setup="aarch64")
     holes = halves[0].holes + halves[1].holes
     case.holes = rng.sample(holes, min(60, len(holes))) + outside(rng, low, high)
-    case.least_mapped = 60
+    case.least_mapped, case.window = 60, window
     return case
 
 
@@ -388,7 +404,9 @@ def short_output(rng: random.Random) -> Case:
 def access_flag(rng: random.Random) -> Case:
     """Half of the pages have AF clear, which QEMU 7.2's debug walk ignores."""
     regime = Regime(12, 48, no_af=0.5)
-    return aarch64(rng, "aarch64_access_flag", regime, replace(regime, va_bits=39))
+    case = aarch64(rng, "aarch64_access_flag", regime, replace(regime, va_bits=39))
+    case.quirk = NO_ACCESS_FLAG
+    return case
 
 
 def mmu_off(rng: random.Random) -> Case:
@@ -396,7 +414,7 @@ def mmu_off(rng: random.Random) -> Case:
     case = aarch64(rng, "aarch64_mmu_off", Regime(12, 48), Regime(12, 48))
     case.registers["sctlr"] = 0
     case.mappings = [Mapping(0, 1 << 48, 0)]
-    case.any_size = True
+    case.any_size, case.window = True, STUB
     case.holes = [rng.getrandbits(48) for _ in range(300)]
     case.span = (0, 1 << 48)
     case.least_unmapped = 0
@@ -411,7 +429,7 @@ def garbage_block(rng: random.Random) -> Case:
     for index in free[:100]:
         case.image.put(base + index * 8, rng.getrandbits(48) & -PAGE | AF | VALID, 8)
         case.holes.append(index << 39 | rng.getrandbits(39))
-    case.quirk = "QEMU 7.2 takes a level 0 block as a 512 GB page"
+    case.quirk, case.quirk_runs = "QEMU 7.2 takes a level 0 block as a 512 GB page", True
     return case
 
 
@@ -497,6 +515,7 @@ def lpae(t0sz: int, t1sz: int, epd: int = 0, no_af: float = 0.0) -> Callable[[ra
             setup="arm",
         )
         case.span, case.window = (0, 1 << 32), window
+        case.quirk = NO_ACCESS_FLAG if no_af else ""
         case.mappings = lpae_visible(halves, t0sz, t1sz, epd)
         case.holes = halves[0].holes[:60] + halves[1].holes[:60]
         case.holes += [m.gva for half in halves for m in half.mappings[:60]]

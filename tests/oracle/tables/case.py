@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Callable, Optional
 
 from .image import PAGE, Image
 
@@ -18,8 +18,9 @@ WORD = 1 << 64
 class Mapping:
     """`size` bytes at guest-virtual `gva` appear at guest-physical `gpa`.
 
-    `kernel` and `user` say in which mode they can be read, `accessed` that the
-    access flag is set (only QEMU's debug walk overlooks a clear one).
+    `kernel` and `user` say in which mode they can be read, `fetch` whether the kernel and
+    the user can execute them, `accessed` that the
+    access flag is set.
     """
 
     gva: int
@@ -28,10 +29,16 @@ class Mapping:
     kernel: bool = True
     user: bool = True
     accessed: bool = True
+    fetch: tuple[bool, bool] = (True, True)
 
     def translate(self, gva: int) -> int:
         """The guest-physical address of a byte inside."""
         return self.gpa + gva - self.gva
+
+
+def no_opinion(gva: int) -> Optional[int]:
+    """The order of checks makes no difference."""
+    return None
 
 
 @dataclass
@@ -42,9 +49,11 @@ class Case:
     has an opinion of its own. Tables of random words have no such opinion.
     `any_size` says that the sizes of its mappings are not those of pages.
     `mode` is the privilege in which QEMU is asked (ARM checks rights).
+    `manual` is the fault status that the manual's order of checks asks for where the
+    CPU of QEMU checks in another order, else None.
     `window` is where 1 MB of the stubs' memory is mapped for the kernel, or -1.
     `quirk` says why QEMU's debug walk is wrong here: then the generator, which
-    wrote what the manual says, is the judge.
+    wrote what the manual says, is the judge. `quirk_runs`: the CPU itself is wrong too.
     """
 
     name: str
@@ -58,8 +67,10 @@ class Case:
     any_size: bool = False
     mode: str = "kernel"
     quirk: str = ""
+    quirk_runs: bool = False
     setup: str = ""
     window: int = -1
+    manual: Callable[[int], Optional[int]] = no_opinion
     least_mapped: int = 100
     least_unmapped: int = 50
 
@@ -75,20 +86,21 @@ class Case:
         mapping = self.mapping(gva)
         return mapping.translate(gva) if mapping else None
 
-    def expected(self, gva: int) -> Optional[int]:
-        """The same as a read in the case's own mode has it."""
-        mapping = self.mapping(gva)
-        if mapping is None:
-            return None
-        readable = mapping.user if self.mode == "user" else mapping.kernel
-        return mapping.translate(gva) if readable else None
-
     def readable(self, gva: int, user: bool) -> bool:
-        """Whether the CPU itself may read, access flag included."""
+        """Whether the CPU may read, access flag included."""
         mapping = self.mapping(gva)
         if mapping is None or not mapping.accessed:
             return False
         return mapping.user if user else mapping.kernel
+
+    def expected(self, gva: int) -> Optional[int]:
+        """Where a read in the case's own mode finds `gva`; None if it faults."""
+        return self.present(gva) if self.readable(gva, self.mode == "user") else None
+
+    def executable(self, gva: int, user: bool) -> bool:
+        """Whether the CPU may fetch an instruction."""
+        mapping = self.mapping(gva)
+        return mapping is not None and mapping.accessed and mapping.fetch[user]
 
 
 def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:
