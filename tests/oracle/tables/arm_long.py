@@ -40,6 +40,10 @@ TTBCR_EAE = 1 << 31
 
 NO_ACCESS_FLAG = "the debug walk of long descriptors does not look at the access flag"
 
+# SCTLR_EL1 and SCTLR.
+SCTLR_M, SCTLR_WXN, SCTLR_UWXN = 1 << 0, 1 << 19, 1 << 20
+TCR_HA, TCR_HD, DBM = 1 << 39, 1 << 40, 1 << 51
+
 RAM_BASE = 0x40000000
 RAM = (0x50000000, 0x40000000 + 200 * GB)
 RAM_LPAE = (0x50000000, 0x40000000 + 6 * GB)
@@ -57,6 +61,8 @@ class Regime:
     aarch64: bool = True
     hpd: bool = False
     no_af: float = 0.0
+    hardware_af: bool = False
+    sctlr: int = 0
 
     @property
     def stride(self) -> int:
@@ -180,7 +186,8 @@ class Tables:
         if not self.regime.ds:
             bits |= SHAREABILITY
         accessed = AF if self.rng.random() >= self.regime.no_af else 0
-        return self.rng.getrandbits(64) & bits | accessed
+        dirty = DBM if self.regime.hardware_af and self.rng.random() < 0.5 else 0
+        return self.rng.getrandbits(64) & bits | accessed | dirty
 
     def map(self, gva: int, gpa: int, level: int = 3, attributes: Optional[int] = None) -> bool:
         """Map one page or block; False when something is there already."""
@@ -204,19 +211,27 @@ class Tables:
         xn = bool(bits & UXN or above & XN_TABLE)
         pxn = bool(bits & PXN or above & PXN_TABLE)
         if self.regime.aarch64:
-            fetch = (not pxn and not (user and writable), not xn)
+            kernel_fetch, user_fetch = not pxn and not (user and writable), not xn
         else:
-            fetch = (not xn and not pxn, not xn and user)
-        return Mapping(gva, size, gpa, True, user, bool(bits & AF), fetch)
+            kernel_fetch, user_fetch = not xn and not pxn, not xn and user
+        if self.regime.sctlr & SCTLR_WXN:
+            kernel_fetch &= not writable
+            user_fetch &= not (user and writable)
+        if self.regime.sctlr & SCTLR_UWXN:
+            kernel_fetch &= not (user and writable)
+        seen = bool(bits & AF) or self.regime.hardware_af
+        return Mapping(gva, size, gpa, True, user, seen, (kernel_fetch, user_fetch))
 
     def window(self) -> int:
-        """A page or block for the stubs: only for the kernel, executable."""
+        """Pages or blocks for the stubs, only for the kernel: executable, and writable."""
         level = 3 if self.regime.aarch64 else 2
-        gva = self.regime.base + (2 << self.regime.shift(level))
-        if self.regime.va_bits < self.regime.granule + 2:
-            gva = self.regime.base
+        size = 1 << self.regime.shift(level)
+        room = self.regime.va_bits > self.regime.granule + 2
+        gva = self.regime.base + (2 * size if room else 0)
         self.plain = True
-        self.map(gva, STUB, level, AF)
+        self.map(gva, STUB, level, AF | AP_READ_ONLY)
+        if not self.regime.aarch64:
+            self.map(gva + size, STUB, level, AF)
         self.plain = False
         return gva
 
@@ -290,7 +305,7 @@ def aarch64(
         "ttbr0": low.ttbr(halves[0].root) | asid,
         "ttbr1": high.ttbr(halves[1].root) | rng.getrandbits(1),
         "tcr": tcr(low, high) | extra_tcr,
-        "sctlr": 1,
+        "sctlr": SCTLR_M | low.sctlr,
         "el": 1,
     }
     mappings = halves[0].mappings + halves[1].mappings
@@ -409,6 +424,34 @@ def access_flag(rng: random.Random) -> Case:
     return case
 
 
+def write_never_execute(rng: random.Random) -> Case:
+    """SCTLR_EL1.WXN: what is writable is not executable."""
+    low, high = Regime(12, 48, sctlr=SCTLR_WXN), Regime(16, 42, sctlr=SCTLR_WXN)
+    return aarch64(rng, "aarch64_wxn", low, high)
+
+
+def privileged_access_never(rng: random.Random) -> Case:
+    """PSTATE.PAN: the kernel does not read what the user may read."""
+    case = aarch64(rng, "aarch64_pan", Regime(12, 48), Regime(14, 47))
+    case.options["pan"] = "on"
+    case.mappings = [replace(m, kernel=not m.user) for m in case.mappings]
+    case.window = -1
+    return case
+
+
+def hardware_access_flag(dirty: bool) -> Callable[[random.Random], Case]:
+    """TCR_EL1.HA and HD: the CPU sets AF, and makes a DBM page writable."""
+
+    def build(rng: random.Random) -> Case:
+        regime = Regime(12, 48, no_af=0.4, hardware_af=True)
+        name, bits = ("aarch64_ha_hd", TCR_HA | TCR_HD) if dirty else ("aarch64_ha", TCR_HA)
+        case = aarch64(rng, name, regime, replace(regime, va_bits=39), bits)
+        case.window = -1
+        return case
+
+    return build
+
+
 def mmu_off(rng: random.Random) -> Case:
     """SCTLR_EL1.M clear: addresses are physical."""
     case = aarch64(rng, "aarch64_mmu_off", Regime(12, 48), Regime(12, 48))
@@ -493,12 +536,14 @@ def _noise_entry(rng: random.Random, regime: Regime, pool: list[int]) -> int:
 # ARMv7 LPAE.
 
 
-def lpae(t0sz: int, t1sz: int, epd: int = 0, no_af: float = 0.0) -> Callable[[random.Random], Case]:
+def lpae(
+    t0sz: int, t1sz: int, epd: int = 0, no_af: float = 0.0, sctlr: int = 0
+) -> Callable[[random.Random], Case]:
     """LPAE with every start level and split between TTBR0 and TTBR1."""
 
     def build(rng: random.Random) -> Case:
         image, free = Image(), Pages(rng, RAM_LPAE)
-        low = Regime(12, 32 - t0sz, pa_bits=40, aarch64=False, no_af=no_af)
+        low = Regime(12, 32 - t0sz, pa_bits=40, aarch64=False, no_af=no_af, sctlr=sctlr)
         high = replace(low, va_bits=32 - t1sz, high=True)
         halves = [Tables(low, rng, image, free), Tables(high, rng, image, free)]
         stub_half = halves[epd & 1]
@@ -514,8 +559,10 @@ def lpae(t0sz: int, t1sz: int, epd: int = 0, no_af: float = 0.0) -> Callable[[ra
             image,
             setup="arm",
         )
-        case.span, case.window = (0, 1 << 32), window
+        case.span, case.window, case.writable = (0, 1 << 32), window, window + 2 * MB
         case.quirk = NO_ACCESS_FLAG if no_af else ""
+        case.registers["sctlr"] |= sctlr
+        case.name += {0: "", SCTLR_WXN: "_wxn", SCTLR_UWXN: "_uwxn"}[sctlr]
         case.mappings = lpae_visible(halves, t0sz, t1sz, epd)
         case.holes = halves[0].holes[:60] + halves[1].holes[:60]
         case.holes += [m.gva for half in halves for m in half.mappings[:60]]
@@ -557,6 +604,10 @@ BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     hierarchical_off,
     short_output,
     access_flag,
+    write_never_execute,
+    privileged_access_never,
+    hardware_access_flag(False),
+    hardware_access_flag(True),
     mmu_off,
     garbage_block,
     uniform,
@@ -573,6 +624,8 @@ LPAE_BUILDERS = (
     lpae(1, 1, 1),
     lpae(1, 1, 2),
     lpae(1, 0, no_af=0.5),
+    lpae(0, 1, sctlr=SCTLR_WXN),
+    lpae(1, 1, sctlr=SCTLR_UWXN),
     noise(Regime(12, 31, 40, aarch64=False), "lpae_noise"),
 )
 

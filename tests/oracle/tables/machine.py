@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 from .image import PAGE, Image
 
-TIMEOUT = 60.0
+TIMEOUT = 20.0
 
 
 class OracleError(RuntimeError):

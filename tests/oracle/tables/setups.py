@@ -19,6 +19,9 @@ PC_BLOCKS = ((0, 3 * GB, 0), (4 * GB, 69 * GB, 3 * GB))
 # stay away from it.
 VIRT = 0x40000000
 
+# PSTATE: EL0t and EL1h with interrupts masked; PAN.
+EL0, EL1, PAN = 0x3C0, 0x3C5, 1 << 22
+
 SETUPS: dict[str, Setup] = {
     "x86_64": Setup("qemu-system-x86_64", "pc", "max", PC_BLOCKS, "72G"),
     "i386": Setup(
@@ -113,6 +116,8 @@ def enter_x86(machine: Machine, case: Case) -> None:
             load_segments(gdb)
     else:
         set_and_check(gdb, "cr3", regs["cr3"])
+    if case.options.get("a20") == "off":
+        machine.qmp.monitor("o /b 0x92 0")
     set_and_check(gdb, "cr4", regs["cr4"])
     if wide_emulator:
         set_and_check(gdb, "efer", regs["efer"] | (EFER_LMA if long_mode else 0))
@@ -130,8 +135,8 @@ def enter_aarch64(machine: Machine, case: Case) -> None:
         if gdb.read(name) != value:
             raise OracleError(f"{name} reads {gdb.read(name):#x}, not {value:#x}")
     regs["sctlr"] = gdb.read("SCTLR")
-    if case.mode == "user":
-        gdb.write("cpsr", 0x3C0)
+    level = EL0 if case.mode == "user" else EL1
+    gdb.write("cpsr", level | (PAN if case.options.get("pan") == "on" else 0))
 
 
 def enter_arm(machine: Machine, case: Case) -> None:
