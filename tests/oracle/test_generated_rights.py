@@ -27,8 +27,8 @@ Questions = tuple[tuple[str, str], ...]
 def askable() -> list[Case]:
     """ARM cases that map the stub; AArch64 asks from EL2, which needs no mapping."""
     cases = [*arm_long.cases(SEED), *arm_short.cases(SEED)]
-    kernel = [case for case in cases if case.mode == "kernel" and "pan" not in case.options]
-    return [case for case in kernel if case.arch == "aarch64" or case.window >= 0]
+    kernel = [case for case in cases if case.mode == "kernel" and not case.options]
+    return [case for case in kernel if case.setup == "aarch64" or case.window >= 0]
 
 
 CASES = askable()

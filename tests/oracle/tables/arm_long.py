@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Callable, Optional
 
-from .case import STUB, Case, Mapping
+from .case import FAR, STUB, Case, Mapping
 from .image import PAGE, Image
 from .pages import Pages
 
@@ -42,6 +42,7 @@ NO_ACCESS_FLAG = "the debug walk of long descriptors does not look at the access
 
 # SCTLR_EL1 and SCTLR.
 SCTLR_M, SCTLR_WXN, SCTLR_UWXN = 1 << 0, 1 << 19, 1 << 20
+HCR_E2H = 1 << 34
 TCR_HA, TCR_HD, DBM = 1 << 39, 1 << 40, 1 << 51
 
 RAM_BASE = 0x40000000
@@ -149,7 +150,11 @@ class Tables:
         """Random hierarchical attributes and ignored bits; none while `plain`."""
         if self.plain:
             return 0
-        hier = self.rng.getrandbits(64) & (PXN_TABLE | XN_TABLE | AP_TABLE_READ_ONLY)
+        hier = (
+            self.rng.getrandbits(64)
+            & self.rng.getrandbits(64)
+            & (PXN_TABLE | XN_TABLE | AP_TABLE_READ_ONLY)
+        )
         no_user = AP_TABLE_NO_USER if self.rng.random() < 0.15 else 0
         return self.rng.getrandbits(8) & 0xFC | hier | no_user
 
@@ -291,15 +296,20 @@ def outside(rng: random.Random, low: Regime, high: Regime) -> list[int]:
 
 
 def aarch64(
-    rng: random.Random, name: str, low: Regime, high: Regime, extra_tcr: int = 0, count: int = 120
+    rng: random.Random,
+    name: str,
+    low: Regime,
+    high: Regime,
+    extra_tcr: int = 0,
+    ram: tuple[int, int] = RAM,
 ) -> Case:
     """Both halves filled at random."""
-    image, free = Image(), Pages(rng, RAM)
+    image, free = Image(), Pages(rng, ram)
     high = replace(high, high=True)
     halves = [Tables(low, rng, image, free), Tables(high, rng, image, free)]
     window = halves[1 if extra_tcr & TCR_EPD0 else 0].window()
     for half in halves:
-        half.fill(count)
+        half.fill(120)
     asid = rng.getrandbits(16) << 48
     regs = {
         "ttbr0": low.ttbr(halves[0].root) | asid,
@@ -354,6 +364,22 @@ def lpa2(granule: int, low: int, high: int) -> Callable[[random.Random], Case]:
         regime = Regime(granule, low, pa_bits=52, ds=True)
         name = f"aarch64_lpa2_{1 << granule - 10}k_{low}_{high}"
         return aarch64(rng, name, regime, replace(regime, va_bits=high))
+
+    return build
+
+
+def far_tables(granule: int, ds: bool) -> Callable[[random.Random], Case]:
+    """Every table lies above 2**48: TTBR bits 5:2, and the upper bits of descriptors."""
+
+    def build(rng: random.Random) -> Case:
+        regime = Regime(granule, 48, pa_bits=52, ds=ds)
+        name = f"aarch64_far_{1 << granule - 10}k"
+        high = replace(regime, va_bits=52)
+        case = aarch64(rng, name, regime, high, ram=(FAR[0], sum(FAR)))
+        case.setup, case.window = "aarch64_far", -1
+        if regime.root_bytes < 64:
+            case.quirk = "PA[51:50] in TTBR bits 5:4 leak into the address of a small root"
+        return case
 
     return build
 
@@ -587,6 +613,53 @@ def clip(mapping: Mapping, low: int, high: int) -> Optional[Mapping]:
     return mapping if low <= mapping.gva and mapping.gva + mapping.size <= high else None
 
 
+def other_level(level: int, regime: Regime) -> Callable[[random.Random], Case]:
+    """EL2 or EL3: one half, another TCR ("TCR_EL2", "TCR_EL3"), one privilege."""
+
+    def build(rng: random.Random) -> Case:
+        image, free = Image(), Pages(rng, RAM)
+        half = Tables(regime, rng, image, free)
+        half.fill(200)
+        value = (64 - regime.va_bits) | TG0[regime.granule] << 14 | IPS[regime.pa_bits] << 16
+        value |= 1 << 31 | 1 << 23 | (1 << 24 if regime.hpd else 0) | (1 << 32 if regime.ds else 0)
+        regs = {"ttbr0": regime.ttbr(half.root), "tcr": value, "sctlr": SCTLR_M, "el": level}
+        name = f"aarch64_el{level}_{1 << regime.granule - 10}k_{regime.va_bits}"
+        case = Case(name, "aarch64", regs, image, half.mappings, setup=f"aarch64_el{level}")
+        beyond = [rng.getrandbits(64 - regime.va_bits) << regime.va_bits for _ in range(80)]
+        case.holes = half.holes[:60] + [gva | m.gva for gva, m in zip(beyond, half.mappings) if gva]
+        return case
+
+    return build
+
+
+def el2_and_el0(low: Regime, high: Regime) -> Callable[[random.Random], Case]:
+    """HCR_EL2.E2H: EL2 has two halves and the TCR of EL1."""
+
+    def build(rng: random.Random) -> Case:
+        name = f"aarch64_e2h_{1 << low.granule - 10}k_{low.va_bits}_{high.va_bits}"
+        case = aarch64(rng, name, low, high)
+        case.setup, case.options["hcr"] = "aarch64_el2", hex(HCR_E2H)
+        case.registers["el"], case.window = 2, -1
+        return case
+
+    return build
+
+
+def hyp(t0sz: int) -> Callable[[random.Random], Case]:
+    """Hyp mode: HTTBR and HTCR, one half, long descriptors."""
+
+    def build(rng: random.Random) -> Case:
+        image, free = Image(), Pages(rng, RAM_LPAE)
+        half = Tables(Regime(12, 32 - t0sz, 40, aarch64=False), rng, image, free)
+        half.fill(200)
+        regs = {"ttbr0": half.root, "tcr": 1 << 31 | 1 << 23 | t0sz, "sctlr": SCTLR_M, "el": 2}
+        case = Case(f"hyp_{t0sz}", "arm", regs, image, half.mappings, setup="arm_hyp")
+        case.span, case.holes = (0, 1 << 32), half.holes[:60]
+        return case
+
+    return build
+
+
 BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     *(every_size(12, turn) for turn in range(len(SIZES[12]))),
     *(every_size(14, turn) for turn in range(len(SIZES[14]))),
@@ -615,6 +688,22 @@ BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     noise(Regime(12, 48), "aarch64_noise_4k_48"),
     noise(Regime(14, 36), "aarch64_noise_16k_36"),
     noise(Regime(16, 42), "aarch64_noise_64k_42"),
+)
+
+OTHER_LEVELS = (
+    other_level(2, Regime(12, 48)),
+    other_level(2, Regime(12, 36, hpd=True)),
+    other_level(2, Regime(14, 47)),
+    other_level(2, Regime(16, 52, pa_bits=52)),
+    el2_and_el0(Regime(12, 48), Regime(12, 39)),
+    el2_and_el0(Regime(16, 42), Regime(16, 47)),
+    other_level(3, Regime(12, 39)),
+    other_level(3, Regime(14, 52, pa_bits=52, ds=True)),
+    far_tables(12, True),
+    far_tables(14, True),
+    far_tables(16, False),
+    hyp(0),
+    hyp(3),
 )
 
 LPAE_BUILDERS = (
@@ -646,4 +735,6 @@ def cases(seed: int) -> Iterator[Case]:
         yield as_user(case)
     for number, build in enumerate(LPAE_BUILDERS):
         yield build(random.Random(seed * 1000 + number + 500))
+    for number, build in enumerate(OTHER_LEVELS):
+        yield build(random.Random(seed * 1000 + number + 700))
     yield as_user(LPAE_BUILDERS[7](random.Random(seed * 1000 + 600)))

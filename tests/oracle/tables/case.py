@@ -11,6 +11,9 @@ from .image import PAGE, Image
 
 # Guest-physical memory of the stubs on the ARM boards; no table is put there.
 STUB = 0x48000000
+
+# A memory device above 2**48: start and size.
+FAR = (0x5A00040000000, 2 << 30)
 WORD = 1 << 64
 
 
@@ -116,7 +119,7 @@ def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:
     return (mapping.gva, end - 1, mapping.gva - 1, end, inside)
 
 
-def probes(case: Case, rng: random.Random, limit: int = 640) -> list[int]:
+def probes(case: Case, rng: random.Random, limit: int = 500) -> list[int]:
     """The addresses to ask about, without repeats, inside the case's span."""
     low, size = case.span
     found = [low, low + size - 1, *case.holes]
