@@ -6,6 +6,7 @@ for every kind of access: see tables/ask_at.py. Needs the cross assemblers.
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections import Counter
@@ -19,7 +20,7 @@ from tables.case import Case, probes
 from tables.machines import Machines, machines  # noqa: F401
 from tables.setups import save_image
 
-SEED = 2
+SEED = int(os.environ.get("RR_MEM_ORACLE_SEED", "2"))
 DOMAIN_OR_PERMISSION = (0x9, 0xB, 0xD, 0xF)
 Questions = tuple[tuple[str, str], ...]
 
