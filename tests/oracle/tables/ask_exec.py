@@ -23,7 +23,7 @@ QUESTIONS = (("x", "kernel"), ("x", "user"))
 def targets(case: Case, asked: list[int]) -> list[int]:
     """The asked addresses as those of instructions; the stub's own are left out."""
     words = dict.fromkeys(gva & ~3 for gva in asked)
-    return [gva for gva in words if not case.window <= gva < case.window + (2 << 20)]
+    return [gva for gva in words if not case.window <= gva < case.window + (4 << 20)]
 
 
 def plant(machine: Machine, case: Case, asked: list[int]) -> None:
@@ -71,7 +71,8 @@ def ask_arm(machine: Machine, case: Case, asked: list[int]) -> list[list[Outcome
     machine.write(STUB + LIST, struct.pack(f"<{len(asked)}I", *asked))
     machine.write(STUB + RESULTS, bytes(32 * len(asked)))
     base = case.window
-    values = (base + LIST, len(asked), base + RESULTS, base + CODE)
+    data = case.writable if case.writable >= 0 else base
+    values = (data + LIST, len(asked), data + RESULTS, base + CODE)
     run(machine, "arm_exec", base, {f"r{number}": value for number, value in enumerate(values)})
     raw = struct.iter_unpack("<4I", machine.read(STUB + RESULTS, 16 * len(asked)))
     rows = zip(asked, raw)

@@ -11,6 +11,9 @@ from .image import PAGE, Image
 
 # Guest-physical memory of the stubs on the ARM boards; no table is put there.
 STUB = 0x48000000
+
+# A memory device above 2**48: start and size.
+FAR = (0x5A00040000000, 2 << 30)
 WORD = 1 << 64
 
 
@@ -47,11 +50,14 @@ class Case:
 
     `known` says that `mappings` is everything that is mapped, so the generator
     has an opinion of its own. Tables of random words have no such opinion.
+    `wires` are the physical address bits that exist (A20).
     `any_size` says that the sizes of its mappings are not those of pages.
     `mode` is the privilege in which QEMU is asked (ARM checks rights).
     `manual` is the fault status that the manual's order of checks asks for where the
     CPU of QEMU checks in another order, else None.
-    `window` is where 1 MB of the stubs' memory is mapped for the kernel, or -1.
+    `window` is where 1 MB of the stubs' memory is mapped for the kernel, or -1;
+    `writable` is where it can be written, if not there.
+    `options` are further options of rr-mem, which the set-ups also honour (a20, pan, hcr).
     `quirk` says why QEMU's debug walk is wrong here: then the generator, which
     wrote what the manual says, is the judge. `quirk_runs`: the CPU itself is wrong too.
     """
@@ -63,13 +69,16 @@ class Case:
     mappings: list[Mapping] = field(default_factory=list)
     holes: list[int] = field(default_factory=list)
     span: tuple[int, int] = (0, WORD)
+    wires: int = WORD - 1
     known: bool = True
     any_size: bool = False
     mode: str = "kernel"
+    options: dict[str, str] = field(default_factory=dict)
     quirk: str = ""
     quirk_runs: bool = False
     setup: str = ""
     window: int = -1
+    writable: int = -1
     manual: Callable[[int], Optional[int]] = no_opinion
     least_mapped: int = 100
     least_unmapped: int = 50
@@ -84,7 +93,7 @@ class Case:
     def present(self, gva: int) -> Optional[int]:
         """Where the generator meant `gva` to be; None if nowhere."""
         mapping = self.mapping(gva)
-        return mapping.translate(gva) if mapping else None
+        return mapping.translate(gva) & self.wires if mapping else None
 
     def readable(self, gva: int, user: bool) -> bool:
         """Whether the CPU may read, access flag included."""
@@ -110,7 +119,7 @@ def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:
     return (mapping.gva, end - 1, mapping.gva - 1, end, inside)
 
 
-def probes(case: Case, rng: random.Random, limit: int = 640) -> list[int]:
+def probes(case: Case, rng: random.Random, limit: int = 500) -> list[int]:
     """The addresses to ask about, without repeats, inside the case's span."""
     low, size = case.span
     found = [low, low + size - 1, *case.holes]
