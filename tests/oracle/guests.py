@@ -175,7 +175,7 @@ class Guest:
         text = self.qemu.hmp(f"gva2gpa {address:#x}").strip()
         if text == "Unmapped":
             return None
-        if not text.startswith("gpa: 0x"):
+        if not text.startswith("gpa: 0"):
             raise QemuError(f"gva2gpa {address:#x}: {text!r}")
         return int(text[5:], 16)
 
