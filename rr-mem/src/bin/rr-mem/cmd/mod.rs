@@ -11,6 +11,7 @@ pub mod v2p;
 pub mod x;
 
 use rr_mem::{
+    addr::{Gpa, Gva},
     guest::{Guest, VirtualReadCause, VirtualReadError},
     image::ImageMemory,
     memory::ReadCause,
@@ -62,6 +63,27 @@ fn complain_about(
         outcome = Outcome::Unreadable;
     }
     Ok(outcome)
+}
+
+/// Reads guest memory at a virtual or physical address: how many bytes could be
+/// read, and what stopped it.
+fn read_at(
+    guest: &Guest<ImageMemory>,
+    physical: bool,
+    addr: u64,
+    dst: &mut [u8],
+) -> (usize, Option<VirtualReadError>) {
+    let result = match physical {
+        false => guest.read_virtual(Gva(addr), dst),
+        true => guest.read_physical(Gpa(addr), dst).map_err(|error| VirtualReadError {
+            gva: Gva(error.addr),
+            cause: VirtualReadCause::Data(error),
+        }),
+    };
+    match result {
+        Ok(()) => (dst.len(), None),
+        Err(error) => (error.gva.0.wrapping_sub(addr) as usize, Some(error)),
+    }
 }
 
 /// A read that ended early, as a row of its own.
