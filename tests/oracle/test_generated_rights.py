@@ -47,7 +47,7 @@ def test_address_translation_instructions_agree(
     setup, ask = ASK[case.setup]
     machine = machines.get(setup)
     machine.load(case.image)
-    asked = probes(case, random.Random(SEED), 1500)
+    asked = probes(case, random.Random(SEED), 900)
     outcomes = ask(machine, case, asked)
     check_variety(case, outcomes)
     outcomes = in_the_manuals_order(case, asked, outcomes)
