@@ -45,12 +45,13 @@ fn batch<P: Paging, M: Memory + ?Sized>(
                 }
             },
         };
-        let mut last = table;
-        let answer = descend(paging, memory, gva, ask, table, |table| last = *table, |_| {});
+        let mut last = None;
+        let answer = descend(paging, memory, gva, ask, table, |table| last = Some(*table), |_| {});
         // A table entry that was refused on the way is refused again only if
-        // it is read again.
-        if answer.is_ok() {
-            *slot = Some(Known { span: gva.0 >> (last.shift + last.bits), table: last });
+        // it is read again. First tables are not kept: which one has an address
+        // is for `start` to say.
+        if let (Ok(_), Some(table)) = (&answer, last) {
+            *slot = Some(Known { span: gva.0 >> (table.shift + table.bits), table });
         }
         each(i, answer);
     }

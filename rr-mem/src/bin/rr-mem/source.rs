@@ -66,6 +66,9 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
         (None, None) => Some(open_sample(&args.cpu)?),
     };
     let cpu = choose_cpu(image.as_ref(), &args.cpu)?;
+    // A damaged file is said always, what was assumed when asked.
+    image.iter().flat_map(|image| &image.notes).for_each(note);
+    cpu.unknown_tables.iter().for_each(note);
     if verbose {
         remarks(image.as_ref(), &cpu);
     }
@@ -122,6 +125,8 @@ struct Chosen {
     tables_known: bool,
     missing: Option<&'static [&'static str]>,
     assumed: Vec<String>,
+    /// Table bases that nobody gave, though others were given.
+    unknown_tables: Vec<String>,
 }
 
 fn choose_cpu(image: Option<&Image>, args: &CpuArgs) -> anyhow::Result<Chosen> {
@@ -139,7 +144,24 @@ fn choose_cpu(image: Option<&Image>, args: &CpuArgs) -> anyhow::Result<Chosen> {
     assume_nx(&mut regs, known, args, &mut assumed);
     let tables_given = given.iter().any(|name| matches!(*name, "cr3" | "ttbr0" | "ttbr1"));
     let tables_known = tables_given || known.is_some_and(|cpu| !cpu.without_tables()) || off(&regs);
-    Ok(Chosen { regs, tables_known, missing: known.map(|cpu| cpu.missing), assumed })
+    let missing = known.map(|cpu| cpu.missing);
+    let (unknown_tables, others) = match tables_known {
+        true => not_given(missing.unwrap_or_default(), &given),
+        false => (Vec::new(), Vec::new()),
+    };
+    assumed.extend(others);
+    Ok(Chosen { regs, tables_known, missing, assumed, unknown_tables })
+}
+
+/// Remarks on registers that neither the file nor a flag gave: table bases, and
+/// others.
+fn not_given(missing: &[&str], given: &[&str]) -> (Vec<String>, Vec<String>) {
+    missing
+        .iter()
+        .map(|name| (name, name.to_lowercase()))
+        .filter(|(name, flag)| **name != "EFER" && !given.contains(&flag.as_str()))
+        .map(|(name, flag)| format!("{name} is not known, the usual value is taken: give --{flag}"))
+        .partition(|text| text.starts_with("TTBR"))
 }
 
 /// Without paging no table base is needed.
@@ -255,7 +277,6 @@ fn remarks(image: Option<&Image>, cpu: &Chosen) {
             image.format,
             image.memory.ranges().len()
         ));
-        image.notes.iter().for_each(note);
     }
     cpu.assumed.iter().for_each(note);
 }

@@ -112,8 +112,8 @@ impl<'a> Aliases<'a> {
         ControlFlow::Continue(())
     }
 
-    /// The virtual addresses that map `gpa`, lowest first, at most `limit` of
-    /// them; `true` when there are more.
+    /// The virtual addresses that map `gpa`, lowest first; where there are more
+    /// than `limit`, some of them, and `true`.
     #[must_use]
     pub fn of(&self, gpa: Gpa, limit: usize) -> (Vec<Alias>, bool) {
         let mut found = Vec::new();

@@ -65,14 +65,17 @@ fn complain_about(
     Ok(outcome)
 }
 
-/// Reads guest memory at a virtual or physical address: how many bytes could be
-/// read, and what stopped it.
+/// Reads guest memory `offset` bytes behind a virtual or physical address: how
+/// many bytes could be read, and what stopped it.
 fn read_at(
     guest: &Guest<ImageMemory>,
     physical: bool,
-    addr: u64,
+    (start, offset): (u64, u64),
     dst: &mut [u8],
 ) -> (usize, Option<VirtualReadError>) {
+    let Some(addr) = start.checked_add(offset) else {
+        return (0, Some(VirtualReadError { gva: Gva(0), cause: VirtualReadCause::End }));
+    };
     let result = match physical {
         false => guest.read_virtual(Gva(addr), dst),
         true => guest.read_physical(Gpa(addr), dst).map_err(|error| VirtualReadError {
@@ -108,6 +111,7 @@ fn complain_read(error: &VirtualReadError, output: &mut Output) -> anyhow::Resul
             let outcome = if hole { Outcome::Negative } else { Outcome::Unreadable };
             (None, Some(data.into()), outcome, data.hint())
         }
+        VirtualReadCause::End => (None, None, Outcome::Negative, ""),
         VirtualReadCause::Missing(missing) => {
             (None, Some((*missing).into()), Outcome::Unreadable, missing.hint())
         }

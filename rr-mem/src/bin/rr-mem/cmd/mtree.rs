@@ -9,7 +9,7 @@ use rr_mem::region::monitor::{self, TreeOptions};
 
 pub fn run(args: &Mtree, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open(&args.source, output.verbose)?;
-    if let (Some(text), false) = (&opened.tree_text, args.flat) {
+    if let (Some(text), false, false) = (&opened.tree_text, args.flat, output.json) {
         output.write(text.as_bytes())?;
         return Ok(Outcome::Answered);
     }

@@ -37,8 +37,8 @@ pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut done = 0;
     while done < args.len {
         let len = CHUNK.min(args.len - done) as usize;
-        let addr = args.address.wrapping_add(done);
-        let (read, error) = read_at(&opened.guest, args.phys, addr, &mut bytes[..len]);
+        let at = (args.address, done);
+        let (read, error) = read_at(&opened.guest, args.phys, at, &mut bytes[..len]);
         match &mut file {
             Some(file) => file.write_all(&bytes[..read])?,
             None => output.raw(&bytes[..read])?,

@@ -19,6 +19,8 @@ use crate::{
     source,
 };
 
+const HINT: &str = "addresses are hex with 0x, or decimal";
+
 pub fn run(args: &V2p, output: &mut Output) -> anyhow::Result<Outcome> {
     // Wrong words are said before a large file is opened.
     for text in args.addresses.iter().filter(|text| *text != "-") {
@@ -39,7 +41,7 @@ pub fn run(args: &V2p, output: &mut Output) -> anyhow::Result<Outcome> {
 }
 
 fn parse(text: &str) -> anyhow::Result<Gva> {
-    number(text).map(Gva).map_err(|error| usage(error, "addresses are hex with 0x, or decimal"))
+    number(text).map(Gva).map_err(|error| usage(error, HINT))
 }
 
 fn from_stdin(
@@ -49,12 +51,23 @@ fn from_stdin(
 ) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Answered;
     let mut stdin = BufReader::new(io::stdin().lock());
-    let mut line = String::new();
-    while stdin.read_line(&mut line)? > 0 {
-        if !line.trim().is_empty() {
-            outcome = outcome.max(answer(guest, parse(&line)?, ask, output)?);
-        }
+    let mut line = Vec::new();
+    for number in 1.. {
         line.clear();
+        if stdin.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let text = String::from_utf8_lossy(&line);
+        if text.trim().is_empty() {
+            continue;
+        }
+        let Ok(gva) = parse(text.trim()) else {
+            // What was asked before it is answered.
+            output.flush()?;
+            let what = format!("line {number} of standard input is no address: {:?}", text.trim());
+            return Err(usage(what, HINT));
+        };
+        outcome = outcome.max(answer(guest, gva, ask, output)?);
         // Whoever writes one address and waits gets the answer.
         if stdin.buffer().is_empty() {
             output.flush()?;

@@ -62,11 +62,13 @@ fn values(
 ) -> anyhow::Result<Result<(), VirtualReadError>> {
     let line = format.per_line() * format.size;
     let mut bytes = vec![0; CHUNK / line * line];
-    let mut addr = args.address;
+    let mut done: u64 = 0;
     let mut left = u128::from(format.count) * format.size as u128;
     while left > 0 {
         let wanted = left.min(bytes.len() as u128) as usize;
-        let (len, error) = read_at(&opened.guest, args.phys, addr, &mut bytes[..wanted]);
+        let at = (args.address, done);
+        let (len, error) = read_at(&opened.guest, args.phys, at, &mut bytes[..wanted]);
+        let addr = args.address.wrapping_add(done);
         let whole = len / format.size * format.size;
         for (i, row) in bytes[..whole].chunks(line).enumerate() {
             let values = row.chunks(format.size).map(|value| format.value(value)).collect();
@@ -75,7 +77,7 @@ fn values(
         if let Some(error) = error {
             return Ok(Err(error));
         }
-        addr = addr.wrapping_add(len as u64);
+        done += len as u64;
         left -= len as u128;
     }
     Ok(Ok(()))
@@ -87,10 +89,12 @@ fn strings(
     opened: &Opened,
     output: &mut Output,
 ) -> anyhow::Result<Result<(), VirtualReadError>> {
-    let mut addr = args.address;
+    let mut done = 0;
     for _ in 0..format.count {
         let mut bytes = [0; STRING_WINDOW];
-        let (len, error) = read_at(&opened.guest, args.phys, addr, &mut bytes);
+        let at = (args.address, done);
+        let (len, error) = read_at(&opened.guest, args.phys, at, &mut bytes);
+        let addr = args.address.wrapping_add(done);
         let (string, next, cut) = string_at(&bytes[..len]);
         if let (Some(error), true) = (error, cut) {
             if !string.is_empty() {
@@ -100,7 +104,7 @@ fn strings(
         }
         let dots = if cut { "..." } else { "" };
         show(addr, vec![format!("{}{dots}", quoted(string))], output)?;
-        addr = addr.wrapping_add(next as u64);
+        done += next as u64;
     }
     Ok(Ok(()))
 }
