@@ -13,7 +13,7 @@ from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 import pytest
 
-from addresses import SEED, kernel_split
+from addresses import SEED
 from cli import Row, json_lines, number, run_program
 from elfcore import ElfCore
 from guests import KINDS, Guest
@@ -33,7 +33,7 @@ class Scanned:
                            "--arch", guest.kind.arch)
         self.rows: List[Row] = json_lines(done.stdout)
         space = space_of(guest.kind.arch, ElfCore.load(guest.dump).read, guest.registers)
-        split = kernel_split(guest.kind.va_bits)
+        split = 0xC000_0000 if guest.kind.va_bits == 32 else 1 << 63
         kernel = [(page.gva, page.gpa) for page in space.pages() if page.gva >= split]
         self.kernel = dict(random.Random(SEED).sample(kernel, min(ADDRESSES, len(kernel))))
 

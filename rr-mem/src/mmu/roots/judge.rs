@@ -28,8 +28,11 @@ const LARGEST_PAGE: u8 = 30;
 const KNOWN: usize = 4 << 20;
 
 /// Entries decoded per entry in memory before the search gives up. Guests stay
-/// below 1: of most pages the first entries tell that they are no table.
-const EFFORT: u64 = 16;
+/// far below 1: of most pages the first entries tell that they are no table.
+pub(super) const EFFORT: u64 = 4;
+
+/// Entries that may be decoded however little memory there is.
+pub(super) const AT_LEAST: u64 = 1 << 16;
 
 /// Whose part of the address space a table maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,7 +113,7 @@ pub(super) struct Judge<'a, P: Paging, M: ?Sized> {
 impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
     /// For a scan of `bytes` of memory.
     pub fn new(paging: &'a P, memory: &'a M, bytes: u64) -> Self {
-        let budget = (bytes / 8).saturating_mul(EFFORT).saturating_add(1 << 16);
+        let budget = (bytes / 8).saturating_mul(EFFORT).saturating_add(AT_LEAST);
         Self { paging, memory, known: HashMap::new(), budget, exhausted: false }
     }
 

@@ -130,7 +130,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Scan<'a, P, M> {
         let mut before = 0;
         for &(start, len) in ranges {
             let mut done = 0;
-            while done < len {
+            while done < len && !self.judge.exhausted() {
                 let Some(at) = start.checked_add(done) else { break };
                 let ask = (BLOCK - at.0 % BLOCK).min(len - done);
                 let (bytes, next) = piece(self.judge.memory, at, ask, &mut copy);
@@ -170,7 +170,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Scan<'a, P, M> {
             return;
         };
         // Kernels let the user into few pages of their half, if any.
-        if kernel.supervisor == 0 || kernel.user > kernel.supervisor || self.is_found(view, base) {
+        if kernel.supervisor == 0 || kernel.user > kernel.supervisor {
             return;
         }
         let Some(user) = self.judge.examine(&table, view.user.clone(), Half::User) else { return };
@@ -204,14 +204,6 @@ impl<'a, P: Paging, M: Memory + ?Sized> Scan<'a, P, M> {
             kernel_half: self.judge.digest(table, view.kernel.clone()),
             misplaced: user.supervisor,
         }
-    }
-
-    /// Whether another view has already found a table at `base`.
-    fn is_found(&self, view: &View<P::Inherited>, base: Gpa) -> bool {
-        let same = |found: &Found| {
-            found.candidate.root == base && found.candidate.register == view.register
-        };
-        self.found.iter().rev().take(2 * self.views.len()).any(same)
     }
 }
 

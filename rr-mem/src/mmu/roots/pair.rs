@@ -56,7 +56,8 @@ impl<P: Paging, M: Memory + ?Sized> Scan<'_, P, M> {
         let is_pair = kernel.supervisor > 0
             && !self.judge.maps(small, view.kernel.clone(), small.base)
             && self.same_user_half(view, full, small)
-            && self.kernel_half_is_part(view, full, small);
+            && self.kernel_half_is_part(view, full, small)
+            && !self.judge.exhausted();
         is_pair.then(|| self.candidate(view, small, kernel, user))
     }
 

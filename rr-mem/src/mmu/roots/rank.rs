@@ -32,8 +32,8 @@ pub(super) fn ranked(found: Vec<Found>) -> Vec<RootCandidate> {
     with_pairs(ranked)
 }
 
-/// The same table in the same register is the same candidate, whatever shape it
-/// was found by; shapes of another kind aside.
+/// The same table in the same register is the same candidate, whatever view or
+/// pass it was found by, the likeliest first; other kinds of tables aside.
 fn identity(candidate: &RootCandidate) -> (Gpa, &'static str, (&'static str, u64)) {
     (candidate.root, candidate.register, family(candidate))
 }

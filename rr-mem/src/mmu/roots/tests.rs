@@ -299,10 +299,10 @@ fn tables_that_lead_into_each_other_end() {
     assert!(found.candidates.len() <= PAGES as usize);
 }
 
-/// What a scan may read in one pass: 16 times the memory and 64 Ki entries on
-/// top, each entry once by itself and once for what it leads to.
+/// What a scan may read in one pass: every entry in memory by itself and those
+/// of its budget, each once itself and once where it leads.
 fn most_reads(bytes: u64) -> u64 {
-    2 * ((1 << 16) + 17 * bytes / 8)
+    2 * (judge::AT_LEAST + (judge::EFFORT + 1) * bytes / 8)
 }
 
 #[test]
