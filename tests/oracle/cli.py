@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Set
 
 from guests import Guest
 
@@ -46,6 +46,12 @@ class RrMem:
     def pages(self, *flags: str) -> List[Row]:
         """The rows of `pt`."""
         return json_lines(self.run("pt", "--json", "--no-merge", *self.image_flags(), *flags).stdout)
+
+    def aliases(self, gpa: int) -> Set[int]:
+        """All virtual addresses of a physical one; a row is a run of them at equal strides."""
+        rows = json_lines(self.run("p2v", "--json", *self.image_flags(), f"{gpa:#x}").stdout)
+        return {int(row["gva"], 16) + index * int(row["stride"], 16)
+                for row in rows for index in range(row["count"])}
 
     def tlb(self) -> List[str]:
         """The lines of `pt --tlb`."""

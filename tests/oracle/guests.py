@@ -20,6 +20,7 @@ from qemu import Qemu, QemuError
 
 BOOT_SECONDS = 180.0
 READY = "RR-MEM-READY"
+ATTEMPTS = 500
 MOMENTS = ("kernel", "user")
 
 Registers = Dict[str, int]
@@ -109,15 +110,17 @@ class Guest:
         if self.moment == moment:
             return
         (self.qemu.folder / "guest.elf").unlink(missing_ok=True)
-        for _ in range(400):
+        for attempt in range(ATTEMPTS):
             if self._is_at(moment):
                 self.moment = moment
                 self.registers = self.read_registers()
                 return
             self.qemu.qmp.execute("cont")
-            time.sleep(0.005)
+            # Uneven and growing pauses: the guest's timer must not run in step with them.
+            time.sleep(0.001 + attempt * 0.0007 % 0.03)
             self.qemu.qmp.execute("stop")
-        raise QemuError(f"{self.kind.name} was never stopped in {moment} code")
+        state = self.qemu.hmp("info registers")
+        raise QemuError(f"{self.kind.name} was never stopped in {moment} code; last:\n{state}")
 
     def _is_at(self, moment: str) -> bool:
         """Whether the guest is stopped there now, with the tables of that mode in force."""
@@ -172,7 +175,7 @@ class Guest:
         text = self.qemu.hmp(f"gva2gpa {address:#x}").strip()
         if text == "Unmapped":
             return None
-        if not text.startswith("gpa: 0x"):
+        if not text.startswith("gpa: 0"):
             raise QemuError(f"gva2gpa {address:#x}: {text!r}")
         return int(text[5:], 16)
 

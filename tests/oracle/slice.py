@@ -23,7 +23,7 @@ from fetch import FetchError, require_tools
 from guests import KINDS, Guest
 from qemu import QemuError
 from regionmap import Json, read_region_map, without_hosts
-from walk import Page, Space, space_of
+from walk import Page, space_of
 
 PAGE = 0x1000
 ANSWERS = 200
@@ -157,8 +157,9 @@ def make_slice(guest: Guest, options: argparse.Namespace) -> Path:
     pages = masked_tables(core, space.tables)
     for place in data:
         pages[place.gpa & -PAGE] = bytearray(core.read(place.gpa & -PAGE, PAGE))
-    options.folder.mkdir(parents=True, exist_ok=True)
-    plain = options.folder / f"{guest.kind.name}.elf"
+    folder: Path = options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = folder / f"{guest.kind.name}.elf"
     make_core(guest, core, pages, options.space).save(plain)
     plain.with_suffix(".json").write_text(answers_text(guest, core, addresses, data))
     subprocess.run(["zstd", "-q", "-f", "--ultra", "-22", "--rm", str(plain)], check=True)

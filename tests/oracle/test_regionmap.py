@@ -23,7 +23,7 @@ def stopped(request: pytest.FixtureRequest, running: Running) -> Guest:
 @pytest.fixture(scope="module")
 def region_map(stopped: Guest) -> Json:
     """What the outside reader sees."""
-    stopped.mtree_f  # the monitor gives nameless regions a name when it prints them
+    stopped.qemu.hmp("info mtree -f")  # gives nameless regions a name
     return read_region_map(stopped.qemu.pid)
 
 
@@ -77,7 +77,9 @@ def test_host_addresses_equal_the_monitors(stopped: Guest, region_map: Json) -> 
 def test_tree_lines_equal_the_monitors(stopped: Guest, region_map: Json) -> None:
     # `info mtree` prints each region of a tree once: compare as a multiset of
     # (size, priority, name); order and depth are for the printer's own tests.
-    pattern = re.compile(r"^ +([0-9a-f]{16})-([0-9a-f]{16}) \(prio (-?\d+), [^)]+\): (.*?)(?: @\S+ .*)?(?: \[disabled\])?$", re.M)
+    pattern = re.compile(
+        r"^ +([0-9a-f]{16})-([0-9a-f]{16}) \(prio (-?\d+), [^)]+\): "
+        r"(.*?)(?: @\S+ .*)?(?: \[disabled\])?$", re.M)
     printed = Counter(
         (min(int(end, 16) - int(start, 16), 2**64 - 2), int(priority), re.sub(r"^alias ", "", name))
         for start, end, priority, name in pattern.findall(stopped.mtree)

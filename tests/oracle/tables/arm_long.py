@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Callable, Optional
 
-from .case import STUB, Case, Mapping
+from .case import FAR, STUB, Case, Mapping
 from .image import PAGE, Image
 from .pages import Pages
 
@@ -38,6 +38,13 @@ TG1 = {14: 1, 12: 2, 16: 3}
 IPS = {32: 0, 36: 1, 40: 2, 42: 3, 44: 4, 48: 5, 52: 6}
 TTBCR_EAE = 1 << 31
 
+NO_ACCESS_FLAG = "the debug walk of long descriptors does not look at the access flag"
+
+# SCTLR_EL1 and SCTLR.
+SCTLR_M, SCTLR_WXN, SCTLR_UWXN = 1 << 0, 1 << 19, 1 << 20
+HCR_E2H = 1 << 34
+TCR_HA, TCR_HD, DBM = 1 << 39, 1 << 40, 1 << 51
+
 RAM_BASE = 0x40000000
 RAM = (0x50000000, 0x40000000 + 200 * GB)
 RAM_LPAE = (0x50000000, 0x40000000 + 6 * GB)
@@ -55,6 +62,8 @@ class Regime:
     aarch64: bool = True
     hpd: bool = False
     no_af: float = 0.0
+    hardware_af: bool = False
+    sctlr: int = 0
 
     @property
     def stride(self) -> int:
@@ -115,7 +124,7 @@ class Tables:
         self.mappings: list[Mapping] = []
         self.holes: list[int] = []
         self.children: dict[int, int] = {}
-        self.no_user: dict[int, bool] = {}
+        self.inherited: dict[int, int] = {}
         self.plain = False
         self.root = self._root(garbage)
 
@@ -141,27 +150,29 @@ class Tables:
         """Random hierarchical attributes and ignored bits; none while `plain`."""
         if self.plain:
             return 0
-        hier = self.rng.getrandbits(64) & (PXN_TABLE | XN_TABLE | AP_TABLE_READ_ONLY)
+        hier = (
+            self.rng.getrandbits(64)
+            & self.rng.getrandbits(64)
+            & (PXN_TABLE | XN_TABLE | AP_TABLE_READ_ONLY)
+        )
         no_user = AP_TABLE_NO_USER if self.rng.random() < 0.15 else 0
         return self.rng.getrandbits(8) & 0xFC | hier | no_user
 
     def descend(self, gva: int, level: int) -> int:
         """The entry for `gva` at `level`; missing tables above are made."""
-        table, blocked = self.root, False
+        table = self.root
         for depth in range(self.regime.start, level):
             slot = self.slot(table, gva, depth)
             if slot not in self.children:
-                self._new_table(slot, blocked)
+                self._new_table(slot, self.inherited.get(table, 0))
             table = self.children[slot]
-            blocked = self.no_user[table]
         return self.slot(table, gva, level)
 
-    def _new_table(self, slot: int, blocked: bool) -> None:
+    def _new_table(self, slot: int, inherited: int) -> None:
         child = self.free.take(1 << self.regime.granule)
         attributes = self.table_attributes()
         self.children[slot] = child
-        closes = bool(attributes & AP_TABLE_NO_USER) and not self.regime.hpd
-        self.no_user[child] = blocked or closes
+        self.inherited[child] = inherited | (0 if self.regime.hpd else attributes)
         self.image.put(slot, self.regime.encode(child) | attributes | VALID | TABLE, 8)
 
     def is_free(self, gva: int, level: int) -> bool:
@@ -180,7 +191,8 @@ class Tables:
         if not self.regime.ds:
             bits |= SHAREABILITY
         accessed = AF if self.rng.random() >= self.regime.no_af else 0
-        return self.rng.getrandbits(64) & bits | accessed
+        dirty = DBM if self.regime.hardware_af and self.rng.random() < 0.5 else 0
+        return self.rng.getrandbits(64) & bits | accessed | dirty
 
     def map(self, gva: int, gpa: int, level: int = 3, attributes: Optional[int] = None) -> bool:
         """Map one page or block; False when something is there already."""
@@ -192,16 +204,39 @@ class Tables:
         bits = self.leaf_attributes() if attributes is None else attributes
         kind = VALID | (TABLE if level == 3 else 0)
         self.image.put(slot, self.regime.encode(gpa) | bits | kind, 8)
-        closed = self.no_user.get(slot & -(1 << self.regime.granule), False)
-        user = bool(bits & AP_USER) and not closed
-        self.mappings.append(Mapping(gva, size, gpa, True, user, bool(bits & AF)))
+        self.mappings.append(self.mapping(gva, size, gpa, bits, slot))
         return True
 
+    def mapping(self, gva: int, size: int, gpa: int, bits: int, slot: int) -> Mapping:
+        """What the attributes mean, those of the tables above included."""
+        table = self.root if slot - self.root in range(self.regime.root_bytes) else None
+        above = 0 if table else self.inherited.get(slot & -(1 << self.regime.granule), 0)
+        user = bool(bits & AP_USER) and not above & AP_TABLE_NO_USER
+        writable = not bits & AP_READ_ONLY and not above & AP_TABLE_READ_ONLY
+        xn = bool(bits & UXN or above & XN_TABLE)
+        pxn = bool(bits & PXN or above & PXN_TABLE)
+        if self.regime.aarch64:
+            kernel_fetch, user_fetch = not pxn and not (user and writable), not xn
+        else:
+            kernel_fetch, user_fetch = not xn and not pxn, not xn and user
+        if self.regime.sctlr & SCTLR_WXN:
+            kernel_fetch &= not writable
+            user_fetch &= not (user and writable)
+        if self.regime.sctlr & SCTLR_UWXN:
+            kernel_fetch &= not (user and writable)
+        seen = bool(bits & AF) or self.regime.hardware_af
+        return Mapping(gva, size, gpa, True, user, seen, (kernel_fetch, user_fetch))
+
     def window(self) -> int:
-        """A 2 MB block for the stubs: only for the kernel, executable."""
-        gva = self.regime.base + 0x400000
+        """Pages or blocks for the stubs, only for the kernel: executable, and writable."""
+        level = 3 if self.regime.aarch64 else 2
+        size = 1 << self.regime.shift(level)
+        room = self.regime.va_bits > self.regime.granule + 2
+        gva = self.regime.base + (2 * size if room else 0)
         self.plain = True
-        self.map(gva, STUB, 2, AF)
+        self.map(gva, STUB, level, AF | AP_READ_ONLY)
+        if not self.regime.aarch64:
+            self.map(gva + size, STUB, level, AF)
         self.plain = False
         return gva
 
@@ -261,27 +296,33 @@ def outside(rng: random.Random, low: Regime, high: Regime) -> list[int]:
 
 
 def aarch64(
-    rng: random.Random, name: str, low: Regime, high: Regime, extra_tcr: int = 0, count: int = 120
+    rng: random.Random,
+    name: str,
+    low: Regime,
+    high: Regime,
+    extra_tcr: int = 0,
+    ram: tuple[int, int] = RAM,
 ) -> Case:
     """Both halves filled at random."""
-    image, free = Image(), Pages(rng, RAM)
+    image, free = Image(), Pages(rng, ram)
     high = replace(high, high=True)
     halves = [Tables(low, rng, image, free), Tables(high, rng, image, free)]
+    window = halves[1 if extra_tcr & TCR_EPD0 else 0].window()
     for half in halves:
-        half.fill(count)
+        half.fill(120)
     asid = rng.getrandbits(16) << 48
     regs = {
         "ttbr0": low.ttbr(halves[0].root) | asid,
         "ttbr1": high.ttbr(halves[1].root) | rng.getrandbits(1),
         "tcr": tcr(low, high) | extra_tcr,
-        "sctlr": 1,
+        "sctlr": SCTLR_M | low.sctlr,
         "el": 1,
     }
     mappings = halves[0].mappings + halves[1].mappings
     case = Case(name, "aarch64", regs, image, mappings, setup="aarch64")
     holes = halves[0].holes + halves[1].holes
     case.holes = rng.sample(holes, min(60, len(holes))) + outside(rng, low, high)
-    case.least_mapped = 60
+    case.least_mapped, case.window = 40, window
     return case
 
 
@@ -323,6 +364,22 @@ def lpa2(granule: int, low: int, high: int) -> Callable[[random.Random], Case]:
         regime = Regime(granule, low, pa_bits=52, ds=True)
         name = f"aarch64_lpa2_{1 << granule - 10}k_{low}_{high}"
         return aarch64(rng, name, regime, replace(regime, va_bits=high))
+
+    return build
+
+
+def far_tables(granule: int, ds: bool) -> Callable[[random.Random], Case]:
+    """Every table lies above 2**48: TTBR bits 5:2, and the upper bits of descriptors."""
+
+    def build(rng: random.Random) -> Case:
+        regime = Regime(granule, 48, pa_bits=52, ds=ds)
+        name = f"aarch64_far_{1 << granule - 10}k"
+        high = replace(regime, va_bits=52)
+        case = aarch64(rng, name, regime, high, ram=(FAR[0], sum(FAR)))
+        case.setup, case.window = "aarch64_far", -1
+        if regime.root_bytes < 64:
+            case.quirk = "PA[51:50] in TTBR bits 5:4 leak into the address of a small root"
+        return case
 
     return build
 
@@ -388,7 +445,37 @@ def short_output(rng: random.Random) -> Case:
 def access_flag(rng: random.Random) -> Case:
     """Half of the pages have AF clear, which QEMU 7.2's debug walk ignores."""
     regime = Regime(12, 48, no_af=0.5)
-    return aarch64(rng, "aarch64_access_flag", regime, replace(regime, va_bits=39))
+    case = aarch64(rng, "aarch64_access_flag", regime, replace(regime, va_bits=39))
+    case.quirk = NO_ACCESS_FLAG
+    return case
+
+
+def write_never_execute(rng: random.Random) -> Case:
+    """SCTLR_EL1.WXN: what is writable is not executable."""
+    low, high = Regime(12, 48, sctlr=SCTLR_WXN), Regime(16, 42, sctlr=SCTLR_WXN)
+    return aarch64(rng, "aarch64_wxn", low, high)
+
+
+def privileged_access_never(rng: random.Random) -> Case:
+    """PSTATE.PAN: the kernel does not read what the user may read."""
+    case = aarch64(rng, "aarch64_pan", Regime(12, 48), Regime(14, 47))
+    case.options["pan"] = "on"
+    case.mappings = [replace(m, kernel=not m.user) for m in case.mappings]
+    case.window = -1
+    return case
+
+
+def hardware_access_flag(dirty: bool) -> Callable[[random.Random], Case]:
+    """TCR_EL1.HA and HD: the CPU sets AF, and makes a DBM page writable."""
+
+    def build(rng: random.Random) -> Case:
+        regime = Regime(12, 48, no_af=0.4, hardware_af=True)
+        name, bits = ("aarch64_ha_hd", TCR_HA | TCR_HD) if dirty else ("aarch64_ha", TCR_HA)
+        case = aarch64(rng, name, regime, replace(regime, va_bits=39), bits)
+        case.window = -1
+        return case
+
+    return build
 
 
 def mmu_off(rng: random.Random) -> Case:
@@ -396,7 +483,7 @@ def mmu_off(rng: random.Random) -> Case:
     case = aarch64(rng, "aarch64_mmu_off", Regime(12, 48), Regime(12, 48))
     case.registers["sctlr"] = 0
     case.mappings = [Mapping(0, 1 << 48, 0)]
-    case.any_size = True
+    case.any_size, case.window = True, STUB
     case.holes = [rng.getrandbits(48) for _ in range(300)]
     case.span = (0, 1 << 48)
     case.least_unmapped = 0
@@ -411,7 +498,7 @@ def garbage_block(rng: random.Random) -> Case:
     for index in free[:100]:
         case.image.put(base + index * 8, rng.getrandbits(48) & -PAGE | AF | VALID, 8)
         case.holes.append(index << 39 | rng.getrandbits(39))
-    case.quirk = "QEMU 7.2 takes a level 0 block as a 512 GB page"
+    case.quirk, case.quirk_runs = "QEMU 7.2 takes a level 0 block as a 512 GB page", True
     return case
 
 
@@ -475,12 +562,14 @@ def _noise_entry(rng: random.Random, regime: Regime, pool: list[int]) -> int:
 # ARMv7 LPAE.
 
 
-def lpae(t0sz: int, t1sz: int, epd: int = 0, no_af: float = 0.0) -> Callable[[random.Random], Case]:
+def lpae(
+    t0sz: int, t1sz: int, epd: int = 0, no_af: float = 0.0, sctlr: int = 0
+) -> Callable[[random.Random], Case]:
     """LPAE with every start level and split between TTBR0 and TTBR1."""
 
     def build(rng: random.Random) -> Case:
         image, free = Image(), Pages(rng, RAM_LPAE)
-        low = Regime(12, 32 - t0sz, pa_bits=40, aarch64=False, no_af=no_af)
+        low = Regime(12, 32 - t0sz, pa_bits=40, aarch64=False, no_af=no_af, sctlr=sctlr)
         high = replace(low, va_bits=32 - t1sz, high=True)
         halves = [Tables(low, rng, image, free), Tables(high, rng, image, free)]
         stub_half = halves[epd & 1]
@@ -496,7 +585,10 @@ def lpae(t0sz: int, t1sz: int, epd: int = 0, no_af: float = 0.0) -> Callable[[ra
             image,
             setup="arm",
         )
-        case.span, case.window = (0, 1 << 32), window
+        case.span, case.window, case.writable = (0, 1 << 32), window, window + 2 * MB
+        case.quirk = NO_ACCESS_FLAG if no_af else ""
+        case.registers["sctlr"] |= sctlr
+        case.name += {0: "", SCTLR_WXN: "_wxn", SCTLR_UWXN: "_uwxn"}[sctlr]
         case.mappings = lpae_visible(halves, t0sz, t1sz, epd)
         case.holes = halves[0].holes[:60] + halves[1].holes[:60]
         case.holes += [m.gva for half in halves for m in half.mappings[:60]]
@@ -521,6 +613,53 @@ def clip(mapping: Mapping, low: int, high: int) -> Optional[Mapping]:
     return mapping if low <= mapping.gva and mapping.gva + mapping.size <= high else None
 
 
+def other_level(level: int, regime: Regime) -> Callable[[random.Random], Case]:
+    """EL2 or EL3: one half, another TCR ("TCR_EL2", "TCR_EL3"), one privilege."""
+
+    def build(rng: random.Random) -> Case:
+        image, free = Image(), Pages(rng, RAM)
+        half = Tables(regime, rng, image, free)
+        half.fill(200)
+        value = (64 - regime.va_bits) | TG0[regime.granule] << 14 | IPS[regime.pa_bits] << 16
+        value |= 1 << 31 | 1 << 23 | (1 << 24 if regime.hpd else 0) | (1 << 32 if regime.ds else 0)
+        regs = {"ttbr0": regime.ttbr(half.root), "tcr": value, "sctlr": SCTLR_M, "el": level}
+        name = f"aarch64_el{level}_{1 << regime.granule - 10}k_{regime.va_bits}"
+        case = Case(name, "aarch64", regs, image, half.mappings, setup=f"aarch64_el{level}")
+        beyond = [rng.getrandbits(64 - regime.va_bits) << regime.va_bits for _ in range(80)]
+        case.holes = half.holes[:60] + [gva | m.gva for gva, m in zip(beyond, half.mappings) if gva]
+        return case
+
+    return build
+
+
+def el2_and_el0(low: Regime, high: Regime) -> Callable[[random.Random], Case]:
+    """HCR_EL2.E2H: EL2 has two halves and the TCR of EL1."""
+
+    def build(rng: random.Random) -> Case:
+        name = f"aarch64_e2h_{1 << low.granule - 10}k_{low.va_bits}_{high.va_bits}"
+        case = aarch64(rng, name, low, high)
+        case.setup, case.options["hcr"] = "aarch64_el2", hex(HCR_E2H)
+        case.registers["el"], case.window = 2, -1
+        return case
+
+    return build
+
+
+def hyp(t0sz: int) -> Callable[[random.Random], Case]:
+    """Hyp mode: HTTBR and HTCR, one half, long descriptors."""
+
+    def build(rng: random.Random) -> Case:
+        image, free = Image(), Pages(rng, RAM_LPAE)
+        half = Tables(Regime(12, 32 - t0sz, 40, aarch64=False), rng, image, free)
+        half.fill(200)
+        regs = {"ttbr0": half.root, "tcr": 1 << 31 | 1 << 23 | t0sz, "sctlr": SCTLR_M, "el": 2}
+        case = Case(f"hyp_{t0sz}", "arm", regs, image, half.mappings, setup="arm_hyp")
+        case.span, case.holes = (0, 1 << 32), half.holes[:60]
+        return case
+
+    return build
+
+
 BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     *(every_size(12, turn) for turn in range(len(SIZES[12]))),
     *(every_size(14, turn) for turn in range(len(SIZES[14]))),
@@ -538,6 +677,10 @@ BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     hierarchical_off,
     short_output,
     access_flag,
+    write_never_execute,
+    privileged_access_never,
+    hardware_access_flag(False),
+    hardware_access_flag(True),
     mmu_off,
     garbage_block,
     uniform,
@@ -547,6 +690,22 @@ BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     noise(Regime(16, 42), "aarch64_noise_64k_42"),
 )
 
+OTHER_LEVELS = (
+    other_level(2, Regime(12, 48)),
+    other_level(2, Regime(12, 36, hpd=True)),
+    other_level(2, Regime(14, 47)),
+    other_level(2, Regime(16, 52, pa_bits=52)),
+    el2_and_el0(Regime(12, 48), Regime(12, 39)),
+    el2_and_el0(Regime(16, 42), Regime(16, 47)),
+    other_level(3, Regime(12, 39)),
+    other_level(3, Regime(14, 52, pa_bits=52, ds=True)),
+    far_tables(12, True),
+    far_tables(14, True),
+    far_tables(16, False),
+    hyp(0),
+    hyp(3),
+)
+
 LPAE_BUILDERS = (
     *(lpae(t0sz, 0) for t0sz in (0, 1, 2, 7)),
     *(lpae(0, t1sz) for t1sz in (1, 2, 5)),
@@ -554,6 +713,8 @@ LPAE_BUILDERS = (
     lpae(1, 1, 1),
     lpae(1, 1, 2),
     lpae(1, 0, no_af=0.5),
+    lpae(0, 1, sctlr=SCTLR_WXN),
+    lpae(1, 1, sctlr=SCTLR_UWXN),
     noise(Regime(12, 31, 40, aarch64=False), "lpae_noise"),
 )
 
@@ -574,4 +735,6 @@ def cases(seed: int) -> Iterator[Case]:
         yield as_user(case)
     for number, build in enumerate(LPAE_BUILDERS):
         yield build(random.Random(seed * 1000 + number + 500))
+    for number, build in enumerate(OTHER_LEVELS):
+        yield build(random.Random(seed * 1000 + number + 700))
     yield as_user(LPAE_BUILDERS[7](random.Random(seed * 1000 + 600)))

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Callable, Optional
 
-from .case import STUB, Case, Mapping
+from .case import STUB, Case, Mapping, no_opinion
 from .image import PAGE, Image
 from .pages import Pages
 
@@ -22,6 +23,7 @@ SCTLR_M, SCTLR_AFE, SCTLR_TRE = 1 << 0, 1 << 29, 1 << 28
 PD0, PD1 = 1 << 4, 1 << 5
 SMALL, LARGE, SECTION, SUPERSECTION = 1 << 12, 1 << 16, 1 << 20, 1 << 24
 WINDOW, WINDOW_HIGH = 0x400000, 0xF0400000
+PXN_TABLE = 1 << 2
 NO_ACCESS, CLIENT, MANAGER = 0, 1, 3
 
 # AP[2:0] -> (a privileged read is allowed, an unprivileged one is). 0b100 is reserved.
@@ -36,6 +38,18 @@ READABLE = {
 }
 
 
+Status = Callable[[int], Optional[int]]
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """A second-level table, and what its descriptor says of all its pages."""
+
+    base: int
+    domain: int
+    pxn: bool
+
+
 class Tables:
     """Both halves of a short-descriptor address space under construction.
 
@@ -48,7 +62,7 @@ class Tables:
         self.image, self.free = Image(), Pages(rng, RAM)
         self.mappings: list[Mapping] = []
         self.holes: list[int] = []
-        self.coarse: dict[int, tuple[int, int]] = {}
+        self.coarse: dict[int, Coarse] = {}
         kinds = (CLIENT, CLIENT, NO_ACCESS, CLIENT if afe else MANAGER)
         self.domains = [CLIENT, *(rng.choice(kinds) for _ in range(15))]
         small = 0x4000 >> split
@@ -83,16 +97,32 @@ class Tables:
         """Whether a privileged and an unprivileged read are allowed."""
         if self.domains[domain] == NO_ACCESS:
             return False, False
-        if self.afe and not ap & 1:
-            return False, False
         if self.domains[domain] == MANAGER:
             return True, True
         return (True, bool(ap & 2)) if self.afe else READABLE[ap]
 
-    def add(self, gva: int, size: int, gpa: int, ap: int, domain: int) -> None:
-        """Remember a mapping."""
+    def add(
+        self, gva: int, size: int, gpa: int, ap: int, domain: int, never: tuple[bool, bool]
+    ) -> None:
+        """Remember a mapping; `never` is PXN and XN, which a Manager domain overrides."""
         kernel, user = self.readable(ap, domain)
-        self.mappings.append(Mapping(gva, size, gpa, kernel, user))
+        pxn, xn = never if self.domains[domain] != MANAGER else (False, False)
+        fetch = (kernel and not xn and not pxn, user and not xn)
+        accessed = bool(ap & 1) or not self.afe
+        self.mappings.append(Mapping(gva, size, gpa, kernel, user, accessed, fetch))
+
+    def status_by_order(self, gva: int) -> Optional[int]:
+        """ "VMSA MMU fault-checking sequence": the second-level descriptor and the access
+        flag are checked before the domain, and all before XN. QEMU 7.2 checks the domain
+        before it reads the second level, and XN before the access flag.
+        """
+        slot = self.root_slot(gva)
+        mapping = next((m for m in self.mappings if m.gva <= gva < m.gva + m.size), None)
+        if mapping is None:
+            return 0x7 if slot in self.coarse else None
+        if mapping.accessed:
+            return None
+        return 0x3 if mapping.size >= SECTION else 0x6
 
     def is_free(self, gva: int, count: int = 1) -> bool:
         """None of `count` first-level descriptors is in use."""
@@ -108,12 +138,12 @@ class Tables:
         noise = self.rng.getrandbits(32) & 0x000B721D
         word = gpa | noise | (ap & 3) << 10 | (ap >> 2) << 15 | domain << 5 | 0b10
         self.image.put(self.root_slot(gva), word, 4)
-        self.add(gva, SECTION, gpa, ap, domain)
+        self.add(gva, SECTION, gpa, ap, domain, (bool(word & 1), bool(word & 0x10)))
 
     def window(self, gva: int) -> int:
         """A section for the stubs: domain 0, only for the kernel, executable."""
         self.image.put(self.root_slot(gva), STUB | 0x400 | 0b10, 4)
-        self.add(gva, SECTION, STUB, 0b001, 0)
+        self.add(gva, SECTION, STUB, 0b001, 0, (False, False))
         return gva
 
     def supersection(self, gva: int, gpa: int) -> None:
@@ -127,18 +157,18 @@ class Tables:
         word = address | noise | (ap & 3) << 10 | (ap >> 2) << 15 | 1 << 18 | 0b10
         for step in range(16):
             self.image.put(self.root_slot(gva + step * MB), word, 4)
-        self.add(gva, SUPERSECTION, gpa, ap, 0)
+        self.add(gva, SUPERSECTION, gpa, ap, 0, (bool(word & 1), bool(word & 0x10)))
 
-    def table(self, gva: int) -> Optional[tuple[int, int]]:
-        """The second-level table for an address, and its domain."""
+    def table(self, gva: int) -> Optional[Coarse]:
+        """The second-level table for an address."""
         slot = self.root_slot(gva)
         if slot not in self.coarse:
             if self.image.get(slot, 4):
                 return None
             base = self.free.take() + self.rng.randrange(4) * 0x400
             domain = self.rng.randrange(16)
-            self.coarse[slot] = (base, domain)
             noise = self.rng.getrandbits(10) & 0x20C
+            self.coarse[slot] = Coarse(base, domain, bool(noise & PXN_TABLE))
             self.image.put(slot, base | noise | domain << 5 | 0b01, 4)
         return self.coarse[slot]
 
@@ -146,19 +176,19 @@ class Tables:
         """A 4 KB page; bit 0 is XN."""
         gva, gpa = gva & -SMALL, gpa & 0xFFFFF000
         found = self.table(gva)
-        if not found or self.image.get(self._slot(found[0], gva), 4):
+        if not found or self.image.get(self._slot(found.base, gva), 4):
             return
         ap = self.permissions()
         noise = self.rng.getrandbits(32) & 0xDCD
         word = gpa | noise | (ap & 3) << 4 | (ap >> 2) << 9 | 0b10
-        self.image.put(self._slot(found[0], gva), word, 4)
-        self.add(gva, SMALL, gpa, ap, found[1])
+        self.image.put(self._slot(found.base, gva), word, 4)
+        self.add(gva, SMALL, gpa, ap, found.domain, (found.pxn, bool(word & 1)))
 
     def large(self, gva: int, gpa: int) -> None:
         """A 64 KB page: 16 equal descriptors."""
         gva, gpa = gva & -LARGE, gpa & 0xFFFF0000
         found = self.table(gva)
-        slots = [self._slot(found[0], gva + step * SMALL) for step in range(16)] if found else []
+        slots = [self._slot(found.base, gva + step * SMALL) for step in range(16)] if found else []
         if not found or any(self.image.get(slot, 4) for slot in slots):
             return
         ap = self.permissions()
@@ -166,7 +196,7 @@ class Tables:
         word = gpa | noise | (ap & 3) << 4 | (ap >> 2) << 9 | 0b01
         for slot in slots:
             self.image.put(slot, word, 4)
-        self.add(gva, LARGE, gpa, ap, found[1])
+        self.add(gva, LARGE, gpa, ap, found.domain, (found.pxn, bool(word & 0x8000)))
 
     def _slot(self, table: int, gva: int) -> int:
         return table + (gva >> 12 & 0xFF) * 4
@@ -179,8 +209,8 @@ class Tables:
             self.holes.append(gva & -SECTION)
             return
         found = self.table(gva)
-        if found and not self.image.get(self._slot(found[0], gva), 4):
-            self.image.put(self._slot(found[0], gva), word, 4)
+        if found and not self.image.get(self._slot(found.base, gva), 4):
+            self.image.put(self._slot(found.base, gva), word, 4)
             self.holes.append(gva & -SMALL)
 
     def fill(self, count: int) -> None:
@@ -210,6 +240,7 @@ class Tables:
             "el": 1,
         }
         made = Case(name, "arm", regs, self.image, self.mappings, setup="arm")
+        made.manual = self.status_by_order
         made.span, made.holes = (0, 1 << 32), self.holes[:60]
         return made
 
@@ -232,10 +263,16 @@ def split(n: int, disable: int = 0) -> Callable[[random.Random], Case]:
             off_low = disable == PD0
             case.holes += [m.gva for m in case.mappings if (m.gva < edge) == off_low]
             case.mappings = [m for m in case.mappings if (m.gva < edge) != off_low]
-            case.setup, case.least_mapped = "arm_secure", 60 if n else 0
+            case.manual = no_opinion if n == 0 else disabled(case.manual, edge, off_low)
+            case.setup, case.least_mapped = "arm_secure", 20 if n else 0
         return case
 
     return build
+
+
+def disabled(order: Status, edge: int, off_low: bool) -> Status:
+    """In a half that is switched off nothing is read."""
+    return lambda gva: None if (gva < edge) == off_low else order(gva)
 
 
 def access_flag(n: int) -> Callable[[random.Random], Case]:
@@ -258,6 +295,7 @@ def mmu_off(rng: random.Random) -> Case:
     case.name, case.registers["sctlr"], case.window = "short_mmu_off", 0, STUB
     case.mappings, case.any_size, case.least_unmapped = [Mapping(0, 1 << 32, 0)], True, 0
     case.holes = [rng.getrandbits(32) for _ in range(200)]
+    case.manual = no_opinion
     return case
 
 
@@ -266,6 +304,7 @@ def noise(n: int, sctlr: int) -> Callable[[random.Random], Case]:
 
     def build(rng: random.Random) -> Case:
         tables = Tables(rng, n, afe=bool(sctlr & SCTLR_AFE))
+        tables.domains = [kind or CLIENT for kind in tables.domains]
         pool = [tables.free.take() for _ in range(8)]
         for root in (tables.low & -0x4000, tables.high):
             for slot in range(root, root + 0x4000, 4):
@@ -276,6 +315,7 @@ def noise(n: int, sctlr: int) -> Callable[[random.Random], Case]:
         suffix = "_afe" if sctlr & SCTLR_AFE else ""
         case = tables.case(f"short_noise_n{n}{suffix}", n, sctlr)
         case.known, case.window = False, window
+        case.manual = no_opinion
         case.holes = [rng.getrandbits(32) >> rng.choice((0, n)) for _ in range(1000)]
         return case
 

@@ -80,7 +80,7 @@ def ask_aarch64(machine: Machine, case: Case, asked: list[int]) -> list[list[Out
     """AT S1E1R, S1E1W, S1E0R and S1E0W for each address, from EL2."""
     machine.reset()
     regs = case.registers
-    sctlr = machine.gdb.read("SCTLR") & ~1 | regs["sctlr"] & 1
+    sctlr = machine.gdb.read("SCTLR") & ~1 | regs["sctlr"]
     regs["sctlr"] = sctlr
     machine.write(STUB + LIST, struct.pack(f"<{len(asked)}Q", *asked))
     machine.write(STUB + RESULTS, bytes(32 * len(asked)))
@@ -97,7 +97,8 @@ def ask_arm(machine: Machine, case: Case, asked: list[int]) -> list[list[Outcome
     long_format = case.registers["tcr"] >> 31
     machine.write(STUB + LIST, struct.pack(f"<{len(asked)}I", *asked))
     machine.write(STUB + RESULTS, bytes(32 * len(asked)))
-    values = (case.window + LIST, len(asked), case.window + RESULTS, long_format)
+    data = case.writable if case.writable >= 0 else case.window
+    values = (data + LIST, len(asked), data + RESULTS, long_format)
     run(
         machine, "arm_at", case.window, {f"r{number}": value for number, value in enumerate(values)}
     )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Callable, Optional
 
 from .image import PAGE, Image
 
 # Guest-physical memory of the stubs on the ARM boards; no table is put there.
 STUB = 0x48000000
+
+# A memory device above 2**48: start and size.
+FAR = (0x5A00040000000, 2 << 30)
 WORD = 1 << 64
 
 
@@ -18,8 +21,9 @@ WORD = 1 << 64
 class Mapping:
     """`size` bytes at guest-virtual `gva` appear at guest-physical `gpa`.
 
-    `kernel` and `user` say in which mode they can be read, `accessed` that the
-    access flag is set (only QEMU's debug walk overlooks a clear one).
+    `kernel` and `user` say in which mode they can be read, `fetch` whether the kernel and
+    the user can execute them, `accessed` that the
+    access flag is set.
     """
 
     gva: int
@@ -28,10 +32,16 @@ class Mapping:
     kernel: bool = True
     user: bool = True
     accessed: bool = True
+    fetch: tuple[bool, bool] = (True, True)
 
     def translate(self, gva: int) -> int:
         """The guest-physical address of a byte inside."""
         return self.gpa + gva - self.gva
+
+
+def no_opinion(gva: int) -> Optional[int]:
+    """The order of checks makes no difference."""
+    return None
 
 
 @dataclass
@@ -40,11 +50,16 @@ class Case:
 
     `known` says that `mappings` is everything that is mapped, so the generator
     has an opinion of its own. Tables of random words have no such opinion.
+    `wires` are the physical address bits that exist (A20).
     `any_size` says that the sizes of its mappings are not those of pages.
     `mode` is the privilege in which QEMU is asked (ARM checks rights).
-    `window` is where 1 MB of the stubs' memory is mapped for the kernel, or -1.
+    `manual` is the fault status that the manual's order of checks asks for where the
+    CPU of QEMU checks in another order, else None.
+    `window` is where 1 MB of the stubs' memory is mapped for the kernel, or -1;
+    `writable` is where it can be written, if not there.
+    `options` are further options of rr-mem, which the set-ups also honour (a20, pan, hcr).
     `quirk` says why QEMU's debug walk is wrong here: then the generator, which
-    wrote what the manual says, is the judge.
+    wrote what the manual says, is the judge. `quirk_runs`: the CPU itself is wrong too.
     """
 
     name: str
@@ -54,13 +69,18 @@ class Case:
     mappings: list[Mapping] = field(default_factory=list)
     holes: list[int] = field(default_factory=list)
     span: tuple[int, int] = (0, WORD)
+    wires: int = WORD - 1
     known: bool = True
     any_size: bool = False
     mode: str = "kernel"
+    options: dict[str, str] = field(default_factory=dict)
     quirk: str = ""
+    quirk_runs: bool = False
     setup: str = ""
     window: int = -1
-    least_mapped: int = 100
+    writable: int = -1
+    manual: Callable[[int], Optional[int]] = no_opinion
+    least_mapped: int = 60
     least_unmapped: int = 50
 
     def mapping(self, gva: int) -> Optional[Mapping]:
@@ -73,22 +93,23 @@ class Case:
     def present(self, gva: int) -> Optional[int]:
         """Where the generator meant `gva` to be; None if nowhere."""
         mapping = self.mapping(gva)
-        return mapping.translate(gva) if mapping else None
-
-    def expected(self, gva: int) -> Optional[int]:
-        """The same as a read in the case's own mode has it."""
-        mapping = self.mapping(gva)
-        if mapping is None:
-            return None
-        readable = mapping.user if self.mode == "user" else mapping.kernel
-        return mapping.translate(gva) if readable else None
+        return mapping.translate(gva) & self.wires if mapping else None
 
     def readable(self, gva: int, user: bool) -> bool:
-        """Whether the CPU itself may read, access flag included."""
+        """Whether the CPU may read, access flag included."""
         mapping = self.mapping(gva)
         if mapping is None or not mapping.accessed:
             return False
         return mapping.user if user else mapping.kernel
+
+    def expected(self, gva: int) -> Optional[int]:
+        """Where a read in the case's own mode finds `gva`; None if it faults."""
+        return self.present(gva) if self.readable(gva, self.mode == "user") else None
+
+    def executable(self, gva: int, user: bool) -> bool:
+        """Whether the CPU may fetch an instruction."""
+        mapping = self.mapping(gva)
+        return mapping is not None and mapping.accessed and mapping.fetch[user]
 
 
 def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:
@@ -98,7 +119,7 @@ def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:
     return (mapping.gva, end - 1, mapping.gva - 1, end, inside)
 
 
-def probes(case: Case, rng: random.Random, limit: int = 640) -> list[int]:
+def probes(case: Case, rng: random.Random, limit: int = 400) -> list[int]:
     """The addresses to ask about, without repeats, inside the case's span."""
     low, size = case.span
     found = [low, low + size - 1, *case.holes]

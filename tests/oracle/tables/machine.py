@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 from .image import PAGE, Image
 
-TIMEOUT = 60.0
+TIMEOUT = 20.0
 
 
 class OracleError(RuntimeError):
@@ -30,7 +30,8 @@ class OracleError(RuntimeError):
 class Setup:
     """One QEMU command line, and where its RAM sits.
 
-    `blocks` are (guest-physical start, size, offset in the RAM file).
+    `blocks` are (guest-physical start, size, offset in the RAM file). `far` is the start
+    and size of a memory device that lies apart and has a file of its own.
     """
 
     binary: str
@@ -39,6 +40,7 @@ class Setup:
     blocks: tuple[tuple[int, int, int], ...]
     memory: str
     extra: tuple[str, ...] = field(default_factory=tuple)
+    far: Optional[tuple[int, int]] = None
 
     def place(self, gpa: int) -> int:
         """The offset in the RAM file of a guest-physical address."""
@@ -223,10 +225,9 @@ class Machine:
     """A running QEMU process whose CPU stands still unless a stub runs."""
 
     def __init__(self, setup: Setup, folder: str) -> None:
-        self.setup = setup
-        self.ram_path = os.path.join(folder, "ram")
-        self.ram = os.open(self.ram_path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
-        os.ftruncate(self.ram, setup.file_size())
+        self.setup, self.folder = setup, folder
+        self.ram = self._file("ram", setup.file_size())
+        self.far = self._file("far", setup.far[1]) if setup.far else -1
         self.stored: list[int] = []
         qmp, gdb = os.path.join(folder, "qmp"), os.path.join(folder, "gdb")
         self.process = subprocess.Popen(self._command(qmp, gdb))
@@ -237,13 +238,34 @@ class Machine:
             self.close()
             raise
 
+    def _file(self, name: str, size: int) -> int:
+        path = os.path.join(self.folder, name)
+        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
+        os.ftruncate(file, size)
+        return file
+
+    def _backend(self, name: str, size: str) -> tuple[str, str]:
+        path = os.path.join(self.folder, name)
+        return ("-object", f"memory-backend-file,id={name},share=on,size={size},mem-path={path}")
+
+    def _memory(self) -> tuple[str, ...]:
+        """RAM, and the far memory device: `virt` wants firmware before it takes one."""
+        size, far = self.setup.memory, self.setup.far
+        if far is None:
+            return (*self._backend("ram", size), "-m", size)
+        os.close(self._file("firmware", PAGE))
+        return (
+            *(*self._backend("ram", size), *self._backend("far", str(far[1]))),
+            *("-m", f"{size},slots=1,maxmem={far[0] + far[1]}"),
+            *("-device", f"pc-dimm,memdev=far,addr={far[0]:#x}"),
+            *("-bios", os.path.join(self.folder, "firmware")),
+        )
+
     def _command(self, qmp: str, gdb: str) -> list[str]:
-        size = self.setup.memory
-        ram = f"memory-backend-file,id=ram,share=on,size={size},mem-path={self.ram_path}"
         return [
             self.setup.binary,
             *("-M", f"{self.setup.machine},memory-backend=ram", "-cpu", self.setup.cpu),
-            *("-m", size, "-object", ram, "-S", "-nodefaults", "-display", "none"),
+            *(*self._memory(), "-S", "-nodefaults", "-display", "none"),
             *("-qmp", f"unix:{qmp},server=on,wait=off"),
             *("-chardev", f"socket,id=gdb,path={gdb},server=on,wait=off"),
             *("-gdb", "chardev:gdb", *self.setup.extra),
@@ -253,23 +275,39 @@ class Machine:
         """End QEMU and give the RAM back."""
         self.process.kill()
         self.process.wait()
-        os.close(self.ram)
-        os.unlink(self.ram_path)
+        for name, file in (("ram", self.ram), ("far", self.far)):
+            if file >= 0:
+                os.close(file)
+                os.unlink(os.path.join(self.folder, name))
 
     def load(self, image: Image) -> None:
         """Replace everything that was loaded before by `image`."""
         for gpa in self.stored:
-            os.pwrite(self.ram, bytes(PAGE), self.setup.place(gpa))
-        image.store(self.ram, self.setup.place)
+            self.write(gpa, bytes(PAGE))
+        self.add(image)
         self.stored = [gpa for gpa, _ in image.items()]
+
+    def add(self, image: Image) -> None:
+        """Store an image beside what is there."""
+        for gpa, data in image.items():
+            self.write(gpa, data)
+
+    def _locate(self, gpa: int) -> tuple[int, int]:
+        """The file and the offset of a guest-physical address."""
+        far = self.setup.far
+        if far and far[0] <= gpa < sum(far):
+            return self.far, gpa - far[0]
+        return self.ram, self.setup.place(gpa)
 
     def read(self, gpa: int, size: int) -> bytes:
         """Guest-physical bytes, from the RAM file."""
-        return os.pread(self.ram, size, self.setup.place(gpa))
+        file, offset = self._locate(gpa)
+        return os.pread(file, size, offset)
 
     def write(self, gpa: int, data: bytes) -> None:
         """Store guest-physical bytes in the RAM file."""
-        os.pwrite(self.ram, data, self.setup.place(gpa))
+        file, offset = self._locate(gpa)
+        os.pwrite(file, data, offset)
 
     def reset(self) -> None:
         """Reset the machine: registers as after power on."""

@@ -8,12 +8,16 @@ from .image import PAGE
 
 
 class Pages:
-    """Hands out table pages at random places, never the same one twice."""
+    """Hands out table pages at random places, never the same one twice.
+
+    `avoid` are address bits that no page has set.
+    """
 
     def __init__(self, rng: random.Random, *ranges: tuple[int, int]) -> None:
         self.rng = rng
         self.ranges = ranges
         self.used: set[int] = set()
+        self.avoid = 0
 
     def take(self, size: int = PAGE) -> int:
         """The address of `size` free bytes (a power of two), aligned to it."""
@@ -22,6 +26,6 @@ class Pages:
             start, end = self.rng.choice(self.ranges)
             page = self.rng.randrange(start // size, end // size) * size
             wanted = set(range(page, page + size, PAGE))
-            if not wanted & self.used:
+            if not wanted & self.used and not page & self.avoid:
                 self.used |= wanted
                 return page

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Callable
 
-from .case import STUB, Case
+from .case import FAR, STUB, Case
 from .image import Image
 from .machine import GdbStub, Machine, OracleError, Setup
 from .stubs import assemble
@@ -19,6 +19,9 @@ PC_BLOCKS = ((0, 3 * GB, 0), (4 * GB, 69 * GB, 3 * GB))
 # stay away from it.
 VIRT = 0x40000000
 
+# PSTATE: EL0t and EL1h with interrupts masked; PAN.
+EL0, EL1, PAN = 0x3C0, 0x3C5, 1 << 22
+
 SETUPS: dict[str, Setup] = {
     "x86_64": Setup("qemu-system-x86_64", "pc", "max", PC_BLOCKS, "72G"),
     "i386": Setup(
@@ -29,6 +32,13 @@ SETUPS: dict[str, Setup] = {
         "qemu-system-aarch64", "virt,virtualization=on", "max", ((VIRT, 200 * GB, 0),), "200G"
     ),
     "arm": Setup("qemu-system-arm", "virt", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"),
+    "aarch64_far": Setup("qemu-system-aarch64", "virt", "max", ((VIRT, 2 * GB, 0),), "2G", far=FAR),
+    "aarch64_el3": Setup(
+        "qemu-system-aarch64", "virt,secure=on", "max", ((VIRT, 200 * GB, 0),), "200G"
+    ),
+    "arm_hyp": Setup(
+        "qemu-system-arm", "virt,virtualization=on", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"
+    ),
     # The 64-bit emulator runs the same CPU. To execute code the 32-bit one keeps the
     # addresses of tables in 32 bits, and so reads other memory above 4 GB.
     "arm_wide": Setup("qemu-system-aarch64", "virt", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"),
@@ -74,7 +84,7 @@ def set_cr3(machine: Machine, value: int) -> None:
     Elsewhere the stub takes 32 bits and sign-extends them. Setting CR0.PG leaves
     through long mode, and CS with a 64-bit segment is what the stub looks at.
     """
-    boot_image().store(machine.ram, machine.setup.place)
+    machine.add(boot_image())
     values = {"cr4": 0x20, "efer": 0x100, "cr3": BOOT_PML4, "cr0": 0x80000011}
     for name, start in values.items():
         machine.gdb.write(name, start)
@@ -113,6 +123,8 @@ def enter_x86(machine: Machine, case: Case) -> None:
             load_segments(gdb)
     else:
         set_and_check(gdb, "cr3", regs["cr3"])
+    if case.options.get("a20") == "off":
+        machine.qmp.monitor("o /b 0x92 0")
     set_and_check(gdb, "cr4", regs["cr4"])
     if wide_emulator:
         set_and_check(gdb, "efer", regs["efer"] | (EFER_LMA if long_mode else 0))
@@ -120,18 +132,34 @@ def enter_x86(machine: Machine, case: Case) -> None:
 
 
 def enter_aarch64(machine: Machine, case: Case) -> None:
-    """Run the stub that loads TTBR0_EL1, TTBR1_EL1, TCR_EL1 and SCTLR_EL1."""
+    """Run the stub that loads TTBR0_ELx, TTBR1_ELx, TCR_ELx and SCTLR_ELx."""
     machine.reset()
     regs, gdb = case.registers, machine.gdb
-    sctlr = gdb.read("SCTLR") & ~1 | regs["sctlr"]
-    values = (regs["ttbr0"], regs["ttbr1"], regs["tcr"], 0xFF, sctlr)
-    run_stub(machine, "aarch64_enter", "x", values, "pc")
-    for name, value in zip(("TTBR0_EL1", "TTBR1_EL1", "TCR_EL1"), values):
+    level = max(regs["el"], 1)
+    suffix = "" if level == 1 else f"_EL{level}"
+    sctlr = gdb.read(f"SCTLR{suffix}") & ~1 | regs["sctlr"]
+    hcr = int(case.options.get("hcr", "0"), 0)
+    values = (regs["ttbr0"], regs.get("ttbr1", 0), regs["tcr"], 0xFF, sctlr, hcr)
+    run_stub(machine, f"aarch64_enter{suffix.lower()}", "x", values, "pc")
+    for name, value in ((f"TTBR0_EL{level}", values[0]), (f"TCR_EL{level}", values[2])):
         if gdb.read(name) != value:
             raise OracleError(f"{name} reads {gdb.read(name):#x}, not {value:#x}")
-    regs["sctlr"] = gdb.read("SCTLR")
-    if case.mode == "user":
-        gdb.write("cpsr", 0x3C0)
+    regs["sctlr"] = gdb.read(f"SCTLR{suffix}")
+    if level == 1:
+        state = EL0 if case.mode == "user" else EL1
+        gdb.write("cpsr", state | (PAN if case.options.get("pan") == "on" else 0))
+
+
+def enter_hyp(machine: Machine, case: Case) -> None:
+    """Run the stub that loads HTCR, HTTBR and HSCTLR."""
+    machine.reset()
+    regs, word = case.registers, (1 << 32) - 1
+    sctlr = machine.gdb.read("SCTLR_EL2") & ~1 | regs["sctlr"]
+    low, high = regs["ttbr0"] & word, regs["ttbr0"] >> 32
+    run_stub(machine, "arm_enter_hyp", "r", (regs["tcr"], low, high, 0, 0, 0, sctlr), "pc")
+    if machine.gdb.read("SCTLR_EL2") != sctlr:
+        raise OracleError("HSCTLR was not taken")
+    regs["sctlr"] = sctlr
 
 
 def enter_arm(machine: Machine, case: Case) -> None:
@@ -172,6 +200,10 @@ ENTER: dict[str, Callable[[Machine, Case], None]] = {
     "x86_64": enter_x86,
     "i386": enter_x86,
     "aarch64": enter_aarch64,
+    "aarch64_el2": enter_aarch64,
+    "aarch64_el3": enter_aarch64,
+    "aarch64_far": enter_aarch64,
+    "arm_hyp": enter_hyp,
     "arm": enter_arm,
     "arm_wide": enter_arm,
     "arm_secure": enter_arm,
@@ -180,7 +212,9 @@ ENTER: dict[str, Callable[[Machine, Case], None]] = {
 
 def image_bounds(name: str) -> tuple[int, int]:
     """First address and size of a flat image that covers a set-up's RAM."""
-    blocks = SETUPS[name].blocks
+    blocks, far = SETUPS[name].blocks, SETUPS[name].far
+    if far:
+        return far
     base = min(start for start, _, _ in blocks)
     return base, max(start + size for start, size, _ in blocks) - base
 

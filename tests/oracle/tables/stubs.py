@@ -18,8 +18,8 @@ TOOLS: dict[str, tuple[str, ...]] = {
 
 @cache
 def assemble(name: str) -> bytes:
-    """The code of `stubs/NAME.S`; the part before the last `_` picks the assembler."""
-    tool = TOOLS[name.rsplit("_", 1)[0]]
+    """The code of `stubs/NAME.S`; how the name begins picks the assembler."""
+    tool = next(tool for start, tool in TOOLS.items() if name.startswith(f"{start}_"))
     prefix = tool[0][: -len("as")]
     with tempfile.TemporaryDirectory() as folder:
         made, flat = f"{folder}/stub.o", f"{folder}/stub.bin"

@@ -29,6 +29,8 @@ def flags(case: Case) -> list[str]:
     words = ["--arch", case.arch]
     for name, value in case.registers.items():
         words += [f"--{name}", str(value) if name in ("el", "phys-bits") else f"{value:#x}"]
+    for name, text in case.options.items():
+        words += [f"--{name}", text]
     return words
 
 

@@ -31,6 +31,7 @@ PAT_LARGE = 1 << 12
 NX = 1 << 63
 ADDRESS = ((1 << 52) - 1) & ~0xFFF
 
+A20 = 1 << 20
 RAM_LOW = (2 * MB, 3 * GB)
 RAM_HIGH = (4 * GB, 73 * GB)
 RAM_TOP = (64 * GB, 73 * GB)
@@ -401,6 +402,34 @@ def _noise_entry(rng: random.Random, fmt: Format, pool: list[int]) -> int:
     return soft | rng.choice(pool) | present | (PS if rng.random() < 0.15 else 0)
 
 
+def a20_off(fmt: Format) -> Callable[[random.Random], Case]:
+    """With the A20 line low bit 20 of every physical address is zero."""
+
+    def build(rng: random.Random) -> Case:
+        tables = Tables(fmt, rng, RAM_LOW)
+        tables.free.avoid = A20
+        tables.root &= ~A20
+        tables.fill(200, 32 if fmt is LEGACY else 40)
+        for slot, child in tables.children.items():
+            if rng.random() < 0.5:
+                word = tables.image.get(slot, fmt.entry)
+                tables.put(slot, word | A20)
+                assert word & ADDRESS == child
+        case = tables.case(f"{fmt.name}_a20_off", registers(tables), wires=~A20)
+        case.options["a20"] = "off"
+        case.quirk = "the debug walk applies A20 to tables and 32-bit entries only"
+        return case
+
+    return build
+
+
+def no_paging_a20_off(rng: random.Random) -> Case:
+    """The same without paging."""
+    case = no_paging(rng)
+    case.name, case.wires, case.options["a20"] = "no_paging_a20_off", ~A20, "off"
+    return case
+
+
 BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     no_paging,
     legacy,
@@ -420,6 +449,10 @@ BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     noise(FOUR),
     five,
     noise(FIVE),
+    no_paging_a20_off,
+    a20_off(LEGACY),
+    a20_off(PAE),
+    a20_off(FOUR),
 )
 
 

@@ -17,7 +17,7 @@ use rr_mem::{
 
 use crate::{
     cli::{Cpu as CpuArgs, Source, Switch},
-    output::{Failed, Progress, Usage, note},
+    output::{Progress, failed, note, usage},
 };
 
 /// An opened source: the guest, and what is known about where it came from.
@@ -39,14 +39,13 @@ impl Opened {
     /// What to answer where the guest lacks something.
     pub fn lacks(&self, missing: Missing) -> anyhow::Error {
         match (missing, self.missing, &self.tree_text) {
-            (Missing::Registers, Some(names), _) if !names.is_empty() => Usage::error(
-                format!("the source holds none of {}", names.join(", ")),
-                missing.hint(),
-            ),
-            (Missing::Regions, _, Some(_)) => {
-                Usage::error(ParseError::TreeForm, ParseError::TreeForm.hint())
+            (Missing::Registers, Some(names), _) if !names.is_empty() => {
+                usage(format!("the source holds none of {}", names.join(", ")), missing.hint())
             }
-            _ => Usage::error(missing, missing.hint()),
+            (Missing::Regions, _, Some(_)) => {
+                usage(ParseError::TreeForm, ParseError::TreeForm.hint())
+            }
+            _ => usage(missing, missing.hint()),
         }
     }
 }
@@ -78,7 +77,7 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     };
     let regs = cpu.tables_known.then_some(cpu.regs);
     let guest = Guest::new(memory, regs, text.map.or(regions))
-        .map_err(|error| Failed::error(error, "check the region map"))?;
+        .map_err(|error| failed(error, "check the region map"))?;
     Ok(Opened {
         guest,
         shape: cpu.regs,
@@ -92,7 +91,7 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
 fn open_image(path: &Path, ram_base: Gpa) -> anyhow::Result<Image> {
     let mut progress = Progress::new("unpacking");
     image::open(path, ram_base, &mut |bytes| progress.set(bytes))
-        .map_err(|error| Failed::error(format!("{}: {error}", path.display()), error.hint()))
+        .map_err(|error| failed(format!("{}: {error}", path.display()), error.hint()))
 }
 
 fn open_sample(args: &CpuArgs) -> anyhow::Result<Image> {
@@ -103,20 +102,20 @@ fn open_sample(args: &CpuArgs) -> anyhow::Result<Image> {
     note(format!(
         "no source given, answering from the embedded sample guest{with} (give --image FILE for your own)"
     ));
-    sample::open().map_err(|error| Failed::error(error, ""))
+    sample::open().map_err(|error| failed(error, ""))
 }
 
 fn read_mtree(path: &Path) -> anyhow::Result<Text> {
     let shown = path.display();
-    let bytes = fs::read(path)
-        .map_err(|error| Failed::error(format!("{shown}: {error}"), "check the path"))?;
+    let bytes =
+        fs::read(path).map_err(|error| failed(format!("{shown}: {error}"), "check the path"))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     match monitor::parse(&text) {
         Ok(flat) => Ok(Text { map: Some(flat.map), style: Some(flat.style), tree: None }),
         Err(ParseError::TreeForm) if Form::of(&text) == Some(Form::Tree) => {
             Ok(Text { tree: Some(text), ..Text::default() })
         }
-        Err(error) => Err(Failed::error(format!("{shown}: {error}"), error.hint())),
+        Err(error) => Err(failed(format!("{shown}: {error}"), error.hint())),
     }
 }
 
@@ -173,7 +172,7 @@ fn file_cpu(
     match image.cpus.get(args.number) {
         Some(cpu) => Ok(Some(*cpu)),
         None if image.cpus.is_empty() && args.number == 0 => Ok(None),
-        None => Err(Usage::error(
+        None => Err(usage(
             format!("no CPU {}: the file knows {} CPUs", args.number, image.cpus.len()),
             "CPUs are numbered from 0",
         )),
@@ -237,7 +236,7 @@ fn set_shorthands(regs: &mut Regs, args: &CpuArgs) -> anyhow::Result<()> {
 }
 
 fn wrong_arch(name: &str, arch: Arch) -> anyhow::Error {
-    Usage::error(
+    usage(
         format!("--{} is no register of {arch}", name.replace('_', "-")),
         "give --arch of the guest; it discards the registers of a file of another",
     )

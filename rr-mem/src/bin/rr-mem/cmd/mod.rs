@@ -11,7 +11,9 @@ pub mod v2p;
 pub mod x;
 
 use rr_mem::{
-    guest::{VirtualReadCause, VirtualReadError},
+    addr::{Gpa, Gva},
+    guest::{Guest, VirtualReadCause, VirtualReadError},
+    image::ImageMemory,
     memory::ReadCause,
     mmu::Space,
     report::{ErrorRow, FaultRow},
@@ -24,7 +26,7 @@ use crate::output::{Outcome, Output};
 fn size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 4] =
         [(1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
-    match UNITS.iter().find(|(unit, _)| bytes >= *unit && bytes % unit == 0) {
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((unit, letter)) => format!("{}{letter}", bytes / unit),
         None => format!("{bytes:#x}"),
     }
@@ -40,23 +42,48 @@ fn place(region: Option<&str>, offset: Option<u64>) -> String {
 
 /// Tables that could not be read, and limits that were hit: mappings may be
 /// missing from what was listed.
-fn complain_about(space: &Space, output: &mut Output) -> anyhow::Result<Outcome> {
+fn complain_about(
+    guest: &Guest<ImageMemory>,
+    space: &Space,
+    output: &mut Output,
+) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Answered;
-    for table in space.unreadable().iter().take(5) {
-        let what = format!("the {} table at {}: {}", table.level, table.at, table.source);
-        output.complain(what, "")?;
+    if let [first, others @ ..] = space.unreadable() {
+        let source = guest.explain(first.source.clone());
+        let more = match others.len() {
+            0 => String::new(),
+            count => format!(", and {count} more like it"),
+        };
+        let what = format!("what the {} entry at {} maps is not known", first.level, first.at);
+        output.complain(format!("{what}{more}: {source}"), source.hint())?;
         outcome = Outcome::Unreadable;
-    }
-    let count = space.unreadable().len();
-    if count > 0 {
-        let what = format!("{count} tables could not be read: what they map is not known");
-        output.complain(what, space.unreadable()[0].source.hint())?;
     }
     if space.truncated() {
         output.complain("the tables are larger than any kernel's: not all were read", "")?;
         outcome = Outcome::Unreadable;
     }
     Ok(outcome)
+}
+
+/// Reads guest memory at a virtual or physical address: how many bytes could be
+/// read, and what stopped it.
+fn read_at(
+    guest: &Guest<ImageMemory>,
+    physical: bool,
+    addr: u64,
+    dst: &mut [u8],
+) -> (usize, Option<VirtualReadError>) {
+    let result = match physical {
+        false => guest.read_virtual(Gva(addr), dst),
+        true => guest.read_physical(Gpa(addr), dst).map_err(|error| VirtualReadError {
+            gva: Gva(error.addr),
+            cause: VirtualReadCause::Data(error),
+        }),
+    };
+    match result {
+        Ok(()) => (dst.len(), None),
+        Err(error) => (error.gva.0.wrapping_sub(addr) as usize, Some(error)),
+    }
 }
 
 /// A read that ended early, as a row of its own.

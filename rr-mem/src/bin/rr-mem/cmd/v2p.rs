@@ -15,7 +15,7 @@ use super::{place, size};
 use crate::{
     cli::{self, Privilege, V2p},
     number::number,
-    output::{Outcome, Output, Usage},
+    output::{Outcome, Output, usage},
     source,
 };
 
@@ -39,9 +39,7 @@ pub fn run(args: &V2p, output: &mut Output) -> anyhow::Result<Outcome> {
 }
 
 fn parse(text: &str) -> anyhow::Result<Gva> {
-    number(text)
-        .map(Gva)
-        .map_err(|error| Usage::error(error, "addresses are hex with 0x, or decimal"))
+    number(text).map(Gva).map_err(|error| usage(error, "addresses are hex with 0x, or decimal"))
 }
 
 fn from_stdin(
@@ -88,8 +86,7 @@ fn answer(
     ask: Ask,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
-    let row =
-        V2pRow::new(guest, gva, ask).map_err(|missing| Usage::error(missing, missing.hint()))?;
+    let row = V2pRow::new(guest, gva, ask).map_err(|missing| usage(missing, missing.hint()))?;
     let outcome = match (&row.fault, &row.error) {
         (_, Some(_)) => Outcome::Unreadable,
         (Some(_), _) => Outcome::Negative,
