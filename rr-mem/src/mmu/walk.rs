@@ -124,6 +124,14 @@ pub(crate) trait Paging: Copy {
     /// accessed, given that [`Paging::decode`] found it valid.
     fn malformed(&self, table: &Table<Self::Inherited>, raw: u64) -> Option<FaultKind>;
 
+    /// The bits set in the valid entry `raw` of `table` that software should
+    /// leave 0 although the CPU looks past them: no reason to refuse the entry,
+    /// but one to doubt that `table` is one.
+    fn should_be_zero(&self, table: &Table<Self::Inherited>, raw: u64) -> u64 {
+        let _ = (table, raw);
+        0
+    }
+
     /// Why the CPU would refuse `access` to the page that the entry `raw` of
     /// `table` maps.
     fn refused(

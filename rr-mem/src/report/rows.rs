@@ -186,13 +186,20 @@ pub struct MappingRow {
 pub struct RootRow {
     /// The table's address, as CR3 or TTBR holds it.
     pub root: Gpa,
+    /// The register that holds it: CR3, TTBR0 or TTBR1.
+    pub register: &'static str,
     /// The mode that it was tried in.
     pub mode: &'static str,
+    /// ARM: the TCR, or TTBCR, that it was tried with.
+    #[serde(serialize_with = "optional_hex")]
+    pub tcr: Option<u64>,
     /// Pages that it maps in the kernel half.
     pub kernel_pages: u64,
     /// Pages that it maps in the user half.
     pub user_pages: u64,
-    /// The other half of a KPTI pair.
+    /// Listed tables with the same kernel half, this one included.
+    pub shared_by: usize,
+    /// The other table of a KPTI pair.
     pub pair: Option<Gpa>,
 }
 
@@ -403,9 +410,12 @@ impl From<&RootCandidate> for RootRow {
     fn from(root: &RootCandidate) -> Self {
         Self {
             root: root.root,
+            register: root.register,
             mode: root.mode,
+            tcr: root.regs.tcr(),
             kernel_pages: root.kernel_pages,
             user_pages: root.user_pages,
+            shared_by: root.shared_by,
             pair: root.pair,
         }
     }

@@ -24,8 +24,10 @@ use crate::{
 pub struct Opened {
     /// The guest.
     pub guest: Guest<ImageMemory>,
-    /// The registers to look for roots with, whether or not a base is known.
+    /// The control registers, whether or not a table base is known.
     pub shape: Regs,
+    /// Whether they are those of the guest, not merely usual ones.
+    pub control_known: bool,
     /// The text of a tree, which can be shown but not searched.
     pub tree_text: Option<String>,
     /// Whose text the region map was read from.
@@ -82,6 +84,7 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     Ok(Opened {
         guest,
         shape: cpu.regs,
+        control_known: cpu.control_known,
         tree_text: text.tree,
         style: text.style,
         missing: cpu.missing,
@@ -123,6 +126,7 @@ fn read_mtree(path: &Path) -> anyhow::Result<Text> {
 struct Chosen {
     regs: Regs,
     tables_known: bool,
+    control_known: bool,
     missing: Option<&'static [&'static str]>,
     assumed: Vec<String>,
     /// Table bases that nobody gave, though others were given.
@@ -150,7 +154,11 @@ fn choose_cpu(image: Option<&Image>, args: &CpuArgs) -> anyhow::Result<Chosen> {
         false => (Vec::new(), Vec::new()),
     };
     assumed.extend(others);
-    Ok(Chosen { regs, tables_known, missing, assumed, unknown_tables })
+    let control_known = args.pae
+        || args.la57
+        || given.iter().any(|name| matches!(*name, "cr4" | "tcr"))
+        || known.is_some_and(|cpu| !cpu.missing.contains(&"TCR"));
+    Ok(Chosen { regs, tables_known, control_known, missing, assumed, unknown_tables })
 }
 
 /// Remarks on registers that neither the file nor a flag gave: table bases, and

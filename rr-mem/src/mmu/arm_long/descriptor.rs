@@ -208,6 +208,18 @@ impl Format {
         reserved || self.unreachable(descriptor)
     }
 
+    /// The bits of the address field below the alignment of a block or page of
+    /// `1 << leaf` bytes, or of a table: RES0 but for nT (bit 16 of a block) and
+    /// for OA\[51:48\], which FEAT_LPA keeps in bits 15:12.
+    pub const fn address_padding(self, descriptor: Descriptor, leaf: Option<u8>) -> u64 {
+        let shift = match leaf {
+            Some(shift) => shift,
+            None => self.granule.bits(),
+        };
+        let lowest = if matches!(self.layout, Layout::Lpa) { 16 } else { 12 };
+        descriptor.0 & mask(shift as u32) & !mask(lowest) & !(1 << 16)
+    }
+
     /// The levels at which a descriptor may map a block ("Block descriptor
     /// and Page descriptor formats").
     pub const fn blocks_at(self, level: Level) -> bool {

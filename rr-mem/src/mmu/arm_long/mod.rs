@@ -254,6 +254,14 @@ impl Paging for LongPaging {
         oversized.then_some(FaultKind::AddressSize)
     }
 
+    /// RES0 bits of "VMSAv8-64 descriptor formats": those of an address below
+    /// the size of what it points to.
+    fn should_be_zero(&self, table: &Table<Inherited>, raw: u64) -> u64 {
+        let format = table.inherited.format;
+        let leaf = Self::maps_page(format, table.level, Descriptor(raw));
+        format.address_padding(Descriptor(raw), leaf.then_some(table.shift))
+    }
+
     fn refused(
         &self,
         _: &Table<Inherited>,
