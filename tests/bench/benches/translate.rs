@@ -91,6 +91,11 @@ impl Bench {
         Self { mmu: Mmu::new(&regs), memory: open(), guest, truth, addresses, orders }
     }
 
+    /// The mapped bytes, the same for all.
+    fn ram(&self) -> &[u8] {
+        self.memory.source().bytes()
+    }
+
     fn space(&self) -> Space {
         Space::new(&self.mmu, &self.memory, SpaceLimits::default())
     }
@@ -100,7 +105,7 @@ impl Bench {
         assert_eq!(self.truth.pages.len(), 20_000);
         let pages = || self.truth.pages.iter().map(|(gva, gpa)| (*gva, *gpa));
         for &(gva, gpa) in &self.addresses {
-            assert_eq!(naive_walk(&self.truth.ram, gva), Some(gpa));
+            assert_eq!(naive_walk(self.ram(), gva), Some(gpa));
             let ours = self.mmu.translate(&self.memory, Gva(gva)).unwrap();
             assert_eq!(ours.gpa, Gpa(gpa));
             assert_eq!(self.guest.walk(Gva(gva), Ask::Presence).unwrap().result, Ok(ours));
@@ -176,7 +181,7 @@ fn memflow_batch(memflow: &mut Memflow, halves: &Halves, mut each: impl FnMut(Vi
 
 /// One address after another, in random order.
 fn singles(group: &mut BenchmarkGroup<WallTime>, bench: &Bench, memflow: &mut Memflow) {
-    let (mut gvas, ram) = (bench.endless(), &bench.truth.ram[..]);
+    let (mut gvas, ram) = (bench.endless(), bench.ram());
     let mut next = || gvas.next().unwrap();
     group.bench_function("naive walk", |b| b.iter(|| naive_walk(ram, black_box(next()))));
     group.bench_function("Mmu::translate", |b| {
@@ -250,7 +255,7 @@ fn backwards(group: &mut BenchmarkGroup<WallTime>, bench: &Bench, memflow: &mut 
 
 fn all(criterion: &mut Criterion) {
     let bench = Bench::new();
-    let mut memflow = memflow(&bench.truth.ram);
+    let mut memflow = memflow(bench.ram());
     bench.check(&mut memflow);
     for (name, run) in [
         ("v2p", singles as fn(&mut BenchmarkGroup<WallTime>, &Bench, &mut Memflow)),
