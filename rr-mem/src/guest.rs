@@ -4,7 +4,7 @@
 //! A guest may be partial: a raw dump has no region map, the monitor's text has
 //! no memory. What is missing is an error that names the option to give.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use thiserror::Error;
 
@@ -205,35 +205,44 @@ impl<M: Memory> Guest<M> {
     /// When registers or memory are missing; what the walk itself found is in
     /// its result.
     pub fn walk(&self, gva: Gva, ask: Ask) -> Result<Walk, Missing> {
-        Ok(self.mmu()?.walk(self.memory()?, gva, ask))
+        let mut walk = self.mmu()?.walk(self.memory()?, gva, ask);
+        if let Err(WalkError::Unreadable(table)) = &mut walk.result {
+            table.source = self.explain(table.source.clone());
+        }
+        Ok(walk)
     }
 
-    /// Every mapping of the CPU's address space.
+    /// Every mapping of the CPU's address space within `range`; mappings at
+    /// its ends are whole ones.
     ///
     /// # Errors
     /// When registers or memory are missing.
-    pub fn space(&self, limits: SpaceLimits) -> Result<Space, Missing> {
-        Ok(Space::new(self.mmu()?, self.memory()?, limits))
+    pub fn space(&self, range: RangeInclusive<Gva>, limits: SpaceLimits) -> Result<Space, Missing> {
+        Ok(Space::within(self.mmu()?, self.memory()?, range, limits))
     }
 
     /// Reads guest-physical memory. Devices are never touched.
     ///
     /// # Errors
-    /// As [`Memory::read`]; where no memory is but a device, it names it.
+    /// As [`Memory::read`]; a device where no memory is gets its name.
     pub fn read_physical(&self, gpa: Gpa, dst: &mut [u8]) -> Result<(), ReadError> {
         let memory = self.memory().map_err(|_| ReadError::new(gpa, ReadCause::NoMemory))?;
-        memory.read(gpa, dst).map_err(|error| self.naming_the_device(error))
+        memory.read(gpa, dst).map_err(|error| self.explain(error))
     }
 
-    fn naming_the_device(&self, error: ReadError) -> ReadError {
+    /// What the region map knows of a hole in the memory: a device is there,
+    /// or RAM that the source leaves out.
+    #[must_use]
+    pub fn explain(&self, error: ReadError) -> ReadError {
         let regions = self.regions.as_ref().filter(|_| error.cause == ReadCause::Hole);
-        let device = regions.and_then(|regions| {
-            let range = regions.view.at(Gpa(error.addr))?;
-            let memory = regions.map.region(range.region).reads_like_memory();
-            (!memory).then(|| regions.name(range))
-        });
-        match device {
-            Some(name) => ReadError { cause: ReadCause::Device(name), ..error },
+        let found = regions.and_then(|regions| Some((regions, regions.view.at(Gpa(error.addr))?)));
+        match found {
+            Some((regions, range)) if regions.map.region(range.region).reads_like_memory() => {
+                ReadError { cause: ReadCause::Absent, ..error }
+            }
+            Some((regions, range)) => {
+                ReadError { cause: ReadCause::Device(regions.name(range)), ..error }
+            }
             None => error,
         }
     }

@@ -1,4 +1,27 @@
 //! From any guest address of an emulator to the host byte behind it, and back.
+//!
+//! The modules are the chain: bytes of an address space ([`memory`]), the
+//! registers of a CPU ([`regs`]), the walk through its tables ([`mmu`]), the
+//! memory regions behind a physical address ([`region`]), files that hold a
+//! guest ([`image`]), and all of them together ([`guest`]).
+//!
+//! ```
+//! use rr_mem::{addr::Gva, guest::Guest, mmu::Ask, sample};
+//!
+//! let image = sample::open()?;
+//! let regs = image.cpus.first().map(|cpu| cpu.regs);
+//! let guest = Guest::new(Some(image.memory), regs, image.regions)?;
+//!
+//! let walk = guest.walk(Gva(0xffff_ffff_8100_0000), Ask::Presence)?;
+//! let found = walk.result.expect("the kernel is mapped");
+//! assert_eq!(found.gpa.0, 0x100_0000);
+//! assert_eq!(guest.place(found.gpa).map(|place| place.region), Some("pc.ram"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Guest memory is hostile input: nothing here panics or works without bound
+//! on any bytes. "Could not read" ([`memory::ReadError`]) and "not mapped"
+//! ([`mmu::Fault`]) are never the same.
 
 pub mod addr;
 pub mod bits;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Set
 
 from guests import Guest
 
@@ -25,14 +25,8 @@ class RrMem:
     def run(
         self, *arguments: str, stdin: str = "", codes: Sequence[int] = (0,)
     ) -> "subprocess.CompletedProcess[bytes]":
-        """Runs a command; fails with its complaints when the exit code is another."""
-        done = subprocess.run(
-            [str(self._binary), *arguments], input=stdin.encode(), timeout=SECONDS,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        command = " ".join(["rr-mem", *arguments])
-        assert done.returncode in codes, f"`{command}` ended with {done.returncode}: {done.stderr.decode()}"
-        return done
+        """Runs a command; fails when the exit code is another."""
+        return run_program(self._binary, *arguments, stdin=stdin, codes=codes)
 
     def image_flags(self, with_registers: bool = True) -> List[str]:
         """The dump, and the registers unless the dump's own are to be used."""
@@ -52,6 +46,12 @@ class RrMem:
     def pages(self, *flags: str) -> List[Row]:
         """The rows of `pt`."""
         return json_lines(self.run("pt", "--json", "--no-merge", *self.image_flags(), *flags).stdout)
+
+    def aliases(self, gpa: int) -> Set[int]:
+        """All virtual addresses of a physical one; a row is a run of them at equal strides."""
+        rows = json_lines(self.run("p2v", "--json", *self.image_flags(), f"{gpa:#x}").stdout)
+        return {int(row["gva"], 16) + index * int(row["stride"], 16)
+                for row in rows for index in range(row["count"])}
 
     def tlb(self) -> List[str]:
         """The lines of `pt --tlb`."""
@@ -76,6 +76,19 @@ class RrMem:
     def mtree_f(self) -> str:
         """The flat views, printed again."""
         return self.run("mtree", "-f", "--mtree", str(self.mtree_file)).stdout.decode()
+
+
+def run_program(
+    binary: Path, *arguments: str, stdin: str = "", codes: Sequence[int] = (0,)
+) -> "subprocess.CompletedProcess[bytes]":
+    """Runs the program; fails with its complaints when the exit code is another."""
+    done = subprocess.run(
+        [str(binary), *arguments], input=stdin.encode(), timeout=SECONDS,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+    command = " ".join(["rr-mem", *arguments])
+    assert done.returncode in codes, f"`{command}` ended with {done.returncode}: {done.stderr.decode()}"
+    return done
 
 
 def json_lines(data: bytes) -> List[Row]:

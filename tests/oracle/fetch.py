@@ -26,14 +26,17 @@ from cpio import CpioEntry, write_newc
 
 REPO = Path(__file__).resolve().parents[2]
 #: Raise when the contents of a cached flavour change, so that old caches are rebuilt.
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 
 INIT = """#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
 # Alternates between user code and system calls, so that the guest can be
 # stopped in either, with user pages mapped.
-/bin/busybox sh -c 'while :; do read up idle < /proc/uptime; i=0; while [ $i -lt 50 ]; do i=$((i + 1)); done; done' &
+/bin/busybox sh -c 'while :; do
+    read up idle < /proc/uptime
+    i=0; while [ $i -lt 50 ]; do i=$((i + 1)); done
+done' &
 echo RR-MEM-READY
 while :; do /bin/busybox sleep 1; done
 """

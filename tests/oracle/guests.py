@@ -20,6 +20,7 @@ from qemu import Qemu, QemuError
 
 BOOT_SECONDS = 180.0
 READY = "RR-MEM-READY"
+ATTEMPTS = 500
 MOMENTS = ("kernel", "user")
 
 Registers = Dict[str, int]
@@ -74,8 +75,10 @@ ARM_HYPERVISOR_MODE = 0x1A
 class Guest:
     """A booted guest that can be stopped at moments; use it in a `with` statement."""
 
-    def __init__(self, kind: GuestKind) -> None:
+    def __init__(self, kind: GuestKind, append: str = "") -> None:
+        """Boots the guest; `append` goes to the kernel's command line."""
         self.kind = kind
+        self.append = append
         self.kernel = fetch.kernel(kind.flavour)
         self.moment: Optional[str] = None
         self.registers: Registers = {}
@@ -88,7 +91,7 @@ class Guest:
 
     def _arguments(self) -> List[str]:
         """The emulator's command line: machine, kernel, initrd, console."""
-        command_line = f"console={self.kind.console} panic=-1"
+        command_line = f"console={self.kind.console} panic=-1 {self.append}".rstrip()
         return [
             *self.kind.machine.split(),
             "-kernel", str(self.kernel.vmlinuz),
@@ -107,15 +110,17 @@ class Guest:
         if self.moment == moment:
             return
         (self.qemu.folder / "guest.elf").unlink(missing_ok=True)
-        for _ in range(400):
+        for attempt in range(ATTEMPTS):
             if self._is_at(moment):
                 self.moment = moment
                 self.registers = self.read_registers()
                 return
             self.qemu.qmp.execute("cont")
-            time.sleep(0.005)
+            # Uneven and growing pauses: the guest's timer must not run in step with them.
+            time.sleep(0.001 + attempt * 0.0007 % 0.03)
             self.qemu.qmp.execute("stop")
-        raise QemuError(f"{self.kind.name} was never stopped in {moment} code")
+        state = self.qemu.hmp("info registers")
+        raise QemuError(f"{self.kind.name} was never stopped in {moment} code; last:\n{state}")
 
     def _is_at(self, moment: str) -> bool:
         """Whether the guest is stopped there now, with the tables of that mode in force."""
@@ -182,6 +187,8 @@ class Guest:
             if name in self.registers:
                 value = self.registers[name]
                 flags += [f"--{name}", str(value) if name == "el" else f"{value:#x}"]
+        if "pan" in self.registers:
+            flags += ["--pan", "on" if self.registers["pan"] else "off"]
         return flags
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ from fetch import FetchError, require_tools
 from guests import KINDS, Guest
 from qemu import QemuError
 from regionmap import Json, read_region_map, without_hosts
-from walk import Page, Space, space_of
+from walk import Page, space_of
 
 PAGE = 0x1000
 ANSWERS = 200
@@ -157,8 +157,9 @@ def make_slice(guest: Guest, options: argparse.Namespace) -> Path:
     pages = masked_tables(core, space.tables)
     for place in data:
         pages[place.gpa & -PAGE] = bytearray(core.read(place.gpa & -PAGE, PAGE))
-    options.folder.mkdir(parents=True, exist_ok=True)
-    plain = options.folder / f"{guest.kind.name}.elf"
+    folder: Path = options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = folder / f"{guest.kind.name}.elf"
     make_core(guest, core, pages, options.space).save(plain)
     plain.with_suffix(".json").write_text(answers_text(guest, core, addresses, data))
     subprocess.run(["zstd", "-q", "-f", "--ultra", "-22", "--rm", str(plain)], check=True)
@@ -200,6 +201,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
                         help="keep the page of kernel data that holds this text")
     parser.add_argument("--user-string", action="append", default=[], metavar="TEXT",
                         help="the same for a page of user code's data")
+    parser.add_argument("--append", default="", metavar="WORDS",
+                        help="add words to the kernel's command line")
     parser.add_argument("--moment", choices=("kernel", "user"), default="kernel")
     parser.add_argument("--folder", type=Path, default=SLICES)
     return parser.parse_args(arguments)
@@ -210,7 +213,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse_arguments(arguments)
     try:
         require_tools({"zstd": "zstd"})
-        with Guest(KINDS[options.guest]) as guest:
+        with Guest(KINDS[options.guest], options.append) as guest:
             guest.stop_at(options.moment)
             path = make_slice(guest, options)
     except (FetchError, QemuError, HoleError) as error:

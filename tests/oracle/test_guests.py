@@ -16,6 +16,7 @@ import pytest
 
 from addresses import SEED, choose, kernel_split
 from cli import Row, RrMem, number
+from differences import SHOWN, line_differences
 from elfcore import ElfCore
 from guests import Guest
 from mtree import find, parse_flat
@@ -34,6 +35,8 @@ class Case:
         self.space = space_of(guest.kind.arch, self.core.read, guest.registers)
         self.pages: List[Page] = list(self.space.pages())
         self.addresses = choose(self.pages, guest.kind.va_bits, guest.moment or "")
+        if guest.kind.arch == "aarch64":
+            self.addresses += tagged(self.addresses)
         self.answers = [guest.gva2gpa(address) for address in self.addresses]
         self.rr_mem = RrMem(binary, guest)
 
@@ -58,6 +61,20 @@ class Case:
                 and len(set(self.core.read(gpa, PLACE_BYTES))) >= 8)
 
 
+def tagged(addresses: List[int]) -> List[int]:
+    """Some user addresses with a tag: TCR_EL1.TBI0 is set in Linux, TBI1 is not."""
+    low = [address for address in addresses if address < 1 << 48]
+    return [address | 0x5A << 56 for address in low[:40]]
+
+
+def without_tag(case: Case, address: int) -> int:
+    """An address as it is looked up: TBI0 drops the top byte when bit 55 is clear."""
+    if case.guest.kind.arch == "aarch64" and not address >> 55 & 1:
+        assert case.guest.registers["tcr"] >> 37 & 1
+        return address & ~(0xFF << 56)
+    return address
+
+
 @pytest.fixture(scope="module")
 def case(guest: Guest, binary: Path) -> Case:
     """Everything that a situation is tested with."""
@@ -65,12 +82,12 @@ def case(guest: Guest, binary: Path) -> Case:
 
 
 def disagreements(case: Case, rows: List[Row], expected: List[Optional[int]]) -> List[str]:
-    """A line for each row that gives another physical address."""
+    """A line for each of the first rows that give another physical address."""
     return [
         f"{address:#x}: expected {wanted and hex(wanted)}, got {row['gpa']} ({row['fault']}, {row['error']})"
         for address, wanted, row in zip(case.addresses, expected, rows)
         if number(row["gpa"]) != wanted
-    ]
+    ][:SHOWN]
 
 
 def test_translations_equal_gva2gpa(case: Case) -> None:
@@ -91,7 +108,7 @@ def test_x86_registers_come_from_the_dump(case: Case) -> None:
 
 def test_default_answers_tell_presence_whatever_the_mode(case: Case) -> None:
     rows = case.rr_mem.v2p(case.addresses)
-    present = [case.space.translate(address) for address in case.addresses]
+    present = [case.space.translate(without_tag(case, address)) for address in case.addresses]
     assert disagreements(case, rows, present) == []
     assert sum(gpa is not None for gpa in present) >= 1500
 
@@ -105,8 +122,9 @@ def test_unmapped_answers_say_why(case: Case) -> None:
 def test_pt_lists_exactly_the_present_pages(case: Case) -> None:
     listed = list(expanded(case.rr_mem.pages()))
     present = {(page.gva, page.gpa, page.size) for page in case.pages}
-    assert len(listed) == len(set(listed)), "a page is listed twice"
-    assert set(listed) == present
+    different = sorted(set(listed) ^ present)
+    assert [tuple(map(hex, page)) for page in different[:SHOWN]] == []
+    assert len(listed) == len(present), "a page is listed twice"
     assert len(present) >= 60
 
 
@@ -127,15 +145,71 @@ def as_number(value: object) -> int:
 def test_page_sizes_are_those_of_the_tables(case: Case) -> None:
     sizes = {page.gva: page.size for page in case.pages}
     rows = case.rr_mem.v2p(sorted(sizes)[:3000])
-    assert [as_number(row["page_size"]) for row in rows] == [sizes[int(row["gva"], 16)] for row in rows]
+    wrong = [row for row in rows if as_number(row["page_size"]) != sizes[int(row["gva"], 16)]]
+    assert wrong[:SHOWN] == [] and len(rows) >= 60
 
 
 def test_tlb_lines_equal_info_tlb(case: Case) -> None:
     if not case.guest.kind.is_x86:
         pytest.skip("`info tlb` does not exist on ARM")
     expected = case.guest.qemu.hmp("info tlb").splitlines()
-    assert case.rr_mem.tlb() == expected
+    if case.guest.kind.name == "i386-pae":
+        expected = [without_execute_disable(line) for line in expected]
+    assert line_differences(case.rr_mem.tlb(), expected) == []
     assert len(expected) >= 900
+
+
+def without_execute_disable(line: str) -> str:
+    """A line of `info tlb` with a physical address only in the column of the address.
+
+    With PAE, QEMU 7.2 prints all bits of the entry above 11 there, XD too. Intel SDM volume
+    3, "PAE Paging", "Format of a PAE Page-Table Entry that Maps a 4-KByte Page": bit 63 is
+    XD; only bits M-1:12 are the physical address. (Were they set, it would also keep bit 20
+    of 2M pages and bits 21:20 of 4M pages; both are reserved or PSE-36 bits, and 0 here.)
+    """
+    gva, gpa, flags = line.split(" ")
+    value = int(gpa, 16)
+    assert bool(value >> 63) == flags.startswith("X"), line
+    return f"{gva} {value & ~(1 << 63):016x} {flags}"
+
+
+def test_combined_rights_equal_info_mem(case: Case) -> None:
+    if not case.guest.kind.is_x86:
+        pytest.skip("`info mem` does not exist on ARM")
+    if case.guest.kind.name == "x86_64-5level":
+        # Its loop for 5 levels skips present PDPT and PD entries, so it prints nothing.
+        pytest.skip("QEMU 7.2's `info mem` is empty with 5 levels")
+    expected = case.guest.qemu.hmp("info mem").splitlines()
+    assert line_differences(mem_lines(case), expected) == []
+    assert len(expected) >= 8 and len({line.split()[-1] for line in expected}) >= 2
+
+
+def mem_lines(case: Case) -> List[str]:
+    """The runs of pages with equal rights, in the words of `info mem`."""
+    pages: List[Tuple[int, int, str]] = []
+    for row in case.rr_mem.pages():
+        start, end = int(row["gva"], 16), int(row["gva"], 16) + as_number(row["length"])
+        rights = mem_word(row)
+        if pages and pages[-1][1] == start and pages[-1][2] == rights:
+            pages[-1] = (pages[-1][0], end, rights)
+        else:
+            pages.append((start, end, rights))
+    return [f"{start:016x}-{end:016x} {end - start:016x} {rights}" for start, end, rights in pages]
+
+
+def mem_word(row: Row) -> str:
+    """`urw`: user, readable, writable, each combined over all levels."""
+    user, kernel = row["rights"]["user"], row["rights"]["kernel"]
+    writable = user["w"] if user["r"] else kernel["w"]
+    return ("u" if user["r"] else "-") + "r" + ("w" if writable else "-")
+
+
+def test_p2v_lists_every_virtual_address(case: Case) -> None:
+    frames = sorted({page.gpa & -0x1000 for page in case.pages})
+    for frame in random.Random(SEED).sample(frames, 12):
+        expected = {page.gva + frame - page.gpa for page in case.pages
+                    if page.gpa <= frame < page.gpa + page.size}
+        assert case.rr_mem.aliases(frame) == expected, hex(frame)
 
 
 def monitor_bytes(guest: Guest, command: str, address: int, count: int) -> bytes:
@@ -215,7 +289,8 @@ def flat_blocks(text: str) -> List[str]:
 
 def test_mtree_f_prints_the_monitors_blocks_again(case: Case) -> None:
     expected = flat_blocks(case.guest.mtree_f)
-    assert flat_blocks(case.rr_mem.mtree_f()) == expected and len(expected) >= 2
+    assert line_differences(flat_blocks(case.rr_mem.mtree_f()), expected) == []
+    assert len(expected) >= 2
 
 
 def test_exit_code_tells_whether_all_addresses_are_mapped(case: Case) -> None:

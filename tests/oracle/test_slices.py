@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 
+from cli import json_lines, run_program
 from elfcore import ElfCore
 from guests import KINDS
 from slice import SLICES
@@ -53,6 +54,18 @@ def test_recorded_answers_follow_from_the_slice(sample: Slice) -> None:
         else:
             space.translate(gva)  # every table on the way must be in the slice
     assert len(answer_pairs(sample)) >= 200 and mapped >= 120
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_program_gives_the_recorded_answers(name: str, binary: Path) -> None:
+    answers = json.loads((SLICES / f"{name}.json").read_text())
+    flags = ["--priv", "current"] if answers["arch"] in ("arm", "aarch64") else []
+    lines = "".join(row["gva"] + "\n" for row in answers["answers"])
+    done = run_program(binary, "v2p", "--json", "--image", str(SLICES / f"{name}.elf.zst"),
+                       *flags, "-", stdin=lines, codes=(1,))
+    rows = json_lines(done.stdout)
+    assert [row["gpa"] for row in rows] == [row["gpa"] for row in answers["answers"]]
+    assert sum(row["region"] is not None for row in rows) >= 100
 
 
 def test_data_pages_hold_their_text(sample: Slice) -> None:

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use super::{Merge, Mmu, Space, SpaceLimits};
+use super::{Access, AccessKind, Ask, Fault, FaultKind, Merge, Mmu, Space, SpaceLimits, WalkError};
 use crate::{
     addr::{Gpa, Gva},
     bits::keep,
@@ -36,6 +36,13 @@ pub struct RootCandidate {
 
 /// Tables decoded for one candidate. A kernel of 64 GB stays below it.
 const LIMITS: SpaceLimits = SpaceLimits { tables: 1 << 16, runs: 1 << 20 };
+
+/// Mappings of a candidate that are walked to look for reserved bits.
+const SAMPLES: usize = 4096;
+
+/// No guest whose image one scans has more than 64 TB of physical addresses:
+/// what leads further is no table.
+const PHYS_BITS: u8 = 46;
 
 /// Scans the ranges of `memory` for first tables of the kind that `regs` uses;
 /// best first. `progress` hears the bytes scanned so far.
@@ -151,7 +158,10 @@ impl<M: Memory + ?Sized> Scan<'_, M> {
             Arch::Arm => 0x8000_0000,
             Arch::X86_64 | Arch::Aarch64 => 1 << 63,
         };
-        for mapping in space.mappings(Merge::Physical).take(1 << 20) {
+        for (n, mapping) in space.mappings(Merge::Physical).take(1 << 20).enumerate() {
+            if n < SAMPLES && self.is_malformed(&mmu, mapping.gva) {
+                return None;
+            }
             let pages = (mapping.len() >> 12) as u64;
             let kernel = mapping.gva >= Gva(half) && !mapping.rights.user.r;
             *(if kernel { &mut kernel_pages } else { &mut user_pages }) += pages;
@@ -171,10 +181,27 @@ impl<M: Memory + ?Sized> Scan<'_, M> {
     }
 }
 
+impl<M: Memory + ?Sized> Scan<'_, M> {
+    /// Whether the way to `gva` has an entry that no CPU would take: a table
+    /// read at the wrong level shows itself by reserved bits.
+    fn is_malformed(&self, mmu: &Mmu, gva: Gva) -> bool {
+        let ask = Ask::Access(Access { kind: AccessKind::Read, user: false });
+        let wrong =
+            |fault: Fault| matches!(fault.kind, FaultKind::ReservedBit | FaultKind::AddressSize);
+        match mmu.ask(self.memory, gva, ask) {
+            Err(WalkError::Fault(fault)) => wrong(fault),
+            _ => false,
+        }
+    }
+}
+
 /// `regs` with the candidate as table base.
 fn with_root(regs: &Regs, root: Gpa) -> Regs {
     match *regs {
-        Regs::X86(regs) => Regs::X86(X86Regs { cr3: root.0, ..regs }),
+        Regs::X86(regs) => {
+            let phys_bits = regs.phys_bits.min(PHYS_BITS);
+            Regs::X86(X86Regs { cr3: root.0, phys_bits, ..regs })
+        }
         // Only the kernel half is looked at; EPD0 keeps the other out.
         Regs::Arm(regs) if regs.long_descriptors() => match regs.arch64() {
             true => Regs::Arm(ArmRegs { ttbr1: root.0, tcr: regs.tcr | 1 << 7, ..regs }),

@@ -33,7 +33,7 @@ pub fn bytes(text: &str) -> Result<Vec<u8>, String> {
     let bad = || format!("not bytes in hex: {text:?} (such as 7f454c46)");
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let digits = digits.strip_prefix("0x").unwrap_or(&digits);
-    if digits.is_empty() || digits.len() % 2 != 0 || !digits.is_ascii() {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         return Err(bad());
     }
     let pair = |i| u8::from_str_radix(&digits[i..i + 2], 16).map_err(|_| bad());

@@ -1,6 +1,9 @@
 //! Decodes tables into the graph, each once.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    ops::{Range, RangeInclusive},
+};
 
 use super::{Item, Kind, Node, Root, Run, Space, SpaceLimits, Top, Unreadable};
 use crate::{
@@ -13,6 +16,7 @@ use crate::{
 pub(super) fn build<P: Paging, M: Memory + ?Sized>(
     paging: &P,
     memory: &M,
+    range: RangeInclusive<Gva>,
     limits: SpaceLimits,
 ) -> Space {
     let space = Space {
@@ -22,8 +26,15 @@ pub(super) fn build<P: Paging, M: Memory + ?Sized>(
         unreadable: Vec::new(),
         truncated: false,
     };
-    let mut builder =
-        Builder { paging, memory, limits, space, known: HashMap::new(), buffers: Vec::new() };
+    let mut builder = Builder {
+        paging,
+        memory,
+        range,
+        limits,
+        space,
+        known: HashMap::new(),
+        buffers: Vec::new(),
+    };
     for span in paging.spans() {
         builder.span(&span);
     }
@@ -39,9 +50,25 @@ enum Content {
     Node(u32),
 }
 
+/// A table, and the address that its entry 0 maps where it matters: where not
+/// all of the table is asked for.
+struct Part<I> {
+    table: Table<I>,
+    gva: Option<Gva>,
+}
+
+impl<I> Part<I> {
+    /// The table behind the entry `index`.
+    fn below(&self, index: u64, table: Table<I>) -> Self {
+        let gva = self.gva.map(|gva| Gva(gva.0.wrapping_add(index << self.table.shift)));
+        Self { table, gva }
+    }
+}
+
 struct Builder<'a, P: Paging, M: ?Sized> {
     paging: &'a P,
     memory: &'a M,
+    range: RangeInclusive<Gva>,
     limits: SpaceLimits,
     space: Space,
     known: HashMap<Table<P::Inherited>, Content>,
@@ -54,8 +81,8 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         let root = match &span.start {
             Start::Off(page) => self.untranslated(*page),
             Start::Table(table) => {
-                let items = self.decode(table, span.entries.start, span.entries.end);
-                Root::Node(self.add_node(&items, table.shift))
+                let part = Part { table: *table, gva: Some(span.gva) };
+                Root::Node(self.partial(&part, span.gva, span.entries.clone()))
             }
         };
         self.space.spans.push(Top { gva: span.gva, root });
@@ -86,7 +113,7 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         }
         // A table is never its own descendant at the same level, so that no
         // entry for it is needed while it is being decoded.
-        let items = self.decode(table, 0, 1 << table.bits);
+        let items = self.decode(&Part { table: *table, gva: None }, 0..1 << table.bits);
         let content = match items[..] {
             [] => Content::Empty,
             [Item { first: 0, count, kind: Kind::Run(run) }] if count == 1 << table.bits => {
@@ -99,6 +126,28 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         content
     }
 
+    /// A table of which only a part may be asked for; it is decoded once for
+    /// each place that it is in.
+    fn partial(&mut self, part: &Part<P::Inherited>, gva: Gva, entries: Range<u64>) -> u32 {
+        let entry = |gva: Gva| gva.0 >> part.table.shift;
+        let Range { start, end } = entries;
+        let first = entry(*self.range.start()).saturating_sub(entry(gva)).clamp(start, end);
+        let behind = entry(*self.range.end()).checked_sub(entry(gva)).map_or(0, |last| last + 1);
+        let items = self.decode(part, first..behind.clamp(first, end));
+        self.add_node(&items, part.table.shift)
+    }
+
+    fn child(&mut self, part: &Part<P::Inherited>) -> Content {
+        let table = &part.table;
+        let last = |gva: Gva| Gva(gva.0 | mask(u32::from(table.shift + table.bits)));
+        match part.gva {
+            Some(gva) if !self.range.contains(&gva) || !self.range.contains(&last(gva)) => {
+                Content::Node(self.partial(part, gva, 0..1 << table.bits))
+            }
+            _ => self.content(table),
+        }
+    }
+
     fn add_node(&mut self, items: &[Item], shift: u8) -> u32 {
         let node = self.space.nodes.len() as u32;
         let first_item = self.space.items.len() as u32;
@@ -107,20 +156,20 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         node
     }
 
-    fn decode(&mut self, table: &Table<P::Inherited>, from: u64, to: u64) -> Vec<Item> {
+    fn decode(&mut self, part: &Part<P::Inherited>, entries: Range<u64>) -> Vec<Item> {
         let mut items = self.buffers.pop().unwrap_or_default();
         items.clear();
         let memory = self.memory;
         let size = self.paging.entry_bytes();
-        let bytes = ((to - from) * size) as usize;
-        let start = Gpa(table.base.0.wrapping_add(from * size));
+        let bytes = ((entries.end - entries.start) * size) as usize;
+        let start = Gpa(part.table.base.0.wrapping_add(entries.start * size));
         match memory.slice(start, bytes) {
-            Some(raw) => self.decode_bytes(table, from, raw, &mut items),
+            Some(raw) => self.decode_bytes(part, entries.start, raw, &mut items),
             None => {
                 let mut raw = vec![0; bytes];
                 match memory.read(start, &mut raw) {
-                    Ok(()) => self.decode_bytes(table, from, &raw, &mut items),
-                    Err(_) => self.decode_singly(table, from, to, &mut items),
+                    Ok(()) => self.decode_bytes(part, entries.start, &raw, &mut items),
+                    Err(_) => self.decode_singly(part, entries, &mut items),
                 }
             }
         }
@@ -129,7 +178,7 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
 
     fn decode_bytes(
         &mut self,
-        table: &Table<P::Inherited>,
+        part: &Part<P::Inherited>,
         from: u64,
         bytes: &[u8],
         items: &mut Vec<Item>,
@@ -138,13 +187,13 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         if self.paging.entry_bytes() == 8 {
             let words = bytes.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b));
             for (index, raw) in (from..).zip(words) {
-                self.entry(table, index, if swap { raw.swap_bytes() } else { raw }, items);
+                self.entry(part, index, if swap { raw.swap_bytes() } else { raw }, items);
             }
         } else {
             let words = bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b));
             for (index, raw) in (from..).zip(words) {
                 let raw = if swap { raw.swap_bytes() } else { raw };
-                self.entry(table, index, u64::from(raw), items);
+                self.entry(part, index, u64::from(raw), items);
             }
         }
     }
@@ -152,38 +201,40 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
     /// The slow way through a table of which a part cannot be read.
     fn decode_singly(
         &mut self,
-        table: &Table<P::Inherited>,
-        from: u64,
-        to: u64,
+        part: &Part<P::Inherited>,
+        entries: Range<u64>,
         items: &mut Vec<Item>,
     ) {
         let mut in_hole = false;
-        for index in from..to {
-            let at = Gpa(table.base.0.wrapping_add(index * self.paging.entry_bytes()));
+        for index in entries {
+            let offset = index * self.paging.entry_bytes();
+            let at = Gpa(part.table.base.0.wrapping_add(offset));
             match read_entry(self.paging, self.memory, at) {
                 Ok(raw) => {
                     in_hole = false;
-                    self.entry(table, index, raw, items);
+                    self.entry(part, index, raw, items);
                 }
                 Err(_) if in_hole => {}
                 Err(source) => {
                     in_hole = true;
-                    self.space.unreadable.push(Unreadable { level: table.level, at, source });
+                    let level = part.table.level;
+                    self.space.unreadable.push(Unreadable { level, at, source });
                 }
             }
         }
     }
 
     #[inline]
-    fn entry(&mut self, table: &Table<P::Inherited>, index: u64, raw: u64, items: &mut Vec<Item>) {
+    fn entry(&mut self, part: &Part<P::Inherited>, index: u64, raw: u64, items: &mut Vec<Item>) {
         // In every format an entry of 0 is not valid.
         if raw == 0 {
             return;
         }
+        let table = &part.table;
         let kind = match self.paging.decode(table, raw) {
             Decoded::Invalid(_) => return,
             Decoded::Page(page) => self.page(table, index, &page),
-            Decoded::Table(next) => match self.content(&next) {
+            Decoded::Table(next) => match self.child(&part.below(index, next)) {
                 Content::Empty => return,
                 Content::Run(run) => Kind::Run(run),
                 Content::Node(node) => Kind::Table(node),

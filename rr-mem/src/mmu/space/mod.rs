@@ -13,6 +13,8 @@ mod mappings;
 pub use aliases::{Alias, Aliases};
 pub use mappings::{Mapping, Mappings, Merge, Physical};
 
+use std::ops::RangeInclusive;
+
 use super::{Level, Mmu, Rights, each_paging};
 use crate::{
     addr::{Gpa, Gva},
@@ -113,7 +115,19 @@ impl Space {
     /// Decodes every table that `mmu` reaches in `memory`.
     #[must_use]
     pub fn new<M: Memory + ?Sized>(mmu: &Mmu, memory: &M, limits: SpaceLimits) -> Self {
-        each_paging!(mmu, paging => build::build(paging, memory, limits))
+        Self::within(mmu, memory, Gva(0)..=Gva(u64::MAX), limits)
+    }
+
+    /// As [`Space::new`], but only what maps addresses in `range`: tables that
+    /// do not are not read. Mappings at its ends are whole ones.
+    #[must_use]
+    pub fn within<M: Memory + ?Sized>(
+        mmu: &Mmu,
+        memory: &M,
+        range: RangeInclusive<Gva>,
+        limits: SpaceLimits,
+    ) -> Self {
+        each_paging!(mmu, paging => build::build(paging, memory, range, limits))
     }
 
     /// Every mapping, lowest address first; lazy.

@@ -168,6 +168,23 @@ proptest! {
     }
 
     #[test]
+    fn a_part_of_a_space_lists_what_all_of_it_lists_there(
+        ram in tables(), ends in any::<[u32; 2]>(), high in any::<[bool; 2]>(),
+    ) {
+        let all = space(&ram);
+        let end = |i: usize| {
+            let low = u64::from(ends[i]) << 9;
+            Gva(if high[i] { !low } else { low })
+        };
+        let (first, last) = (end(0).min(end(1)), end(0).max(end(1)));
+        let part = Space::within(&mmu(), &ram, first..=last, SpaceLimits::default());
+        let in_range = |page: &Mapping| page.clipped(first, last);
+        let wanted: Vec<_> = all.mappings(Merge::Physical).filter_map(|m| in_range(&m)).take(200).collect();
+        let found: Vec<_> = part.mappings(Merge::Physical).filter_map(|m| in_range(&m)).take(200).collect();
+        prop_assert_eq!(wanted, found);
+    }
+
+    #[test]
     fn a_batch_answers_as_single_walks_do(
         ram in tables(),
         gvas in proptest::collection::vec((0u64..512, 0u64..16, 0u64..16, any::<u16>()), 1..200),

@@ -11,7 +11,9 @@ pub mod v2p;
 pub mod x;
 
 use rr_mem::{
-    guest::{VirtualReadCause, VirtualReadError},
+    guest::{Guest, VirtualReadCause, VirtualReadError},
+    image::ImageMemory,
+    memory::ReadCause,
     mmu::Space,
     report::{ErrorRow, FaultRow},
 };
@@ -23,7 +25,7 @@ use crate::output::{Outcome, Output};
 fn size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 4] =
         [(1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
-    match UNITS.iter().find(|(unit, _)| bytes >= *unit && bytes % unit == 0) {
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((unit, letter)) => format!("{}{letter}", bytes / unit),
         None => format!("{bytes:#x}"),
     }
@@ -39,17 +41,21 @@ fn place(region: Option<&str>, offset: Option<u64>) -> String {
 
 /// Tables that could not be read, and limits that were hit: mappings may be
 /// missing from what was listed.
-fn complain_about(space: &Space, output: &mut Output) -> anyhow::Result<Outcome> {
+fn complain_about(
+    guest: &Guest<ImageMemory>,
+    space: &Space,
+    output: &mut Output,
+) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Answered;
-    for table in space.unreadable().iter().take(5) {
-        let what = format!("the {} table at {}: {}", table.level, table.at, table.source);
-        output.complain(what, "")?;
+    if let [first, others @ ..] = space.unreadable() {
+        let source = guest.explain(first.source.clone());
+        let more = match others.len() {
+            0 => String::new(),
+            count => format!(", and {count} more like it"),
+        };
+        let what = format!("what the {} entry at {} maps is not known", first.level, first.at);
+        output.complain(format!("{what}{more}: {source}"), source.hint())?;
         outcome = Outcome::Unreadable;
-    }
-    let count = space.unreadable().len();
-    if count > 0 {
-        let what = format!("{count} tables could not be read: what they map is not known");
-        output.complain(what, space.unreadable()[0].source.hint())?;
     }
     if space.truncated() {
         output.complain("the tables are larger than any kernel's: not all were read", "")?;
@@ -75,7 +81,11 @@ fn complain_read(error: &VirtualReadError, output: &mut Output) -> anyhow::Resul
         VirtualReadCause::Table(table) => {
             (None, Some((&**table).into()), Outcome::Unreadable, table.source.hint())
         }
-        VirtualReadCause::Data(data) => (None, Some(data.into()), Outcome::Unreadable, data.hint()),
+        VirtualReadCause::Data(data) => {
+            let hole = matches!(data.cause, ReadCause::Hole | ReadCause::Device(_));
+            let outcome = if hole { Outcome::Negative } else { Outcome::Unreadable };
+            (None, Some(data.into()), outcome, data.hint())
+        }
         VirtualReadCause::Missing(missing) => {
             (None, Some((*missing).into()), Outcome::Unreadable, missing.hint())
         }

@@ -1,7 +1,7 @@
 //! `rr-mem p2v`.
 
 use rr_mem::{
-    addr::Gpa,
+    addr::{Gpa, Gva},
     mmu::{Alias, Aliases, SpaceLimits},
     report::AliasRow,
 };
@@ -15,14 +15,16 @@ use crate::{
 
 pub fn run(args: &P2v, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open_paged(&args.source, output.verbose)?;
-    let space =
-        opened.guest.space(SpaceLimits::default()).map_err(|missing| opened.lacks(missing))?;
+    let space = opened
+        .guest
+        .space(Gva(0)..=Gva(u64::MAX), SpaceLimits::default())
+        .map_err(|missing| opened.lacks(missing))?;
     let aliases = space.aliases();
     let mut outcome = Outcome::Answered;
     for &gpa in &args.addresses {
         outcome = outcome.max(one(&aliases, Gpa(gpa), args.limit, output)?);
     }
-    Ok(outcome.max(complain_about(&space, output)?))
+    Ok(outcome.max(complain_about(&opened.guest, &space, output)?))
 }
 
 fn one(

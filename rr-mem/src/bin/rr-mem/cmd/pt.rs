@@ -27,15 +27,17 @@ pub fn run(args: &Pt, output: &mut Output) -> anyhow::Result<Outcome> {
         .map_err(|error| Usage::error(error, "see `rr-mem pt --help` for the filters"))?;
     let opened = source::open_paged(&args.source, output.verbose)?;
     let guest = &opened.guest;
-    let space = guest.space(SpaceLimits::default()).map_err(|missing| opened.lacks(missing))?;
     let granule = guest.mmu().map_err(|missing| opened.lacks(missing))?.granule();
     let wanted = Wanted { filter, granule, range: args.range.clone(), has: args.has.map(Gpa) };
+    let space = guest
+        .space(wanted.first()..=wanted.last(), SpaceLimits::default())
+        .map_err(|missing| opened.lacks(missing))?;
     let outcome = if let Some(needle) = needle(args) {
         search::run(guest, &space, &wanted, needle, output)?
     } else {
         list(args, guest, &space, &wanted, output)?
     };
-    Ok(outcome.max(complain_about(&space, output)?))
+    Ok(outcome.max(complain_about(guest, &space, output)?))
 }
 
 fn needle(args: &Pt) -> Option<&[u8]> {
@@ -52,13 +54,17 @@ struct Wanted {
 }
 
 impl Wanted {
+    fn first(&self) -> Gva {
+        self.range.as_ref().map_or(Gva(0), |range| Gva(*range.start()))
+    }
+
+    fn last(&self) -> Gva {
+        self.range.as_ref().map_or(Gva(u64::MAX), |range| Gva(*range.end()))
+    }
+
     /// The part of `mapping` that is asked for.
     fn part(&self, mapping: &Mapping) -> Option<Mapping> {
-        let (first, last) = match &self.range {
-            Some(range) => (Gva(*range.start()), Gva(*range.end())),
-            None => (Gva(0), Gva(u64::MAX)),
-        };
-        let part = mapping.clipped(first, last)?;
+        let part = mapping.clipped(self.first(), self.last())?;
         let has = self.has.is_none_or(|gpa| part.maps(gpa));
         (has && self.filter.accepts(&part, self.granule)).then_some(part)
     }

@@ -104,7 +104,7 @@ fn answer(
         output.line(format_args!("{gva}  ({mode})"))?;
         steps(&row.steps, output)?;
     }
-    text(&row, output)?;
+    text(guest, &row, output)?;
     Ok(outcome)
 }
 
@@ -120,16 +120,19 @@ fn steps(steps: &[StepRow], output: &mut Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn text(row: &V2pRow, output: &mut Output) -> anyhow::Result<()> {
+fn text(guest: &Guest<ImageMemory>, row: &V2pRow, output: &mut Output) -> anyhow::Result<()> {
     let V2pRow { gva, .. } = row;
     if let Some(error) = &row.error {
         output.line(format_args!("{gva} -> unknown"))?;
         return output.complain(format!("{gva}: {}", error.text), &error.hint);
     }
     if let Some(fault) = &row.fault {
-        let status = fault.status.map_or(String::new(), |status| format!(" (status {status:#x})"));
-        let head = if fault.status.is_some() { "fault" } else { "not mapped" };
-        return output.line(format_args!("{gva} -> {head}: {}{status}", fault.text));
+        let head = match (fault.status, guest.regs()) {
+            (Some(code), Some(Regs::X86(_))) => format!("#PF, error code {code:#x}"),
+            (Some(code), _) => format!("fault, status {code:#x}"),
+            (None, _) => "not mapped".into(),
+        };
+        return output.line(format_args!("{gva} -> {head}: {}", fault.text));
     }
     let (Some(gpa), Some(page), Some(rights)) = (row.gpa, row.page_size, row.rights) else {
         return Ok(());

@@ -23,6 +23,8 @@ struct Row {
 }
 
 pub fn run(args: &X, output: &mut Output) -> anyhow::Result<Outcome> {
+    // A wrong format is said before a large file is opened.
+    parse(&args.format, 8)?;
     let opened = match args.phys {
         true => source::open(&args.source, output.verbose)?,
         false => source::open_paged(&args.source, output.verbose)?,
@@ -34,8 +36,7 @@ pub fn run(args: &X, output: &mut Output) -> anyhow::Result<Outcome> {
         Arch::I386 | Arch::Arm => 4,
         Arch::X86_64 | Arch::Aarch64 => 8,
     };
-    let format = Format::parse(&args.format, pointer)
-        .map_err(|error| Usage::error(error, "see `rr-mem x --help`"))?;
+    let format = parse(&args.format, pointer)?;
     let result = match format.letter {
         Letter::String => strings(args, format, &opened, output)?,
         _ => values(args, format, &opened, output)?,
@@ -44,6 +45,11 @@ pub fn run(args: &X, output: &mut Output) -> anyhow::Result<Outcome> {
         Ok(()) => Ok(Outcome::Answered),
         Err(error) => complain_read(&error, output),
     }
+}
+
+fn parse(format: &str, pointer: usize) -> anyhow::Result<Format> {
+    Format::parse(format, pointer)
+        .map_err(|error| Usage::error(error, "see `rr-mem x --help` for the formats"))
 }
 
 /// Reads at `addr`, virtual or physical; how many bytes, and what stopped it.

@@ -1,0 +1,125 @@
+"""What a generator hands over: tables, registers, and addresses to ask about."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Callable, Optional
+
+from .image import PAGE, Image
+
+# Guest-physical memory of the stubs on the ARM boards; no table is put there.
+STUB = 0x48000000
+WORD = 1 << 64
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """`size` bytes at guest-virtual `gva` appear at guest-physical `gpa`.
+
+    `kernel` and `user` say in which mode they can be read, `fetch` whether the kernel and
+    the user can execute them, `accessed` that the
+    access flag is set.
+    """
+
+    gva: int
+    size: int
+    gpa: int
+    kernel: bool = True
+    user: bool = True
+    accessed: bool = True
+    fetch: tuple[bool, bool] = (True, True)
+
+    def translate(self, gva: int) -> int:
+        """The guest-physical address of a byte inside."""
+        return self.gpa + gva - self.gva
+
+
+def no_opinion(gva: int) -> Optional[int]:
+    """The order of checks makes no difference."""
+    return None
+
+
+@dataclass
+class Case:
+    """One set of tables and the registers that point at them.
+
+    `known` says that `mappings` is everything that is mapped, so the generator
+    has an opinion of its own. Tables of random words have no such opinion.
+    `any_size` says that the sizes of its mappings are not those of pages.
+    `mode` is the privilege in which QEMU is asked (ARM checks rights).
+    `manual` is the fault status that the manual's order of checks asks for where the
+    CPU of QEMU checks in another order, else None.
+    `window` is where 1 MB of the stubs' memory is mapped for the kernel, or -1.
+    `quirk` says why QEMU's debug walk is wrong here: then the generator, which
+    wrote what the manual says, is the judge. `quirk_runs`: the CPU itself is wrong too.
+    """
+
+    name: str
+    arch: str
+    registers: dict[str, int]
+    image: Image
+    mappings: list[Mapping] = field(default_factory=list)
+    holes: list[int] = field(default_factory=list)
+    span: tuple[int, int] = (0, WORD)
+    known: bool = True
+    any_size: bool = False
+    mode: str = "kernel"
+    quirk: str = ""
+    quirk_runs: bool = False
+    setup: str = ""
+    window: int = -1
+    manual: Callable[[int], Optional[int]] = no_opinion
+    least_mapped: int = 100
+    least_unmapped: int = 50
+
+    def mapping(self, gva: int) -> Optional[Mapping]:
+        """The mapping that the generator made for `gva`."""
+        for mapping in self.mappings:
+            if mapping.gva <= gva < mapping.gva + mapping.size:
+                return mapping
+        return None
+
+    def present(self, gva: int) -> Optional[int]:
+        """Where the generator meant `gva` to be; None if nowhere."""
+        mapping = self.mapping(gva)
+        return mapping.translate(gva) if mapping else None
+
+    def readable(self, gva: int, user: bool) -> bool:
+        """Whether the CPU may read, access flag included."""
+        mapping = self.mapping(gva)
+        if mapping is None or not mapping.accessed:
+            return False
+        return mapping.user if user else mapping.kernel
+
+    def expected(self, gva: int) -> Optional[int]:
+        """Where a read in the case's own mode finds `gva`; None if it faults."""
+        return self.present(gva) if self.readable(gva, self.mode == "user") else None
+
+    def executable(self, gva: int, user: bool) -> bool:
+        """Whether the CPU may fetch an instruction."""
+        mapping = self.mapping(gva)
+        return mapping is not None and mapping.accessed and mapping.fetch[user]
+
+
+def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:
+    """First and last byte, both neighbours, and a byte in the middle."""
+    end = mapping.gva + mapping.size
+    inside = mapping.gva + rng.randrange(mapping.size)
+    return (mapping.gva, end - 1, mapping.gva - 1, end, inside)
+
+
+def probes(case: Case, rng: random.Random, limit: int = 640) -> list[int]:
+    """The addresses to ask about, without repeats, inside the case's span."""
+    low, size = case.span
+    found = [low, low + size - 1, *case.holes]
+    mappings = list(case.mappings)
+    rng.shuffle(mappings)
+    for mapping in mappings:
+        found.extend(edges(mapping, rng))
+    near = [hole + rng.randrange(PAGE) for hole in case.holes[: limit // 8]]
+    wild = [low + rng.randrange(size) for _ in range(limit // 8)]
+    picked = found[: limit - len(near) - len(wild)] + near + wild
+    inside = [gva for gva in picked if low <= gva < low + size and 0 <= gva < WORD]
+    return list(dict.fromkeys(inside))

@@ -1,0 +1,193 @@
+"""The QEMU command lines of the oracle, and how each is given its registers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+from .case import STUB, Case
+from .image import Image
+from .machine import GdbStub, Machine, OracleError, Setup
+from .stubs import assemble
+
+GB = 1 << 30
+
+# The PC machine leaves a hole between 3 GB and 4 GB.
+PC_BLOCKS = ((0, 3 * GB, 0), (4 * GB, 69 * GB, 3 * GB))
+
+# The `virt` boards keep their device tree at the start of RAM: tables and stubs
+# stay away from it.
+VIRT = 0x40000000
+
+SETUPS: dict[str, Setup] = {
+    "x86_64": Setup("qemu-system-x86_64", "pc", "max", PC_BLOCKS, "72G"),
+    "i386": Setup(
+        "qemu-system-i386", "pc", "max", ((0, 3 * GB, 0), (4 * GB, 5 * GB, 3 * GB)), "8G"
+    ),
+    "aarch64": Setup("qemu-system-aarch64", "virt", "max", ((VIRT, 200 * GB, 0),), "200G"),
+    "aarch64_el2": Setup(
+        "qemu-system-aarch64", "virt,virtualization=on", "max", ((VIRT, 200 * GB, 0),), "200G"
+    ),
+    "arm": Setup("qemu-system-arm", "virt", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"),
+    # The 64-bit emulator runs the same CPU. To execute code the 32-bit one keeps the
+    # addresses of tables in 32 bits, and so reads other memory above 4 GB.
+    "arm_wide": Setup("qemu-system-aarch64", "virt", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"),
+    "arm_secure": Setup(
+        "qemu-system-arm", "virt,secure=on", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"
+    ),
+}
+
+# x86 helper structures below 1 MB: a GDT at 0 (where GDTR points after reset)
+# and an identity map, used only until CS names a 64-bit code segment.
+BOOT_PML4, BOOT_PDPT = 0x1000, 0x2000
+
+# "Segment Descriptors": null, code64, data, code64 and data of CPL 3, code32 of both.
+DESCRIPTORS = (
+    0,
+    0x00AF9B000000FFFF,
+    0x00CF93000000FFFF,
+    0x00AFFB000000FFFF,
+    0x00CFF3000000FFFF,
+    0x00CF9B000000FFFF,
+    0x00CFFB000000FFFF,
+)
+CODE64, KERNEL_DATA, CODE32 = 0x08, 0x10, 0x28
+
+
+CR0_PE, CR0_ALWAYS = 1 << 0, 1 << 4
+EFER_LME, EFER_LMA = 1 << 8, 1 << 10
+
+
+def boot_image() -> Image:
+    """The GDT and the identity map."""
+    image = Image()
+    for number, descriptor in enumerate(DESCRIPTORS):
+        image.put(number * 8, descriptor, 8)
+    image.put(BOOT_PML4, BOOT_PDPT | 3, 8)
+    image.put(BOOT_PDPT, 0x83, 8)
+    return image
+
+
+def set_cr3(machine: Machine, value: int) -> None:
+    """Write CR3 from 64-bit code.
+
+    Elsewhere the stub takes 32 bits and sign-extends them. Setting CR0.PG leaves
+    through long mode, and CS with a 64-bit segment is what the stub looks at.
+    """
+    boot_image().store(machine.ram, machine.setup.place)
+    values = {"cr4": 0x20, "efer": 0x100, "cr3": BOOT_PML4, "cr0": 0x80000011}
+    for name, start in values.items():
+        machine.gdb.write(name, start)
+    machine.gdb.write("cs", CODE64)
+    set_and_check(machine.gdb, "cr3", value)
+
+
+def set_and_check(gdb: GdbStub, name: str, value: int, ignore: int = 0) -> None:
+    """Write a register and make sure that it was taken.
+
+    Outside 64-bit code the stub reads 32 bits and sign-extends them.
+    """
+    gdb.write(name, value)
+    wide = (1 << 64) - 1 if value >> 32 else (1 << 32) - 1
+    if (gdb.read(name) ^ value) & ~ignore & wide:
+        raise OracleError(f"{name} reads {gdb.read(name):#x}, not {value:#x}")
+
+
+def load_segments(gdb: GdbStub) -> None:
+    """Flat 32-bit segments; without paging their descriptors come from physical 0."""
+    gdb.write("cr0", CR0_ALWAYS | CR0_PE)
+    for name, selector in (("cs", CODE32), ("ss", KERNEL_DATA), ("ds", KERNEL_DATA)):
+        gdb.write(name, selector)
+
+
+def enter_x86(machine: Machine, case: Case) -> None:
+    """CR3 first, from 64-bit code; then CR4 and EFER; CR0.PG comes last."""
+    machine.reset()
+    regs, gdb = case.registers, machine.gdb
+    wide_emulator = case.setup == "x86_64"
+    long_mode = bool(regs["efer"] & EFER_LME)
+    if wide_emulator:
+        set_cr3(machine, regs["cr3"])
+        if not long_mode:
+            gdb.write("cr0", CR0_ALWAYS)
+            load_segments(gdb)
+    else:
+        set_and_check(gdb, "cr3", regs["cr3"])
+    set_and_check(gdb, "cr4", regs["cr4"])
+    if wide_emulator:
+        set_and_check(gdb, "efer", regs["efer"] | (EFER_LMA if long_mode else 0))
+    set_and_check(gdb, "cr0", regs["cr0"], ignore=CR0_ALWAYS)
+
+
+def enter_aarch64(machine: Machine, case: Case) -> None:
+    """Run the stub that loads TTBR0_EL1, TTBR1_EL1, TCR_EL1 and SCTLR_EL1."""
+    machine.reset()
+    regs, gdb = case.registers, machine.gdb
+    sctlr = gdb.read("SCTLR") & ~1 | regs["sctlr"]
+    values = (regs["ttbr0"], regs["ttbr1"], regs["tcr"], 0xFF, sctlr)
+    run_stub(machine, "aarch64_enter", "x", values, "pc")
+    for name, value in zip(("TTBR0_EL1", "TTBR1_EL1", "TCR_EL1"), values):
+        if gdb.read(name) != value:
+            raise OracleError(f"{name} reads {gdb.read(name):#x}, not {value:#x}")
+    regs["sctlr"] = gdb.read("SCTLR")
+    if case.mode == "user":
+        gdb.write("cpsr", 0x3C0)
+
+
+def enter_arm(machine: Machine, case: Case) -> None:
+    """Run the stub that loads TTBCR, TTBR0, TTBR1, DACR and SCTLR."""
+    machine.reset()
+    regs, gdb = case.registers, machine.gdb
+    word = (1 << 32) - 1
+    low, high = regs["ttbr0"], regs["ttbr1"]
+    bank = "_S" if case.setup == "arm_secure" else ""
+    sctlr = gdb.read(f"SCTLR{bank}") & ~1 | regs["sctlr"]
+    bases = (low & word, low >> 32, high & word, high >> 32)
+    values = (regs["tcr"], *bases, regs.get("dacr", 0), sctlr)
+    gdb.write("cpsr", 0x1D3)
+    run_stub(machine, "arm_enter", "r", values, "pc")
+    for name, value in (("SCTLR", sctlr), ("TTBCR", regs["tcr"])):
+        if gdb.read(name + bank) != value:
+            raise OracleError(f"{name} reads {gdb.read(name + bank):#x}, not {value:#x}")
+    regs["sctlr"] = sctlr
+    if case.mode == "user":
+        gdb.write("cpsr", 0x1D0)
+
+
+def run_stub(machine: Machine, name: str, prefix: str, values: tuple[int, ...], pc: str) -> None:
+    """Step through a stub that takes its input in registers."""
+    code = assemble(name)
+    machine.write(STUB, code)
+    for number, value in enumerate(values):
+        machine.gdb.write(f"{prefix}{number}", value)
+    machine.gdb.write(pc, STUB)
+    steps = len(code) // 4 - 1
+    for _ in range(steps):
+        machine.gdb.step()
+    if machine.gdb.read(pc) != STUB + 4 * steps:
+        raise OracleError(f"the stub {name} went to {machine.gdb.read(pc):#x}")
+
+
+ENTER: dict[str, Callable[[Machine, Case], None]] = {
+    "x86_64": enter_x86,
+    "i386": enter_x86,
+    "aarch64": enter_aarch64,
+    "arm": enter_arm,
+    "arm_wide": enter_arm,
+    "arm_secure": enter_arm,
+}
+
+
+def image_bounds(name: str) -> tuple[int, int]:
+    """First address and size of a flat image that covers a set-up's RAM."""
+    blocks = SETUPS[name].blocks
+    base = min(start for start, _, _ in blocks)
+    return base, max(start + size for start, size, _ in blocks) - base
+
+
+def save_image(case: Case, folder: Path) -> tuple[str, int]:
+    """Write the RAM as a flat file; its name and its first address."""
+    base, size = image_bounds(case.setup)
+    path = str(folder / "ram.bin")
+    case.image.save(path, base, size)
+    return path, base

@@ -1,0 +1,177 @@
+"""Rights and faults: what a CPU does with generated tables, and what `rr-mem` says.
+
+`gva2gpa` answers presence, or the rights of the moment. Here the CPU itself is asked
+for every kind of access: see tables/ask_at.py. Needs the cross assemblers.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tables import arm_long, arm_short, ask_exec, ask_pf, tool, x86_rights
+from tables.ask_at import ASK, QUESTIONS, Outcome
+from tables.case import Case, probes
+from tables.machines import Machines, machines  # noqa: F401
+from tables.setups import save_image
+
+SEED = 2
+DOMAIN_OR_PERMISSION = (0x9, 0xB, 0xD, 0xF)
+Questions = tuple[tuple[str, str], ...]
+
+
+def askable() -> list[Case]:
+    """ARM cases that map the stub; AArch64 asks from EL2, which needs no mapping."""
+    cases = [*arm_long.cases(SEED), *arm_short.cases(SEED)]
+    kernel = [case for case in cases if case.mode == "kernel"]
+    return [case for case in kernel if case.arch == "aarch64" or case.window >= 0]
+
+
+CASES = askable()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_address_translation_instructions_agree(
+    case: Case,
+    machines: Machines,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """AT and ATS1C*: the address, or the fault status with its level."""
+    require_assembler(case)
+    setup, ask = ASK[case.setup]
+    machine = machines.get(setup)
+    machine.load(case.image)
+    asked = probes(case, random.Random(SEED), 1500)
+    outcomes = ask(machine, case, asked)
+    check_variety(case, outcomes)
+    outcomes = in_the_manuals_order(case, asked, outcomes)
+    if case.quirk_runs:
+        asked, outcomes = without_quirk(case, asked, outcomes)
+    if case.known:
+        check_generator(case, asked, outcomes)
+    if tool.binary() is not None:
+        check_tool(case, asked, outcomes, QUESTIONS, tmp_path)
+
+
+X86 = [*x86_rights.cases(SEED)]
+
+
+@pytest.mark.parametrize(("case", "tables"), [pytest.param(*pair, id=pair[0].name) for pair in X86])
+def test_page_faults_agree(
+    case: Case,
+    tables: x86_rights.RightsTables,
+    machines: Machines,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Read, write and fetch at CPL 0 and 3: the address, or the #PF error code."""
+    machine = machines.get(case.setup)
+    machine.load(case.image)
+    asked = x86_rights.questions(case, random.Random(SEED), ask_pf.LIMIT)
+    outcomes = ask_pf.ask(machine, case, asked)
+    assert len({outcome.status for row in outcomes for outcome in row}) >= 8
+    for number, (access, privilege) in enumerate(ask_pf.QUESTIONS):
+        manual = [tables.fault(gva, access, privilege == "user") for gva in asked]
+        assert [row[number].status for row in outcomes] == manual, (access, privilege)
+        assert sum(status is None for status in manual) >= 25
+    if tool.binary() is not None:
+        check_tool(case, asked, outcomes, ask_pf.QUESTIONS, tmp_path)
+
+
+def runnable() -> list[Case]:
+    """Cases that map the stub, and whose fetches end in an exception at once."""
+    kept = [case for case in CASES if case.window >= 0 and case.known]
+    return [case for case in kept if not case.any_size and not case.quirk_runs]
+
+
+@pytest.mark.parametrize("case", runnable(), ids=lambda case: case.name)
+def test_instruction_aborts_agree(
+    case: Case,
+    machines: Machines,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Jumps at EL1 and EL0 (PL1 and PL0): the address, or the fault status."""
+    require_assembler(case)
+    setup, ask = ask_exec.ASK[case.setup]
+    machine = machines.get(setup)
+    machine.load(case.image)
+    asked = ask_exec.targets(case, probes(case, random.Random(SEED), 800))
+    outcomes = in_the_manuals_order(case, asked, ask(machine, case, asked))
+    for number, user in enumerate((False, True)):
+        manual = [case.executable(gva, user) for gva in asked]
+        assert [row[number].status is None for row in outcomes] == manual
+        assert sum(manual) >= 5
+    if tool.binary() is not None:
+        check_tool(case, asked, outcomes, ask_exec.QUESTIONS, tmp_path)
+
+
+def require_assembler(case: Case) -> None:
+    """Skip without the cross assembler."""
+    prefix = "aarch64-linux-gnu" if case.arch == "aarch64" else "arm-linux-gnueabi"
+    if not shutil.which(f"{prefix}-as"):
+        pytest.skip(f"{prefix}-as is not installed")
+
+
+def check_variety(case: Case, outcomes: list[list[Outcome]]) -> None:
+    """A case in which every answer is alike proves nothing."""
+    seen = Counter(outcome.status for row in outcomes for outcome in row)
+    assert seen[None] >= case.least_mapped
+    if case.least_unmapped:
+        assert len(seen) >= 3, seen
+
+
+def in_the_manuals_order(
+    case: Case, asked: list[int], outcomes: list[list[Outcome]]
+) -> list[list[Outcome]]:
+    """Replace the status where several faults compete and QEMU prefers another one."""
+    changed = []
+    for gva, row in zip(asked, outcomes):
+        status = case.manual(gva)
+        if status is None:
+            changed.append(row)
+            continue
+        assert {outcome.status for outcome in row} <= {status, *DOMAIN_OR_PERMISSION}, hex(gva)
+        changed.append([Outcome(None, status) for _ in row])
+    return changed
+
+
+def without_quirk(
+    case: Case, asked: list[int], outcomes: list[list[Outcome]]
+) -> tuple[list[int], list[list[Outcome]]]:
+    """Leave out where this QEMU is known to be wrong; there must be such addresses."""
+    pairs = list(zip(asked, outcomes))
+    kept = [(gva, row) for gva, row in pairs if (row[0].gpa is None) != case.readable(gva, False)]
+    assert 0 < len(kept) < len(pairs), f"no longer true: {case.quirk}"
+    return [gva for gva, _ in kept], [row for _, row in kept]
+
+
+def check_generator(case: Case, asked: list[int], outcomes: list[list[Outcome]]) -> None:
+    """The generator knows what can be read, and where it is."""
+    for gva, row in zip(asked, outcomes):
+        for outcome, user in ((row[0], False), (row[2], True)):
+            meant = case.present(gva) if case.readable(gva, user) else None
+            assert outcome.agrees(meant, outcome.status), (hex(gva), user, str(outcome))
+
+
+def check_tool(
+    case: Case,
+    asked: list[int],
+    outcomes: list[list[Outcome]],
+    questions: Questions,
+    folder: Path,
+) -> None:
+    """Compare every question's answers."""
+    path, base = save_image(case, folder)
+    for number, (access, privilege) in enumerate(questions):
+        want = [row[number] for row in outcomes]
+        rows = tool.ask(case, path, base, asked, ["--access", access, "--priv", privilege])
+        wrong = [
+            f"{gva:#x}: want {outcome}, got {tool.verdict(row)}"
+            for gva, outcome, row in zip(asked, want, rows)
+            if not outcome.agrees(*tool.answer(row))
+        ]
+        label = f"{access} {privilege}: {len(wrong)} of {len(asked)}\n"
+        assert not wrong, label + "\n".join(wrong[:12])
