@@ -302,7 +302,13 @@ fn joined(last: &Item, shift: u8, next: &Item) -> Option<Kind> {
 
 impl Run {
     /// This run of `len` bytes and the `next` one behind it as one.
+    #[inline]
     pub(super) fn joined(&self, len: u64, next: &Run, next_len: u64) -> Option<Run> {
+        // What rejects most neighbours comes first.
+        let goes_on = next.gpa.0 == self.gpa.0.wrapping_add(len);
+        if !goes_on && next.gpa != self.gpa {
+            return None;
+        }
         let alike = self.rights == next.rights
             && self.unit_shift == next.unit_shift
             && self.page_shift == next.page_shift;
@@ -311,7 +317,7 @@ impl Run {
         }
         let unit = 1u64.checked_shl(u32::from(self.unit_shift)).unwrap_or(0);
         let one = |run: &Run, len: u64| len == unit || run.linear;
-        if one(self, len) && one(next, next_len) && next.gpa.0 == self.gpa.0.wrapping_add(len) {
+        if goes_on && one(self, len) && one(next, next_len) {
             return Some(Run { linear: true, ..*self });
         }
         let same = |run: &Run, len: u64| len == unit || !run.linear;
