@@ -5,7 +5,7 @@ use super::{
     Ask, Mmu, Translation, WalkError, each_paging,
     walk::{Paging, Start, Table, descend, walk},
 };
-use crate::{addr::Gva, memory::Memory};
+use crate::{addr::Gva, bits::mask, memory::Memory};
 
 /// The most slots of the cache: 4 GB of neighbouring addresses, or as many
 /// clusters. Few of them are touched where addresses are few or close.
@@ -34,37 +34,52 @@ fn batch<P: Paging, M: Memory + ?Sized>(
     mut each: impl FnMut(usize, Result<Translation, WalkError>),
 ) {
     let mut cache = vec![None; gvas.len().next_power_of_two().min(MOST_SLOTS)];
+    let slots = cache.len();
     for (i, &gva) in gvas.iter().enumerate() {
-        let Ok(Start::Table(root)) = paging.start(gva) else {
-            each(i, walk(paging, memory, gva, ask, |_| {}));
-            continue;
+        let slot: &mut Option<Known<_>> = &mut cache[slot(gva, slots)];
+        let table = match slot {
+            Some(known) if known.is_for(gva) => known.table,
+            _ => match paging.start(gva) {
+                Ok(Start::Table(root)) => root,
+                _ => {
+                    each(i, walk(paging, memory, gva, ask, |_| {}));
+                    continue;
+                }
+            },
         };
-        let at = slot(gva, cache.len());
-        let known = cache[at].filter(|known: &Known<_>| known.root == root && known.is_for(gva));
-        let mut last = known.map_or(root, |known| known.last);
-        let answer = descend(paging, memory, gva, ask, last, |table| last = *table, |_| {});
+        let mut last = None;
+        let answer = descend(paging, memory, gva, ask, table, |table| last = Some(*table), |_| {});
         // A table entry that was refused on the way is refused again only if
         // it is read again.
-        if known.is_none() && answer.is_ok() {
-            cache[at] = Some(Known { root, last, span: gva.0 >> (last.shift + last.bits) });
+        if let (Some(table), true) = (last, answer.is_ok()) {
+            *slot = Known::new(paging, gva, table);
         }
         each(i, answer);
     }
 }
 
 /// A table that a walk ended at, and the addresses that share the way there:
-/// those that start at the same `root` and have the same upper bits.
+/// those with the same upper bits.
 #[derive(Clone, Copy)]
 struct Known<I> {
-    root: Table<I>,
-    last: Table<I>,
+    table: Table<I>,
     span: u64,
 }
 
-impl<I> Known<I> {
+impl<I: Copy + Eq> Known<I> {
+    /// The `table` that maps `gva`; `None` where another first table has a part
+    /// of its addresses.
+    fn new<P: Paging<Inherited = I>>(paging: &P, gva: Gva, table: Table<I>) -> Option<Self> {
+        let bits = table.shift + table.bits;
+        let inside = mask(u32::from(bits));
+        let root = paging.start(gva);
+        let whole = [gva.0 & !inside, gva.0 | inside].map(|end| paging.start(Gva(end)) == root);
+        (whole == [true; 2]).then_some(Self { table, span: gva.0 >> bits })
+    }
+
     #[inline]
     fn is_for(&self, gva: Gva) -> bool {
-        gva.0 >> (self.last.shift + self.last.bits) == self.span
+        gva.0 >> (self.table.shift + self.table.bits) == self.span
     }
 }
 
@@ -88,19 +103,39 @@ mod tests {
     #[test]
     fn neighbours_in_the_cache_of_different_first_tables_do_not_share_one() {
         // TTBCR.N = 1: TTBR0 maps the lower 2 GB. Sections end at the first
-        // table, which spans all 4 GB.
+        // tables, which have the same upper address bits.
         let (ttbr0, ttbr1) = (0x4000, 0x8000);
         let regs = ArmRegs { ttbr0, ttbr1, tcr: 1, ..ArmRegs::new(ArmState::Aarch32) };
-        let mmu = Mmu::new(&Regs::Arm(regs));
         let mut memory = SparseMemory::default();
         for megabyte in 0..4096 {
             let table = if megabyte < 2048 { ttbr0 } else { ttbr1 };
-            memory.put32(table + 4 * megabyte, ((megabyte << 20) as u32 ^ 0x8000_0000) | 0b10);
+            memory.put32(table + 4 * megabyte, (megabyte << 20) as u32 | 0b10);
         }
-        let gvas: Vec<_> = (0..4096u64).map(|n| Gva((n * 2049 % 4096) << 20)).collect();
-        mmu.ask_batch(&memory, &gvas, Ask::Presence, |at, answer| {
-            let expected = Gpa(gvas[at].0 ^ 0x8000_0000);
-            assert_eq!(answer.map(|found| found.gpa), Ok(expected), "{}", gvas[at]);
+        let gvas: Vec<_> = (0..4096).map(|n| Gva((n * 2049 % 4096) << 20)).collect();
+        assert_all_map_themselves(regs, &memory, &gvas);
+    }
+
+    #[test]
+    fn a_table_that_two_first_tables_share_the_addresses_of_is_not_kept() {
+        // TTBCR.T1SZ = 3: TTBR1 maps the last 512 MB, within a level 1 entry.
+        let (ttbr0, ttbr1, tcr) = (0x1000, 0x2000, ArmRegs::TTBCR_EAE | 3 << 16);
+        let regs = ArmRegs { ttbr0, ttbr1, tcr, ..ArmRegs::new(ArmState::Aarch32) };
+        let mut memory = SparseMemory::default();
+        memory.put64(ttbr0 + 8 * 3, 0x3000 | 0b11);
+        for block in 0..256 {
+            memory.put64(0x3000 + 8 * block, 0xc000_0000 + (block << 21) | 0b01);
+            memory.put64(ttbr1 + 8 * block, 0xe000_0000 + (block << 21) | 0b01);
+        }
+        let gvas: Vec<_> = (0..512).map(|n| Gva(0xc000_0000 + (n * 255 % 512 << 21))).collect();
+        assert_all_map_themselves(regs, &memory, &gvas);
+    }
+
+    fn assert_all_map_themselves(regs: ArmRegs, memory: &SparseMemory, gvas: &[Gva]) {
+        let mmu = Mmu::new(&Regs::Arm(regs));
+        mmu.ask_batch(memory, gvas, Ask::Presence, |at, answer| {
+            let gva = gvas[at];
+            assert_eq!(mmu.translate(memory, gva).map(|found| found.gpa), Ok(Gpa(gva.0)));
+            assert_eq!(answer.map(|found| found.gpa), Ok(Gpa(gva.0)));
         });
     }
 }
