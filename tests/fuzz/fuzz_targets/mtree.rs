@@ -17,7 +17,6 @@ fuzz_target!(|text: &str| {
     }
     let again = parse(&printed).expect("printed text can be read");
     assert_eq!(again.style, style);
-    assert_eq!(again.map, map);
     assert_eq!(print(&again.map), printed);
     for space in map.address_spaces() {
         let rendered = space.root.map(|root| map.render(root).expect("a tree of two levels"));

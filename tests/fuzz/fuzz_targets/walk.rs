@@ -19,6 +19,7 @@ const SOME: usize = 200;
 struct Input<'a> {
     regs: AnyRegs,
     gvas: [u64; 4],
+    range: (u64, u64),
     tables: u8,
     runs: u8,
     memory: AnyMemory<'a>,
@@ -31,7 +32,7 @@ struct Guest<'a> {
 }
 
 fuzz_target!(|input: Input| {
-    let Input { regs: AnyRegs(regs), gvas, tables, runs, memory } = input;
+    let Input { regs: AnyRegs(regs), gvas, range, tables, runs, memory } = input;
     let guest = Guest { regs, mmu: Mmu::new(&regs), memory };
     // Neighbours share tables.
     let mut gvas = gvas.map(Gva).to_vec();
@@ -46,6 +47,8 @@ fuzz_target!(|input: Input| {
     let space = Space::new(&guest.mmu, &guest.memory, limits);
     guest.mappings(&space);
     guest.aliases(&space, &gvas);
+    let range = Gva(range.0)..=Gva(range.1);
+    guest.mappings(&Space::within(&guest.mmu, &guest.memory, range, limits));
 });
 
 impl Guest<'_> {

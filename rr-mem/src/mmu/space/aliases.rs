@@ -152,19 +152,11 @@ impl<'a> Aliases<'a> {
         let start = self.parents.partition_point(|parent| parent.child < node);
         for parent in self.parents[start..].iter().take_while(|parent| parent.child == node) {
             let shift = self.space.nodes[parent.node as usize].shift;
-            for repetition in 0..parent.item.count {
-                let entry = u64::from(parent.item.first) + u64::from(repetition);
-                self.climb(parent.node, at(entry << shift), each)?;
+            for start in parent.item.starts(shift) {
+                self.climb(parent.node, at(start.0), each)?;
             }
         }
         ControlFlow::Continue(())
-    }
-}
-
-impl Item {
-    /// The distance of its last byte from its first; `shift` is its node's.
-    fn last_byte(&self, shift: u8) -> u64 {
-        (u64::from(self.count) << shift) - 1
     }
 }
 
