@@ -244,7 +244,7 @@ impl<A: Address, S: Memory<A>> Memory for Physical<A, S> {
         if range.len - inside < len as u64 {
             return None;
         }
-        match range.backing {
+        match &range.backing {
             Backing::At(start) => self.source.slice(start.checked_add(inside)?, len),
             Backing::Zero => ZEROES.get(..len),
             Backing::Absent | Backing::Device(_) => None,

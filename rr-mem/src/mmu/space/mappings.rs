@@ -163,7 +163,11 @@ impl<'a> Mappings<'a> {
                         frame = Frame { item: frame.item + 1, repetition: 0, ..frame };
                     }
                     self.stack.push(frame);
-                    self.enter(child, gva);
+                    let whole = self.space.nodes[child as usize].whole;
+                    match whole.filter(|_| self.merge == Merge::Rights) {
+                        Some(whole) => return Some(whole.moved(gva)),
+                        None => self.enter(child, gva),
+                    }
                 }
             }
         }
@@ -223,7 +227,12 @@ impl Mapping {
         (page, Some(Mapping { gva, gpa, ..*self }))
     }
 
-    fn merged(&self, next: &Mapping, merge: Merge) -> Option<Mapping> {
+    /// The same at `gva`.
+    pub(super) fn moved(&self, gva: Gva) -> Mapping {
+        Mapping { gva, last: Gva(gva.0.wrapping_add(self.last.0 - self.gva.0)), ..*self }
+    }
+
+    pub(super) fn merged(&self, next: &Mapping, merge: Merge) -> Option<Mapping> {
         let adjacent = self.last.0.checked_add(1) == Some(next.gva.0);
         if !adjacent || self.rights != next.rights {
             return None;
@@ -261,7 +270,7 @@ impl Mapping {
 }
 
 impl Run {
-    fn mapping(&self, gva: Gva, last: Gva) -> Mapping {
+    pub(super) fn mapping(&self, gva: Gva, last: Gva) -> Mapping {
         let physical =
             if self.linear { Physical::Linear } else { Physical::Same(1 << self.unit_shift) };
         let page_size = 1u64.checked_shl(u32::from(self.page_shift)).unwrap_or(u64::MAX);
