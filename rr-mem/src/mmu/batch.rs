@@ -123,10 +123,10 @@ mod tests {
         let mut memory = SparseMemory::default();
         memory.put64(ttbr0 + 8 * 3, 0x3000 | 0b11);
         for block in 0..256 {
-            memory.put64(0x3000 + 8 * block, 0xc000_0000 + (block << 21) | 0b01);
-            memory.put64(ttbr1 + 8 * block, 0xe000_0000 + (block << 21) | 0b01);
+            memory.put64(0x3000 + 8 * block, (0xc000_0000 + (block << 21)) | 0b01);
+            memory.put64(ttbr1 + 8 * block, (0xe000_0000 + (block << 21)) | 0b01);
         }
-        let gvas: Vec<_> = (0..512).map(|n| Gva(0xc000_0000 + (n * 255 % 512 << 21))).collect();
+        let gvas: Vec<_> = (0..512).map(|n| Gva(0xc000_0000 + ((n * 255 % 512) << 21))).collect();
         assert_all_map_themselves(regs, &memory, &gvas);
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Every bench starts from one file, mapped. Before anything is timed, all
 //! three (rr-mem, memflow, the generator) have to agree on every page.
+// What a peer gets wrong is said on standard error, beside the figures.
+#![allow(clippy::print_stderr)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{collections::BTreeMap, hint::black_box, io::Write, time::Duration};

@@ -154,7 +154,7 @@ fn a_page_table_is_not_taken_for_a_first_table() {
     let mut ram = kernel32(&[0x1000, 0x2000]);
     // What the page table maps is not tables.
     for page in 0x300..0x400u64 {
-        let text: Vec<u8> = (0..4096u32).map(|n| (n * n >> 3) as u8 | 0x20).collect();
+        let text: Vec<u8> = (0..4096u32).map(|n| ((n * n) >> 3) as u8 | 0x20).collect();
         ram.put(page << 12, &text);
     }
     assert_eq!(roots(&[Regs::defaults(Arch::I386)], &ram), [0x1000, 0x2000]);
