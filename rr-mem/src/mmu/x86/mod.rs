@@ -239,7 +239,9 @@ impl X86Paging {
                 1 << 21 | field(above_phys, 39, 32) << 13
             }
             (Mode::Off | Mode::Bits32, _) => 0,
-            (Mode::Pae, Level::Pdpt) => above_phys | keep(u64::MAX, 63, 52) | 0b1_1110_0110,
+            // Bits 8:5 and 2:1. Bit 5 is left out: TCG sets it as an accessed bit
+            // there, and the PDPTEs in use were checked when CR3 was loaded.
+            (Mode::Pae, Level::Pdpt) => above_phys | keep(u64::MAX, 63, 52) | 0b1_1100_0110,
             (Mode::Pae, _) => {
                 above_phys | keep(u64::MAX, 62, 52) | xd | Self::below_large_page(level, leaf)
             }
