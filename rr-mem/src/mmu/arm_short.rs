@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     addr::{Gpa, Gva},
-    bits::{bit, field, keep},
+    bits::{bit, field, keep, mask},
     regs::ArmRegs,
 };
 
@@ -334,16 +334,17 @@ impl Paging for ShortPaging {
     fn spans(&self) -> Vec<Span<Inherited>> {
         let gva = Gva(0);
         if !self.regs.mmu_on() {
-            return vec![Span { gva, entries: 0..1, start: Start::Off(Self::OFF) }];
+            let addresses = gva..=Gva(mask(32));
+            return vec![Span { gva, addresses, start: Start::Off(Self::OFF) }];
         }
         // TTBR1's table has an entry for every megabyte; the lowest are unused.
-        let border = 4096 >> self.n();
-        let low = self.low_table().map(|table| (table, 0..border));
-        let high = self.high_table().map(|table| (table, border..4096));
+        let border = 1 << 32 >> self.n();
+        let low = self.low_table().map(|table| (table, gva..=Gva(border - 1)));
+        let high = self.high_table().map(|table| (table, Gva(border)..=Gva(mask(32))));
         low.into_iter()
             .chain(high)
-            .filter(|(_, entries)| !entries.is_empty())
-            .map(|(table, entries)| Span { gva, entries, start: Start::Table(table) })
+            .filter(|(_, addresses)| !addresses.is_empty())
+            .map(|(table, addresses)| Span { gva, addresses, start: Start::Table(table) })
             .collect()
     }
 

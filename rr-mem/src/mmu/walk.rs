@@ -1,6 +1,9 @@
 //! The loop of a walk, the same for every architecture.
 
-use std::{hash::Hash, ops::Range};
+use std::{
+    hash::Hash,
+    ops::{Range, RangeInclusive},
+};
 
 use super::{
     Access, Ask, Fault, FaultKind, Level, Rights, Step, TableUnreadable, Translation, WalkError,
@@ -72,10 +75,19 @@ pub(crate) struct Span<I> {
     /// The address that entry 0 maps, wrapping where entry 0 itself is not
     /// part of the span.
     pub gva: Gva,
-    /// The entries that are part of it; `0..1` without a table.
-    pub entries: Range<u64>,
+    /// Its addresses. They may begin or end within an entry of the table.
+    pub addresses: RangeInclusive<Gva>,
     /// Its table.
     pub start: Start<I>,
+}
+
+impl<I> Span<I> {
+    /// The entries that map addresses of it; `0..1` without a table.
+    pub fn entries(&self) -> Range<u64> {
+        let Start::Table(table) = &self.start else { return 0..1 };
+        let index = |gva: &Gva| gva.0.wrapping_sub(self.gva.0) >> table.shift;
+        index(self.addresses.start())..index(self.addresses.end()) + 1
+    }
 }
 
 /// An architecture's paging.

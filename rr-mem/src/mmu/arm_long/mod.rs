@@ -173,14 +173,11 @@ impl LongPaging {
         bit(self.regs.sctlr, 20)
     }
 
-    /// Entries of `half`'s first table that map addresses of it.
     fn span(half: &Half) -> Option<Span<Inherited>> {
         let table = half.root.ok()?;
-        let first_of_table = half.first & !mask(u32::from(table.shift + table.bits));
-        let index = |address: u64| address.wrapping_sub(first_of_table) >> table.shift;
         Some(Span {
-            gva: Gva(first_of_table),
-            entries: index(half.first)..index(half.last) + 1,
+            gva: Gva(half.first & !mask(u32::from(table.shift + table.bits))),
+            addresses: Gva(half.first)..=Gva(half.last),
             start: Start::Table(table),
         })
     }
@@ -224,11 +221,12 @@ impl Paging for LongPaging {
     }
 
     /// Both halves. AArch32 may divide its 4 GB within an entry of a level 1
-    /// table (one size 0, the other above 2): that entry is in both spans, and
-    /// [`Paging::start`] tells which table has an address.
+    /// table: one size 0, the other above 2.
     fn spans(&self) -> Vec<Span<Inherited>> {
         if !self.regs.mmu_on() {
-            return vec![Span { gva: Gva(0), entries: 0..1, start: Start::Off(self.off()) }];
+            let off = self.off();
+            let addresses = Gva(0)..=Gva(mask(u32::from(off.shift)));
+            return vec![Span { gva: Gva(0), addresses, start: Start::Off(off) }];
         }
         self.halves.iter().flatten().filter_map(Self::span).collect()
     }

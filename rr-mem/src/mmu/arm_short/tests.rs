@@ -118,7 +118,7 @@ fn ttbr0s_table_shrinks_with_n_and_ttbr1s_does_not() {
     assert_eq!(gpa(&regs, &memory, 4), Some(0x1110_0004));
     assert_eq!(gpa(&regs, &memory, 0x200_0000), Some(0x2220_0000));
     let paging = ShortPaging::new(&regs);
-    let spans: Vec<_> = paging.spans().into_iter().map(|s| (s.gva, s.entries)).collect();
+    let spans: Vec<_> = paging.spans().into_iter().map(|s| (s.gva, s.entries())).collect();
     assert_eq!(spans, [(Gva(0), 0..32), (Gva(0), 32..4096)]);
 }
 
@@ -399,7 +399,7 @@ proptest! {
         let paging = ShortPaging::new(&regs);
         for span in paging.spans() {
             let Start::Table(table) = span.start else { continue };
-            for index in span.entries {
+            for index in span.entries() {
                 let Ok(Start::Table(found)) = paging.start(Gva(index << 20)) else {
                     panic!("entry {index} has no table")
                 };

@@ -134,7 +134,7 @@ pub(super) fn views<P: Paging>(paging: &P, arch: Arch) -> Vec<View<P::Inherited>
 
 fn view<I: Copy>(arch: Arch, span: &Span<I>, border: u64) -> Option<View<I>> {
     let Start::Table(table) = span.start else { return None };
-    let Range { start, end } = span.entries;
+    let Range { start, end } = span.entries();
     let first = (border.saturating_sub(span.gva.0) >> table.shift).clamp(start, end);
     let register = match arch {
         Arch::I386 | Arch::X86_64 => "CR3",
@@ -148,8 +148,8 @@ fn view<I: Copy>(arch: Arch, span: &Span<I>, border: u64) -> Option<View<I>> {
 /// The entries of the other span of the same table.
 fn lower_half<I: Copy + Eq>(spans: &[Span<I>], view: &View<I>) -> Range<u64> {
     let same = |span: &&Span<I>| match span.start {
-        Start::Table(table) => table == view.table && span.entries.end <= view.kernel.start,
+        Start::Table(table) => table == view.table && span.entries().end <= view.kernel.start,
         Start::Off(_) => false,
     };
-    spans.iter().find(same).map_or(0..0, |span| span.entries.clone())
+    spans.iter().find(same).map_or(0..0, Span::entries)
 }

@@ -30,6 +30,8 @@ pub(super) fn build<P: Paging, M: Memory + ?Sized>(
         paging,
         memory,
         range,
+        span: Gva(0)..=Gva(u64::MAX),
+        asked: Gva(0)..=Gva(u64::MAX),
         limits,
         space,
         known: HashMap::new(),
@@ -69,6 +71,10 @@ struct Builder<'a, P: Paging, M: ?Sized> {
     paging: &'a P,
     memory: &'a M,
     range: RangeInclusive<Gva>,
+    /// The addresses of the span that is being decoded.
+    span: RangeInclusive<Gva>,
+    /// What of the range lies in it.
+    asked: RangeInclusive<Gva>,
     limits: SpaceLimits,
     space: Space,
     known: HashMap<Table<P::Inherited>, Content>,
@@ -78,11 +84,17 @@ struct Builder<'a, P: Paging, M: ?Sized> {
 
 impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
     fn span(&mut self, span: &Span<P::Inherited>) {
+        self.span = span.addresses.clone();
+        let (first, last) = (self.span.start(), self.span.end());
+        self.asked = *first.max(self.range.start())..=*last.min(self.range.end());
+        if self.asked.is_empty() {
+            return;
+        }
         let root = match &span.start {
             Start::Off(page) => self.untranslated(*page),
             Start::Table(table) => {
                 let part = Part { table: *table, gva: Some(span.gva) };
-                Root::Node(self.partial(&part, span.gva, span.entries.clone()))
+                Root::Node(self.partial(&part, span.gva, span.entries()))
             }
         };
         self.space.spans.push(Top { gva: span.gva, root });
@@ -90,7 +102,8 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
 
     fn untranslated(&mut self, page: Page) -> Root {
         if page.shift > self.paging.linear_shift() {
-            return Root::Node(self.add_pieces(&page, page.shift));
+            let unit_shift = self.paging.linear_shift();
+            return Root::Node(self.add_pieces(&page, None, page.shift, unit_shift));
         }
         let run = Run {
             gpa: page.base,
@@ -130,8 +143,8 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
     fn partial(&mut self, part: &Part<P::Inherited>, gva: Gva, entries: Range<u64>) -> u32 {
         let entry = |gva: Gva| gva.0 >> part.table.shift;
         let Range { start, end } = entries;
-        let first = entry(*self.range.start()).saturating_sub(entry(gva)).clamp(start, end);
-        let behind = entry(*self.range.end()).checked_sub(entry(gva)).map_or(0, |last| last + 1);
+        let first = entry(*self.asked.start()).saturating_sub(entry(gva)).clamp(start, end);
+        let behind = entry(*self.asked.end()).checked_sub(entry(gva)).map_or(0, |last| last + 1);
         let items = self.decode(part, first..behind.clamp(first, end));
         self.add_node(&items, part.table.shift, part.table.bits)
     }
@@ -140,7 +153,7 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         let table = &part.table;
         let last = |gva: Gva| Gva(gva.0 | mask(u32::from(table.shift + table.bits)));
         match part.gva {
-            Some(gva) if !self.range.contains(&gva) || !self.range.contains(&last(gva)) => {
+            Some(gva) if !self.asked.contains(&gva) || !self.asked.contains(&last(gva)) => {
                 Content::Node(self.partial(part, gva, 0..1 << table.bits))
             }
             _ => self.content(table),
@@ -251,7 +264,7 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         let table = &part.table;
         let kind = match self.paging.decode(table, raw) {
             Decoded::Invalid(_) => return,
-            Decoded::Page(page) => self.page(table, index, &page),
+            Decoded::Page(page) => self.page(part, index, &page),
             Decoded::Table(next) => match self.child(&part.below(index, next)) {
                 Content::Empty => return,
                 Content::Run(run) => Kind::Run(run),
@@ -261,9 +274,12 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         append(items, table.shift, Item { first: index as u32, count: 1, kind });
     }
 
-    fn page(&mut self, table: &Table<P::Inherited>, index: u64, page: &Page) -> Kind {
-        if table.shift > self.paging.linear_shift() {
-            return Kind::Table(self.add_pieces(page, table.shift));
+    fn page(&mut self, part: &Part<P::Inherited>, index: u64, page: &Page) -> Kind {
+        let table = &part.table;
+        let gva = part.gva.map(|gva| Gva(gva.0.wrapping_add(index << table.shift)));
+        let unit_shift = self.paging.linear_shift().min(self.border_shift(gva, table.shift));
+        if unit_shift < table.shift {
+            return Kind::Table(self.add_pieces(page, gva, table.shift, unit_shift));
         }
         // An entry may map one part of a page that is larger than itself.
         let inside = index << table.shift & mask(u32::from(page.shift));
@@ -276,16 +292,33 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         })
     }
 
-    /// A page, cut where physical addresses stop being linear (A20 off).
-    fn add_pieces(&mut self, page: &Page, shift: u8) -> u32 {
-        let unit_shift = self.paging.linear_shift();
+    /// `shift`, or less where a border of the span lies within the `1 << shift`
+    /// bytes at `gva`: how finely they must be cut so that it does not.
+    fn border_shift(&self, gva: Option<Gva>, shift: u8) -> u8 {
+        let Some(gva) = gva else { return shift };
+        let last = Gva(gva.0 | mask(u32::from(shift)));
+        if self.span.contains(&gva) && self.span.contains(&last) {
+            return shift;
+        }
+        let borders = self.span.start().0 | self.span.end().0.wrapping_add(1);
+        shift.min(borders.trailing_zeros() as u8)
+    }
+
+    /// `1 << shift` bytes of a page, cut where physical addresses stop being
+    /// linear (A20 off), and without what lies outside the span, where it
+    /// matters that they are at `gva`.
+    fn add_pieces(&mut self, page: &Page, gva: Option<Gva>, shift: u8, unit_shift: u8) -> u32 {
         let bits = shift - unit_shift;
         let mut items = Vec::new();
         for index in 0..1u32 << bits {
-            let gpa = Gpa(self.paging.output(page.base.0 | u64::from(index) << unit_shift));
+            let inside = u64::from(index) << unit_shift;
+            if gva.is_some_and(|gva| !self.span.contains(&Gva(gva.0 + inside))) {
+                continue;
+            }
+            let gpa = Gpa(self.paging.output(page.base.0 | inside));
             let run =
                 Run { gpa, rights: page.rights, unit_shift, page_shift: page.shift, linear: true };
-            items.push(Item { first: index, count: 1, kind: Kind::Run(run) });
+            append(&mut items, unit_shift, Item { first: index, count: 1, kind: Kind::Run(run) });
         }
         self.add_node(&items, unit_shift, bits)
     }

@@ -289,14 +289,13 @@ impl Paging for X86Paging {
 
     fn spans(&self) -> Vec<Span<Inherited>> {
         let start = self.root;
-        let low = |entries| Span { gva: Gva(0), entries, start };
+        let low = |bits| Span { gva: Gva(0), addresses: Gva(0)..=Gva(mask(bits)), start };
         match self.mode {
-            Mode::Off => vec![low(0..1)],
-            Mode::Pae => vec![low(0..4)],
-            Mode::Bits32 => vec![low(0..1024)],
+            Mode::Off | Mode::Pae | Mode::Bits32 => vec![low(32)],
             Mode::FourLevel | Mode::FiveLevel => {
-                let gva = Gva(!mask(self.linear_bits()));
-                vec![low(0..256), Span { gva, entries: 256..512, start }]
+                let half = self.linear_bits() - 1;
+                let addresses = Gva(!mask(half))..=Gva(u64::MAX);
+                vec![low(half), Span { gva: Gva(!mask(half + 1)), addresses, start }]
             }
         }
     }

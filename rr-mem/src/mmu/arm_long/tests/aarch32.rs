@@ -1,6 +1,10 @@
 //! LPAE and Hyp mode.
 
 use super::*;
+use crate::{
+    mmu::{Merge, Space, SpaceLimits},
+    regs::Regs,
+};
 
 /// LPAE level 1 entries 0..4 of both TTBRs, and level 2 entries 0 of both:
 /// 1 GB (or 2 MB) blocks at addresses that tell which one was used.
@@ -104,4 +108,50 @@ fn aarch32_xn_holds_for_both_and_fetching_needs_reading() {
     assert_eq!(rights(PAGE | 0x40 | 1 << 53), "kernel rw- user rwx");
     let uwxn = ArmRegs { sctlr: 1 | 1 << 20, ..lpae(0) };
     assert_eq!(rights_with(&uwxn, 0, PAGE | 0x40).to_string(), "kernel rw- user rwx");
+}
+
+/// `large`, a level 1 table, maps the first and the last gigabyte, by blocks or
+/// by a level 2 table; `small` is a level 2 table of blocks at 64 GB.
+fn one_half_within_an_entry_of_the_other(large: u64, small: u64, blocks: bool) -> Words {
+    let mut memory = words([]);
+    for (index, base) in [(0, 0), (3, 0xc000_0000)] {
+        let entry = if blocks { base | BLOCK } else { 0x3000 | TABLE };
+        memory.words.insert(large + index * 8, entry);
+    }
+    for (table, gpa) in [(0x3000, 0), (small, 0x10_0000_0000)] {
+        memory.words.extend((0..512).map(|i| (table + i * 8, gpa + (i << 21) | BLOCK)));
+    }
+    memory
+}
+
+/// "Selecting between TTBR0 and TTBR1, Long-descriptor format": 2^32 - 2^25 and
+/// 2^25 lie within a level 1 entry of the table whose size is 0.
+#[test]
+fn an_entry_that_both_halves_share_is_listed_in_each_up_to_the_border() {
+    for (ttbcr, border, large, small) in
+        [(7 << 16, 0xfe00_0000, 0x1000, 0x2000), (7, 0x200_0000, 0x2000, 0x1000)]
+    {
+        for blocks in [true, false] {
+            let memory = one_half_within_an_entry_of_the_other(large, small, blocks);
+            let regs = ArmRegs { ttbr0: 0x1000, ttbr1: 0x2000, ..lpae(ttbcr) };
+            let space = Space::new(&Mmu::new(&Regs::Arm(regs)), &memory, SpaceLimits::default());
+            let mapped: Vec<_> = space.mappings(Merge::Physical).collect();
+            for pair in mapped.windows(2) {
+                assert!(pair[0].last < pair[1].gva, "{pair:x?}");
+            }
+            let ends: Vec<_> = mapped.iter().map(|mapping| mapping.last.0 + 1).collect();
+            let starts: Vec<_> = mapped.iter().map(|mapping| mapping.gva.0).collect();
+            assert!(ends.contains(&border) && starts.contains(&border), "{mapped:x?}");
+            for gva in [0, border - 1, border, border + 0x20_0000, 0xffff_ffff] {
+                let Some(gpa) = gpa(&regs, &memory, gva) else { continue };
+                let listed = mapped.iter().find_map(|mapping| mapping.gpa_of(Gva(gva)));
+                assert_eq!(listed, Some(Gpa(gpa)), "{gva:#x}");
+                let (aliases, _) = space.aliases().of(Gpa(gpa), 100);
+                assert!(aliases.iter().any(|alias| alias.gva == Gva(gva)), "{gva:#x}");
+                for alias in aliases {
+                    assert_eq!(super::gpa(&regs, &memory, alias.gva.0), Some(gpa));
+                }
+            }
+        }
+    }
 }

@@ -118,7 +118,7 @@ fn a_root_smaller_than_a_page_is_aligned_to_its_size_and_has_garbage_neighbours(
     assert_eq!(gpa(&regs, &memory, 0x1234), Some(0x4000_1234));
     assert_eq!(gpa(&regs, &memory, 0xf_ffff_ffff), Some(0xbfff_ffff));
     let span = &LongPaging::new(&regs).spans()[0];
-    assert_eq!((span.gva, span.entries.clone()), (Gva(0), 0..64));
+    assert_eq!((span.gva, span.entries()), (Gva(0), 0..64));
 }
 
 #[test]
