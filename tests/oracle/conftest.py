@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Any, Iterator, List, Optional
 
 import pytest
 
+import program
 from guests import KINDS, MOMENTS, Guest
-
-REPO = Path(__file__).resolve().parents[2]
 
 
 class Running:
@@ -54,11 +51,27 @@ def guest(request: pytest.FixtureRequest, running: Running) -> Guest:
 
 @pytest.fixture(scope="session")
 def binary() -> Path:
-    """The program under test: `RR_MEM_BIN`, or the newest build profile found."""
-    candidates = [Path(os.environ["RR_MEM_BIN"])] if "RR_MEM_BIN" in os.environ else [
-        REPO / "target" / profile / "rr-mem" for profile in ("release", "debug")
-    ]
-    for candidate in candidates:
-        if shutil.which(candidate):
-            return candidate
-    pytest.fail(f"no rr-mem at {candidates[0]}: run cargo build --release, or set RR_MEM_BIN")
+    """The program under test."""
+    return program.binary()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declares `only`."""
+    config.addinivalue_line("markers", "only(applies): leave out guests that this is no question for")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    """Leaves out what `only` says."""
+    left_out = [item for item in items if not applies(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def applies(item: pytest.Item) -> bool:
+    """Whether a test has an oracle for its guest."""
+    marker = item.get_closest_marker("only")
+    if marker is None:
+        return True
+    assert isinstance(item, pytest.Function)
+    situation: Any = item.callspec.params["guest"]
+    return bool(marker.kwargs["applies"](KINDS[situation[0]]))

@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 import socket
 import xml.etree.ElementTree as ElementTree
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Dict, Iterator, Optional, Type
+from typing import Dict, Iterator
 
 
 class StubError(Exception):
@@ -30,13 +29,12 @@ class Register:
     feature: str
 
 
-class GdbStub:
+class GdbStub(AbstractContextManager):  # type: ignore[type-arg]
     """One connection; use it in a `with` statement. Values are little-endian guests'."""
 
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
         self._socket.settimeout(30)
-        self._socket.connect(str(path))
         self._buffer = b""
         self.request("qSupported:xmlRegisters=i386,arm;qXfer:features:read+")
         self.registers = self._read_description()
@@ -116,6 +114,15 @@ class GdbStub:
         if answer != "OK":
             raise StubError(f"cannot write register {name}: {answer!r}")
 
+    def step(self) -> None:
+        """Runs one instruction."""
+        self.request("s")
+
+    def run_to(self, address: int, kind: int) -> None:
+        """Runs until the instruction at `address` is about to execute."""
+        for body in (f"Z0,{address:x},{kind}", "c", f"z0,{address:x},{kind}"):
+            self.request(body)
+
     def general_registers(self) -> bytes:
         """The block of general registers (packet `g`), in the guest's byte order."""
         return bytes.fromhex(self.request("g"))
@@ -140,15 +147,7 @@ class GdbStub:
         """Ends the connection; the guest stays paused."""
         self._socket.close()
 
-    def __enter__(self) -> GdbStub:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

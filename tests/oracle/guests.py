@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Dict, List, Optional, Type
+from typing import Dict, List, Optional
 
 import fetch
 from gdbstub import GdbStub
 from qemu import Qemu, QemuError
+from sockets import connect
 
 BOOT_SECONDS = 180.0
 READY = "RR-MEM-READY"
@@ -72,7 +73,7 @@ ARM_MONITOR_MODE = 0x16
 ARM_HYPERVISOR_MODE = 0x1A
 
 
-class Guest:
+class Guest(AbstractContextManager):  # type: ignore[type-arg]
     """A booted guest that can be stopped at moments; use it in a `with` statement."""
 
     def __init__(self, kind: GuestKind, append: str = "") -> None:
@@ -149,7 +150,7 @@ class Guest:
             text = self.qemu.hmp("info registers")
             names = ("CR0", "CR2", "CR3", "CR4", "EFER", "CPL")
             return {name.lower(): _hex_field(text, name) for name in names}
-        with GdbStub(self.qemu.gdb_socket) as stub:
+        with GdbStub(connect(self.qemu.gdb_socket, self.qemu.process)) as stub:
             return arm_registers(stub)
 
     @property
@@ -195,15 +196,7 @@ class Guest:
         """Ends the emulator."""
         self.qemu.close()
 
-    def __enter__(self) -> Guest:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -1,63 +1,28 @@
-"""Starts an emulator, talks to its monitor over QMP, and always ends it.
+"""Starts an emulator and always ends it.
 
-QMP: QEMU documentation, "QEMU Machine Protocol Specification". The emulator gets a
-serial log, a QMP socket and a gdb stub socket in a temporary folder of its own.
+It gets a serial log, a QMP socket and a gdb stub socket in a temporary folder of its own.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, List, Optional, Sequence, Type
+from typing import Any, List, Optional, Sequence
 
-START_SECONDS = 30.0
+from qmp import Qmp
+from sockets import SocketError, connect
 
 
 class QemuError(Exception):
     """The emulator could not be started, ended early, or refused a command."""
 
 
-class Qmp:
-    """A QMP session on a unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.connect(str(path))
-        self._stream = self._socket.makefile("rb")
-        self._receive()
-        self.execute("qmp_capabilities")
-
-    def execute(self, command: str, **arguments: Any) -> Any:
-        """Runs a QMP command and returns its answer; events are dropped."""
-        request = {"execute": command, "arguments": arguments}
-        self._socket.sendall(json.dumps(request).encode() + b"\n")
-        while True:
-            message = self._receive()
-            if "error" in message:
-                raise QemuError(f"{command}: {message['error']['desc']}")
-            if "return" in message:
-                return message["return"]
-
-    def _receive(self) -> Any:
-        """The next message of the emulator."""
-        line = self._stream.readline()
-        if not line:
-            raise QemuError("the emulator closed its QMP socket")
-        return json.loads(line)
-
-    def close(self) -> None:
-        """Ends the session."""
-        self._stream.close()
-        self._socket.close()
-
-
-class Qemu:
+class Qemu(AbstractContextManager):  # type: ignore[type-arg]
     """A running emulator; use it in a `with` statement."""
 
     def __init__(self, binary: str, arguments: Sequence[str]) -> None:
@@ -97,15 +62,19 @@ class Qemu:
     def qmp(self) -> Qmp:
         """The QMP session, opened at first use."""
         if self._qmp is None:
-            path = self.folder / "qmp.sock"
-            self.wait_for(path.exists, START_SECONDS, "its QMP socket")
-            self._qmp = Qmp(path)
+            self._qmp = Qmp(self._connect(self.folder / "qmp.sock"))
         return self._qmp
+
+    def _connect(self, path: Path) -> socket.socket:
+        """A connection to a socket of the emulator, or its own complaint."""
+        try:
+            return connect(path, self.process)
+        except SocketError as error:
+            raise QemuError(f"{error}: {self._errors.read_text().strip()}") from None
 
     def hmp(self, command: str) -> str:
         """The text that a command of the human monitor prints, with plain line ends."""
-        text: str = self.qmp.execute("human-monitor-command", **{"command-line": command})
-        return text.replace("\r\n", "\n")
+        return self.qmp.monitor(command)
 
     def wait_for(self, condition: Any, seconds: float, what: str) -> None:
         """Polls until a condition holds; fails when the emulator ends or time is up."""
@@ -133,13 +102,5 @@ class Qemu:
         self.process.wait()
         self._temporary.cleanup()
 
-    def __enter__(self) -> Qemu:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -69,8 +69,8 @@ def in_gdb(elf: Path, requests: List["tuple[str, int]"]) -> Dict["tuple[str, int
     blocks = done.stdout.decode("latin-1").split(MARK)[1:]
     answers = {}
     for block in blocks:
-        number, _, text = block.partition("\n")
-        answers[requests[int(number)]] = text
+        index, _, text = block.partition("\n")
+        answers[requests[int(index)]] = text
     return answers
 
 

@@ -44,12 +44,12 @@ def run(machine: Machine, name: str, base: int, registers: dict[str, int]) -> No
     code = assemble(name)
     machine.write(STUB + CODE, code)
     for register, value in registers.items():
-        machine.gdb.write(register, value)
-    machine.gdb.write("pc", base + CODE)
+        machine.gdb.write_register(register, value)
+    machine.gdb.write_register("pc", base + CODE)
     end = base + CODE + len(code) - 4
     machine.gdb.run_to(end, 4)
-    if machine.gdb.read("pc") != end:
-        raise OracleError(f"the stub {name} stopped at {machine.gdb.read('pc'):#x}")
+    if machine.gdb.read_register("pc") != end:
+        raise OracleError(f"the stub {name} stopped at {machine.gdb.read_register('pc'):#x}")
 
 
 def results(machine: Machine, asked: list[int]) -> list[tuple[int, ...]]:
@@ -80,7 +80,7 @@ def ask_aarch64(machine: Machine, case: Case, asked: list[int]) -> list[list[Out
     """AT S1E1R, S1E1W, S1E0R and S1E0W for each address, from EL2."""
     machine.reset()
     regs = case.registers
-    sctlr = machine.gdb.read("SCTLR") & ~1 | regs["sctlr"]
+    sctlr = machine.gdb.read_register("SCTLR") & ~1 | regs["sctlr"]
     regs["sctlr"] = sctlr
     machine.write(STUB + LIST, struct.pack(f"<{len(asked)}Q", *asked))
     machine.write(STUB + RESULTS, bytes(32 * len(asked)))

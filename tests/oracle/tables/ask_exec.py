@@ -41,7 +41,7 @@ def ask_aarch64(machine: Machine, case: Case, asked: list[int]) -> list[list[Out
     """Jumps from EL2 to EL1 and to EL0."""
     machine.reset()
     regs = case.registers
-    sctlr = machine.gdb.read("SCTLR") & ~1 | regs["sctlr"]
+    sctlr = machine.gdb.read_register("SCTLR") & ~1 | regs["sctlr"]
     regs["sctlr"] = sctlr
     machine.write(STUB + VECTORS + FROM_SAME, HVC)
     machine.write(STUB + VECTORS + FROM_LOWER, HVC)

@@ -93,12 +93,12 @@ def ask(machine: Machine, case: Case, asked: list[int]) -> list[list[Outcome]]:
     enter_x86(machine, case)
     names = ("rbx", "r12", "r13", "r14") if wide else ("rbx", "rsi", "rcx", "rbp")
     for name, value in zip(names, (base, base + LIST, len(asked), base + RESULTS)):
-        machine.gdb.write(name, value)
-    machine.gdb.write("rip", base + CODE)
+        machine.gdb.write_register(name, value)
+    machine.gdb.write_register("rip", base + CODE)
     end = base + CODE + length - 2
     machine.gdb.run_to(end, 1)
-    if machine.gdb.read("rip") != end:
-        raise OracleError(f"the stub stopped at {machine.gdb.read('rip'):#x}")
+    if machine.gdb.read_register("rip") != end:
+        raise OracleError(f"the stub stopped at {machine.gdb.read_register('rip'):#x}")
     raw = machine.read(STUB + RESULTS, 12 * len(asked))
     rows = zip(asked, struct.iter_unpack("<6H", raw))
     return [[verdict(word, case.present(gva)) for word in row] for gva, row in rows]

@@ -6,20 +6,19 @@ The gdb stub's register packets set what a kernel would have set.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import socket
 import subprocess
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Optional
-from xml.etree import ElementTree
+
+from gdbstub import GdbStub
+from qmp import Qmp
+from sockets import connect
 
 from .image import PAGE, Image
-
-TIMEOUT = 20.0
 
 
 class OracleError(RuntimeError):
@@ -54,173 +53,6 @@ class Setup:
         return max(offset + size for _, size, offset in self.blocks)
 
 
-def connect(path: str, process: subprocess.Popen[bytes]) -> socket.socket:
-    """Connect to a socket that QEMU is about to create."""
-    deadline = time.monotonic() + TIMEOUT
-    while True:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.connect(path)
-            sock.settimeout(TIMEOUT)
-            return sock
-        except OSError:
-            sock.close()
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise OracleError("QEMU did not open its sockets") from None
-            time.sleep(0.02)
-
-
-class Qmp:
-    """QEMU's machine protocol: one command, one answer, or many in a pipe."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.stream = sock.makefile("rb")
-        self.events: list[str] = []
-        self.stream.readline()
-        self.command("qmp_capabilities")
-
-    def _send(self, name: str, arguments: Optional[dict[str, object]]) -> None:
-        message: dict[str, object] = {"execute": name}
-        if arguments:
-            message["arguments"] = arguments
-        self.sock.sendall(json.dumps(message).encode() + b"\n")
-
-    def _message(self) -> dict[str, object]:
-        line = self.stream.readline()
-        if not line:
-            raise OracleError("QEMU closed its monitor")
-        message: dict[str, object] = json.loads(line)
-        if "event" in message:
-            self.events.append(str(message["event"]))
-        return message
-
-    def _answer(self) -> object:
-        while True:
-            message = self._message()
-            if "error" in message:
-                raise OracleError(str(message["error"]))
-            if "return" in message:
-                return message["return"]
-
-    def command_and_event(self, name: str, event: str) -> None:
-        """Run one command and wait for an event that it sets off."""
-        self.events.clear()
-        self.command(name)
-        while event not in self.events:
-            self._message()
-
-    def command(self, name: str, **arguments: object) -> object:
-        """Run one command and return what it returned."""
-        self._send(name, arguments)
-        return self._answer()
-
-    def monitor(self, line: str) -> str:
-        """Run one command of the human monitor."""
-        return str(self.command("human-monitor-command", **{"command-line": line}))
-
-    def monitor_all(self, lines: Iterable[str]) -> list[str]:
-        """Run many commands of the human monitor, a few in flight at a time."""
-        answers: list[str] = []
-        waiting = 0
-        for line in lines:
-            self._send("human-monitor-command", {"command-line": line})
-            waiting += 1
-            if waiting == 8:
-                answers.append(str(self._answer()))
-                waiting -= 1
-        answers.extend(str(self._answer()) for _ in range(waiting))
-        return answers
-
-
-class GdbStub:
-    """The few packets of the gdb remote protocol that set and run a CPU."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.buffer = b""
-        self.packet("qSupported:xmlRegisters=i386,arm,aarch64")
-        self.registers = self._describe()
-
-    def _byte(self) -> bytes:
-        if not self.buffer:
-            self.buffer = self.sock.recv(65536)
-            if not self.buffer:
-                raise OracleError("QEMU closed its gdb stub")
-        first, self.buffer = self.buffer[:1], self.buffer[1:]
-        return first
-
-    def _receive(self) -> str:
-        while self._byte() != b"$":
-            pass
-        body = bytearray()
-        while True:
-            byte = self._byte()
-            if byte == b"#":
-                break
-            body += bytes([self._byte()[0] ^ 0x20]) if byte == b"}" else byte
-        self._byte()
-        self._byte()
-        self.sock.sendall(b"+")
-        return body.decode("latin-1")
-
-    def send(self, body: str) -> None:
-        """Send a packet and do not wait for its answer."""
-        total = sum(body.encode("latin-1")) & 0xFF
-        self.sock.sendall(f"${body}#{total:02x}".encode("latin-1"))
-
-    def packet(self, body: str) -> str:
-        """Send a packet and return its answer."""
-        self.send(body)
-        return self._receive()
-
-    def wait_stop(self) -> str:
-        """Wait until the guest stops."""
-        return self._receive()
-
-    def _document(self, name: str) -> str:
-        text = ""
-        while True:
-            part = self.packet(f"qXfer:features:read:{name}:{len(text):x},800")
-            text += part[1:]
-            if part[:1] != "m":
-                return text
-
-    def _describe(self) -> dict[str, tuple[int, int]]:
-        found: dict[str, tuple[int, int]] = {}
-        number = 0
-        target = self._document("target.xml")
-        for name in re.findall(r'<xi:include href="([^"]+)"', target):
-            root = ElementTree.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", self._document(name)))
-            for reg in root.iter("reg"):
-                number = int(reg.get("regnum", number))
-                found[str(reg.get("name"))] = (number, int(str(reg.get("bitsize"))) // 8)
-                number += 1
-        return found
-
-    def read(self, name: str) -> int:
-        """The value of a register."""
-        number, _ = self.registers[name]
-        return int.from_bytes(bytes.fromhex(self.packet(f"p{number:x}")), "little")
-
-    def write(self, name: str, value: int) -> None:
-        """Set a register."""
-        number, size = self.registers[name]
-        answer = self.packet(f"P{number:x}={value.to_bytes(size, 'little').hex()}")
-        if answer != "OK":
-            raise OracleError(f"the gdb stub refused {name}: {answer}")
-
-    def step(self) -> None:
-        """Run one instruction."""
-        self.packet("s")
-
-    def run_to(self, address: int, kind: int) -> None:
-        """Run until the instruction at `address` is about to execute."""
-        self.packet(f"Z0,{address:x},{kind}")
-        self.packet("c")
-        self.packet(f"z0,{address:x},{kind}")
-
-
 class Machine:
     """A running QEMU process whose CPU stands still unless a stub runs."""
 
@@ -232,8 +64,8 @@ class Machine:
         qmp, gdb = os.path.join(folder, "qmp"), os.path.join(folder, "gdb")
         self.process = subprocess.Popen(self._command(qmp, gdb))
         try:
-            self.qmp = Qmp(connect(qmp, self.process))
-            self.gdb = GdbStub(connect(gdb, self.process))
+            self.qmp = Qmp(connect(Path(qmp), self.process))
+            self.gdb = GdbStub(connect(Path(gdb), self.process))
         except BaseException:
             self.close()
             raise
@@ -311,7 +143,7 @@ class Machine:
 
     def reset(self) -> None:
         """Reset the machine: registers as after power on."""
-        self.qmp.command_and_event("system_reset", "RESET")
+        self.qmp.execute_until("system_reset", "RESET")
 
     def word(self, gpa: int) -> int:
         """Eight bytes as QEMU itself sees them."""

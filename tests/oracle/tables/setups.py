@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Callable
 
+from gdbstub import GdbStub
+
 from .case import FAR, STUB, Case
 from .image import Image
-from .machine import GdbStub, Machine, OracleError, Setup
+from .machine import Machine, OracleError, Setup
 from .stubs import assemble
 
 GB = 1 << 30
@@ -87,8 +89,8 @@ def set_cr3(machine: Machine, value: int) -> None:
     machine.add(boot_image())
     values = {"cr4": 0x20, "efer": 0x100, "cr3": BOOT_PML4, "cr0": 0x80000011}
     for name, start in values.items():
-        machine.gdb.write(name, start)
-    machine.gdb.write("cs", CODE64)
+        machine.gdb.write_register(name, start)
+    machine.gdb.write_register("cs", CODE64)
     set_and_check(machine.gdb, "cr3", value)
 
 
@@ -97,17 +99,17 @@ def set_and_check(gdb: GdbStub, name: str, value: int, ignore: int = 0) -> None:
 
     Outside 64-bit code the stub reads 32 bits and sign-extends them.
     """
-    gdb.write(name, value)
+    gdb.write_register(name, value)
     wide = (1 << 64) - 1 if value >> 32 else (1 << 32) - 1
-    if (gdb.read(name) ^ value) & ~ignore & wide:
-        raise OracleError(f"{name} reads {gdb.read(name):#x}, not {value:#x}")
+    if (gdb.read_register(name) ^ value) & ~ignore & wide:
+        raise OracleError(f"{name} reads {gdb.read_register(name):#x}, not {value:#x}")
 
 
 def load_segments(gdb: GdbStub) -> None:
     """Flat 32-bit segments; without paging their descriptors come from physical 0."""
-    gdb.write("cr0", CR0_ALWAYS | CR0_PE)
+    gdb.write_register("cr0", CR0_ALWAYS | CR0_PE)
     for name, selector in (("cs", CODE32), ("ss", KERNEL_DATA), ("ds", KERNEL_DATA)):
-        gdb.write(name, selector)
+        gdb.write_register(name, selector)
 
 
 def enter_x86(machine: Machine, case: Case) -> None:
@@ -119,7 +121,7 @@ def enter_x86(machine: Machine, case: Case) -> None:
     if wide_emulator:
         set_cr3(machine, regs["cr3"])
         if not long_mode:
-            gdb.write("cr0", CR0_ALWAYS)
+            gdb.write_register("cr0", CR0_ALWAYS)
             load_segments(gdb)
     else:
         set_and_check(gdb, "cr3", regs["cr3"])
@@ -137,27 +139,27 @@ def enter_aarch64(machine: Machine, case: Case) -> None:
     regs, gdb = case.registers, machine.gdb
     level = max(regs["el"], 1)
     suffix = "" if level == 1 else f"_EL{level}"
-    sctlr = gdb.read(f"SCTLR{suffix}") & ~1 | regs["sctlr"]
+    sctlr = gdb.read_register(f"SCTLR{suffix}") & ~1 | regs["sctlr"]
     hcr = int(case.options.get("hcr", "0"), 0)
     values = (regs["ttbr0"], regs.get("ttbr1", 0), regs["tcr"], 0xFF, sctlr, hcr)
     run_stub(machine, f"aarch64_enter{suffix.lower()}", "x", values, "pc")
     for name, value in ((f"TTBR0_EL{level}", values[0]), (f"TCR_EL{level}", values[2])):
-        if gdb.read(name) != value:
-            raise OracleError(f"{name} reads {gdb.read(name):#x}, not {value:#x}")
-    regs["sctlr"] = gdb.read(f"SCTLR{suffix}")
+        if gdb.read_register(name) != value:
+            raise OracleError(f"{name} reads {gdb.read_register(name):#x}, not {value:#x}")
+    regs["sctlr"] = gdb.read_register(f"SCTLR{suffix}")
     if level == 1:
         state = EL0 if case.mode == "user" else EL1
-        gdb.write("cpsr", state | (PAN if case.options.get("pan") == "on" else 0))
+        gdb.write_register("cpsr", state | (PAN if case.options.get("pan") == "on" else 0))
 
 
 def enter_hyp(machine: Machine, case: Case) -> None:
     """Run the stub that loads HTCR, HTTBR and HSCTLR."""
     machine.reset()
     regs, word = case.registers, (1 << 32) - 1
-    sctlr = machine.gdb.read("SCTLR_EL2") & ~1 | regs["sctlr"]
+    sctlr = machine.gdb.read_register("SCTLR_EL2") & ~1 | regs["sctlr"]
     low, high = regs["ttbr0"] & word, regs["ttbr0"] >> 32
     run_stub(machine, "arm_enter_hyp", "r", (regs["tcr"], low, high, 0, 0, 0, sctlr), "pc")
-    if machine.gdb.read("SCTLR_EL2") != sctlr:
+    if machine.gdb.read_register("SCTLR_EL2") != sctlr:
         raise OracleError("HSCTLR was not taken")
     regs["sctlr"] = sctlr
 
@@ -169,17 +171,17 @@ def enter_arm(machine: Machine, case: Case) -> None:
     word = (1 << 32) - 1
     low, high = regs["ttbr0"], regs["ttbr1"]
     bank = "_S" if case.setup == "arm_secure" else ""
-    sctlr = gdb.read(f"SCTLR{bank}") & ~1 | regs["sctlr"]
+    sctlr = gdb.read_register(f"SCTLR{bank}") & ~1 | regs["sctlr"]
     bases = (low & word, low >> 32, high & word, high >> 32)
     values = (regs["tcr"], *bases, regs.get("dacr", 0), sctlr)
-    gdb.write("cpsr", 0x1D3)
+    gdb.write_register("cpsr", 0x1D3)
     run_stub(machine, "arm_enter", "r", values, "pc")
     for name, value in (("SCTLR", sctlr), ("TTBCR", regs["tcr"])):
-        if gdb.read(name + bank) != value:
-            raise OracleError(f"{name} reads {gdb.read(name + bank):#x}, not {value:#x}")
+        if gdb.read_register(name + bank) != value:
+            raise OracleError(f"{name} reads {gdb.read_register(name + bank):#x}, not {value:#x}")
     regs["sctlr"] = sctlr
     if case.mode == "user":
-        gdb.write("cpsr", 0x1D0)
+        gdb.write_register("cpsr", 0x1D0)
 
 
 def run_stub(machine: Machine, name: str, prefix: str, values: tuple[int, ...], pc: str) -> None:
@@ -187,13 +189,13 @@ def run_stub(machine: Machine, name: str, prefix: str, values: tuple[int, ...], 
     code = assemble(name)
     machine.write(STUB, code)
     for number, value in enumerate(values):
-        machine.gdb.write(f"{prefix}{number}", value)
-    machine.gdb.write(pc, STUB)
+        machine.gdb.write_register(f"{prefix}{number}", value)
+    machine.gdb.write_register(pc, STUB)
     steps = len(code) // 4 - 1
     for _ in range(steps):
         machine.gdb.step()
-    if machine.gdb.read(pc) != STUB + 4 * steps:
-        raise OracleError(f"the stub {name} went to {machine.gdb.read(pc):#x}")
+    if machine.gdb.read_register(pc) != STUB + 4 * steps:
+        raise OracleError(f"the stub {name} went to {machine.gdb.read_register(pc):#x}")
 
 
 ENTER: dict[str, Callable[[Machine, Case], None]] = {

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Optional
+
+import program
 
 from .case import Case
 
-ROOT = Path(__file__).resolve().parents[3]
 ANSWERED, NOT_MAPPED, UNREADABLE = 0, 1, 3
-
-
-def binary() -> Optional[Path]:
-    """`RR_MEM_BIN`, else the release build, else the debug build."""
-    named = os.environ.get("RR_MEM_BIN")
-    if named:
-        return Path(named)
-    builds = [ROOT / "target" / kind / "rr-mem" for kind in ("release", "debug")]
-    return next((build for build in builds if build.exists()), None)
 
 
 def flags(case: Case) -> list[str]:
@@ -38,9 +28,7 @@ def ask(
     case: Case, image: str, base: int, addresses: Sequence[int], extra: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """One parsed JSON object per address, in order."""
-    program = binary()
-    assert program, "no rr-mem binary: set RR_MEM_BIN"
-    command = [str(program), "v2p", "--json", "--image", image, "--ram-base", f"{base:#x}"]
+    command = [str(program.binary()), "v2p", "--json", "--image", image, "--ram-base", f"{base:#x}"]
     command += [*flags(case), *extra, "-"]
     text = "".join(f"{address:#x}\n" for address in addresses)
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)
