@@ -26,7 +26,9 @@
 pub mod addr;
 pub mod bits;
 pub mod container;
+pub mod debuginfo;
 pub mod guest;
+pub mod host;
 pub mod image;
 pub mod machine;
 pub mod memory;
