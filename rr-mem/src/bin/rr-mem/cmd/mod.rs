@@ -12,7 +12,6 @@ pub mod x;
 
 use rr_mem::{
     guest::{Guest, VirtualReadCause, VirtualReadError},
-    image::ImageMemory,
     memory::ReadCause,
     mmu::Space,
     report::{ErrorRow, FaultRow},
@@ -41,11 +40,7 @@ fn place(region: Option<&str>, offset: Option<u64>) -> String {
 
 /// Tables that could not be read, and limits that were hit: mappings may be
 /// missing from what was listed.
-fn complain_about(
-    guest: &Guest<ImageMemory>,
-    space: &Space,
-    output: &mut Output,
-) -> anyhow::Result<Outcome> {
+fn complain_about(guest: &Guest, space: &Space, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Answered;
     if let [first, others @ ..] = space.unreadable() {
         let source = guest.explain(first.source.clone());

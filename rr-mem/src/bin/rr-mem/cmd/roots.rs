@@ -2,7 +2,6 @@
 
 use rr_mem::{
     mmu::{RootCandidate, find_roots},
-    region::physical::Backing,
     report::RootRow,
 };
 
@@ -15,14 +14,8 @@ use crate::{
 pub fn run(args: &Roots, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open(&args.source, output.verbose)?;
     let memory = opened.guest.memory().map_err(|missing| opened.lacks(missing))?;
-    let ranges: Vec<_> = memory
-        .ranges()
-        .iter()
-        .filter(|range| matches!(range.backing, Backing::At(_)))
-        .map(|range| (range.gpa, range.len))
-        .collect();
     let mut progress = Progress::new("scanning");
-    let roots = find_roots(&opened.shape, memory, &ranges, &mut |bytes| progress.set(bytes));
+    let roots = find_roots(&opened.shape, memory, &opened.held, &mut |bytes| progress.set(bytes));
     drop(progress);
     for root in roots.iter().take(args.limit) {
         if output.json {

@@ -5,7 +5,6 @@ use memchr::memmem::Finder;
 use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
-    image::ImageMemory,
     memory::{ReadCause, ReadError},
     mmu::{Mapping, Merge, Physical, Space},
 };
@@ -26,7 +25,7 @@ struct Row {
 }
 
 pub fn run(
-    guest: &Guest<ImageMemory>,
+    guest: &Guest,
     space: &Space,
     wanted: &Wanted,
     needle: &[u8],
@@ -53,7 +52,7 @@ pub fn run(
 }
 
 struct Search<'a> {
-    guest: &'a Guest<ImageMemory>,
+    guest: &'a Guest,
     finder: Finder<'a>,
     /// The last bytes of what was searched, then those being searched.
     window: Vec<u8>,
