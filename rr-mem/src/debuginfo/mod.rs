@@ -2,5 +2,6 @@
 //! structs are. Knows nothing of QEMU.
 
 mod layout;
+pub mod symbols;
 
 pub use layout::{Field, Layout, StructLayout};

@@ -4,6 +4,8 @@
 //! A third kind, a debugger's inferior, comes in from outside: whoever has a
 //! memory, a memory map and the modules' files can be a [`Host`].
 
+pub mod process;
+
 use std::path::PathBuf;
 
 use crate::{
