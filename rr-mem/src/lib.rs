@@ -33,6 +33,7 @@ pub mod image;
 pub mod machine;
 pub mod memory;
 pub mod mmu;
+pub mod qemu;
 pub mod region;
 pub mod regs;
 pub mod report;
