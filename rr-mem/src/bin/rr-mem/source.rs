@@ -1,5 +1,7 @@
 //! From the source options to a guest.
 
+pub mod emulator;
+
 use std::{fs, path::Path};
 
 use anyhow::Context;
@@ -62,6 +64,9 @@ struct Text {
 
 /// Opens what `args` name.
 pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
+    if args.emulator.pid.is_some() {
+        return emulator::open(args, verbose);
+    }
     let text = args.mtree.as_deref().map(read_mtree).transpose()?.unwrap_or_default();
     let image = match (&args.image, &args.mtree) {
         (Some(path), _) => Some(open_image(path, Gpa(args.ram_base))?),

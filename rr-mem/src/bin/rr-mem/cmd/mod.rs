@@ -1,13 +1,17 @@
 //! One file per command: plain arguments in, rows out.
 
+pub mod cpus;
 pub mod find;
 pub mod mtree;
 pub mod p2v;
+pub mod ps;
 pub mod pt;
+pub mod ram;
 pub mod read;
 pub mod roots;
 pub mod shell;
 pub mod v2p;
+pub mod r#where;
 pub mod x;
 
 use rr_mem::{
