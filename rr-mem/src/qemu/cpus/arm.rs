@@ -20,6 +20,8 @@ use crate::{
 const USER: u64 = 0x10;
 const MONITOR: u64 = 0x16;
 const HYP: u64 = 0x1a;
+/// PSTATE.nRW, and the bit of CPSR.M that every mode has.
+const N_RW: u32 = 4;
 /// PSTATE.PAN and CPSR.PAN.
 const PAN: u32 = 22;
 /// HCR_EL2.
@@ -62,6 +64,9 @@ pub(super) fn read<M: Memory<Hva>>(
     let regime = Regime::new(&env, &features)?;
     let arch64 = env.flag("aarch64");
     let status = env.get(if arch64 { "pstate" } else { "uncached_cpsr" })?;
+    if env.get("aarch64")? > 1 || bit(status, N_RW) == arch64 || arch64 && !features.arch64() {
+        return Err(Wrong::at("no ARM registers are", env.address));
+    }
     let banked = |member| env.element(member, 4, regime.bank);
     let regs = ArmRegs {
         el: regime.el,

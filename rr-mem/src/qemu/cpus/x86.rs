@@ -28,6 +28,7 @@ pub(super) fn read<M: Memory<Hva>>(
     env: u64,
 ) -> Result<Registers, Wrong> {
     let env = structs.at("CPUX86State", env)?;
+    check(&env)?;
     let hflags = env.get("hflags")?;
     let cr = |number| env.element("cr", 5, number);
     let regs = X86Regs {
@@ -48,6 +49,16 @@ pub(super) fn read<M: Memory<Hva>>(
         (false, false) => None,
     };
     Ok(Registers { regs: Regs::X86(regs), pc: env.get("eip")?, world, space: usize::from(smm) })
+}
+
+/// What a CPU's registers cannot hold: a mask of the A20 line that masks
+/// anything else, a CR0 of more than 32 bits.
+fn check(env: &Struct<'_>) -> Result<(), Wrong> {
+    let mask = env.get("a20_mask")? as u32 | 1 << A20;
+    match (mask, env.element("cr", 5, 0)? >> 32) {
+        (u32::MAX, 0) => Ok(()),
+        _ => Err(Wrong::at("no x86 registers are", env.address)),
+    }
 }
 
 /// 0 means that QEMU takes a default.

@@ -169,7 +169,7 @@ pub fn running() -> anyhow::Result<Vec<Running>> {
 fn candidate(pid: u32, command: Vec<String>) -> Option<Running> {
     let first = command.first()?;
     // Without rights to the process its command line is all that is seen.
-    let path = process::executable(pid).map_or_else(|_| first.into(), |path| path);
+    let path = process::executable(pid).unwrap_or_else(|_| first.into());
     let name = path.file_name()?.to_string_lossy().into_owned();
     let is_system = name.contains("-system-") || name.contains("qemu-kvm");
     let known = NAMES.iter().any(|known| name.contains(known));
