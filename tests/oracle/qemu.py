@@ -98,9 +98,17 @@ class Qemu:
         """The QMP session, opened at first use."""
         if self._qmp is None:
             path = self.folder / "qmp.sock"
-            self.wait_for(path.exists, START_SECONDS, "its QMP socket")
-            self._qmp = Qmp(path)
+            self.wait_for(lambda: self._connect(path), START_SECONDS, "its QMP socket")
+        assert self._qmp is not None
         return self._qmp
+
+    def _connect(self, path: Path) -> bool:
+        """Opens the session; the socket is there a moment before it can be used."""
+        try:
+            self._qmp = Qmp(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return True
 
     def hmp(self, command: str) -> str:
         """The text that a command of the human monitor prints, with plain line ends."""

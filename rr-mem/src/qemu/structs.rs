@@ -46,6 +46,11 @@ impl<'a, M: Memory<Hva>> Structs<'a, M> {
         self.layout.structs.get(kind).ok_or(Wrong::Member(kind, "size"))
     }
 
+    /// Whether the layout has the struct.
+    pub fn knows(&self, kind: &str) -> bool {
+        self.layout.structs.contains_key(kind)
+    }
+
     /// Bytes of a struct, for arrays of it.
     pub fn size(&self, kind: &'static str) -> Result<u64, Wrong> {
         let size = self.kind(kind)?.size.filter(|size| (1..STRUCT_LIMIT).contains(size));

@@ -60,7 +60,8 @@ pub(super) fn read<M: Memory<Hva>>(
     target: Target,
 ) -> Result<Registers, Wrong> {
     let features = Features::read(structs, cpu, target)?;
-    let env = structs.at("CPUARMState", env)?;
+    let narrow = target == Target::Arm && structs.knows("CPUARMState@arm");
+    let env = structs.at(if narrow { "CPUARMState@arm" } else { "CPUARMState" }, env)?;
     let regime = Regime::new(&env, &features)?;
     let arch64 = env.flag("aarch64");
     let status = env.get(if arch64 { "pstate" } else { "uncached_cpsr" })?;
