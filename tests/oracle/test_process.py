@@ -100,7 +100,8 @@ def test_registers_equal_the_monitors_or_the_stubs(guest: Guest, live: Live) -> 
 def test_program_counter_equals_info_registers(guest: Guest, live: Live) -> None:
     (row,) = live.rows("cpus")
     text = guest.qemu.hmp("info registers")
-    found = re.search(r"\b(?:RIP|EIP|PC|R15)=([0-9a-f]+)", text)
+    name = {"x86_64": "RIP", "i386": "EIP", "arm": "R15", "aarch64": "PC"}[guest.kind.arch]
+    found = re.search(rf"\b{name}=([0-9a-f]+)", text)
     assert found is not None and number(row["pc"]) == int(found.group(1), 16)
 
 

@@ -78,10 +78,10 @@ pub struct Emulator {
     #[arg(long, value_name = "PID", conflicts_with_all = ["image", "mtree"])]
     pub pid: Option<u32>,
     /// See memory through this address space; default: the one the CPU uses now
-    #[arg(long = "as", value_name = "NAME")]
+    #[arg(long = "as", value_name = "NAME", requires = "pid")]
     pub address_space: Option<String>,
     /// Struct offsets of this build of QEMU, instead of the shipped ones
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "pid")]
     pub layout: Option<PathBuf>,
 }
 

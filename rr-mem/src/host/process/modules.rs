@@ -100,6 +100,8 @@ fn bias(file: &[u8], mapping: &Mapping) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use object::elf::ProgramHeader64;
+
     use super::*;
     use crate::host::{Host, process::Process};
 
@@ -114,9 +116,12 @@ mod tests {
         let mut code = [0; 16];
         process.memory().read(crate::addr::Hva(entry), &mut code).expect("is mapped");
         let segments = elf.program_headers(endian, bytes).expect("segments");
-        let text =
-            segments.iter().find(|s| s.p_type(endian) == PT_LOAD && s.p_flags(endian) & 1 != 0);
-        let text = text.expect("code");
+        let entry = elf.e_entry(endian);
+        let holds = |s: &&ProgramHeader64<Endianness>| {
+            let inside = entry.wrapping_sub(s.p_vaddr(endian)) < s.p_memsz(endian);
+            s.p_type(endian) == PT_LOAD && inside
+        };
+        let text = segments.iter().find(holds).expect("code");
         let at = (elf.e_entry(endian) - text.p_vaddr(endian) + text.p_offset(endian)) as usize;
         assert_eq!(code[..], bytes[at..at + 16]);
     }
