@@ -245,7 +245,12 @@ def test_several_emulators_are_listed_and_none_is_chosen(binary: Path) -> None:
         assert rows[second.pid]["error"] is None
 
 
-def test_an_executable_that_was_deleted_or_replaced_is_still_read(binary: Path, tmp_path: Path) -> None:
+def test_an_executable_that_was_deleted_or_replaced_is_still_read(
+    binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Away from its folder QEMU finds neither its modules nor its firmware.
+    modules = next(Path("/usr/lib").glob("*/qemu/accel-tcg-x86_64.so")).parent
+    monkeypatch.setenv("QEMU_MODULE_DIR", str(modules))
     program = tmp_path / X86
     source = shutil.which(X86)
     assert source is not None

@@ -148,8 +148,8 @@ impl Inner {
         let after = self.anonymous.partition_point(|&(start, _)| start <= addr);
         let inside = after.checked_sub(1).map(|i| self.anonymous[i]).filter(|area| addr < area.1);
         let Some((_, end)) = inside else {
-            let next = self.anonymous.get(after).map_or(u64::MAX, |&(start, _)| start);
-            return (bounded(next - addr, len), true);
+            let next = self.anonymous.get(after);
+            return (next.map_or(len, |&(start, _)| bounded(start - addr, len)), true);
         };
         let len = bounded(end - addr, len);
         self.touched(addr, len).unwrap_or((len, true))
