@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Floor of each module of the library.
-const FLOORS: [(&str, u32); 13] = [
+const FLOORS: [(&str, u32); 16] = [
     ("addr", 0),
     ("bits", 0),
     ("memory", 1),
@@ -16,7 +16,10 @@ const FLOORS: [(&str, u32); 13] = [
     ("machine", 2),
     ("mmu", 3),
     ("container", 3),
+    ("debuginfo", 3),
+    ("host", 3),
     ("image", 4),
+    ("qemu", 4),
     ("sample", 5),
     ("guest", 5),
     ("report", 6),

@@ -145,6 +145,25 @@ impl<M> Guest<M> {
         Ok(Self { memory, paging, regions })
     }
 
+    /// The same, seen through address space number `space` of `map`; of a
+    /// number that there is not, nothing is seen.
+    ///
+    /// # Errors
+    /// When the flat view of the address space cannot be rendered.
+    pub fn in_space(
+        memory: Option<M>,
+        regs: Option<Regs>,
+        map: RegionMap,
+        space: usize,
+    ) -> Result<Self, RenderError> {
+        let paging = regs.map(|regs| (regs, Mmu::new(&regs)));
+        let view = match map.address_spaces().get(space) {
+            Some(space) => map.view(space)?.into_owned(),
+            None => FlatView::default(),
+        };
+        Ok(Self { memory, paging, regions: Some(Regions::seen(map, Some(view))) })
+    }
+
     /// The registers of the CPU in question.
     #[must_use]
     pub fn regs(&self) -> Option<&Regs> {
@@ -308,8 +327,12 @@ impl Regions {
         };
         let own = map.address_space("memory").or(only);
         let view = own.map(|space| map.view(space).map(Cow::into_owned)).transpose()?;
+        Ok(Self::seen(map, view))
+    }
+
+    fn seen(map: RegionMap, view: Option<FlatView>) -> Self {
         let names = map.regions().iter().map(|region| Arc::from(region.display_name())).collect();
-        Ok(Self { map, view, names })
+        Self { map, view, names }
     }
 
     fn name(&self, range: &FlatRange) -> Arc<str> {

@@ -26,11 +26,14 @@
 pub mod addr;
 pub mod bits;
 pub mod container;
+pub mod debuginfo;
 pub mod guest;
+pub mod host;
 pub mod image;
 pub mod machine;
 pub mod memory;
 pub mod mmu;
+pub mod qemu;
 pub mod region;
 pub mod regs;
 pub mod report;

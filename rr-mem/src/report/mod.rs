@@ -3,10 +3,12 @@
 //! Addresses, offsets and sizes in bytes of guest memory are `"0x..."` strings,
 //! counts and page sizes are numbers, what is not known is `null`.
 
+mod emulator;
 pub mod examine;
 mod rows;
 pub mod tlb;
 
+pub use emulator::{CpuRow, RamRow, WherePlace, WhereRow};
 pub use rows::{
     AliasRow, ErrorRow, FaultRow, FindRow, MappingRow, RightsRow, RootRow, RwxRow, StepRow, V2pRow,
 };

@@ -203,7 +203,7 @@ pub struct RootRow {
     pub pair: Option<Gpa>,
 }
 
-fn optional_hex<T: std::fmt::LowerHex, S: Serializer>(
+pub(super) fn optional_hex<T: std::fmt::LowerHex, S: Serializer>(
     value: &Option<T>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

@@ -41,6 +41,10 @@ pub enum Command {
     Pt(Pt),
     Roots(Roots),
     Mtree(Mtree),
+    Ps(Ps),
+    Cpus(Cpus),
+    Ram(Ram),
+    Where(Where),
     Completions(Completions),
     /// Print the manual page
     #[command(after_help = "Example:\n  rr-mem man | man -l -")]
@@ -61,7 +65,24 @@ pub struct Source {
     #[arg(long, value_name = "FILE")]
     pub mtree: Option<PathBuf>,
     #[command(flatten)]
+    pub emulator: Emulator,
+    #[command(flatten)]
     pub cpu: Cpu,
+}
+
+/// A running emulator, read from outside
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Source")]
+pub struct Emulator {
+    /// A running QEMU, read from outside; it is not stopped (`rr-mem ps` lists them)
+    #[arg(long, value_name = "PID", conflicts_with_all = ["image", "mtree"])]
+    pub pid: Option<u32>,
+    /// See memory through this address space; default: the one the CPU uses now
+    #[arg(long = "as", value_name = "NAME", requires = "pid")]
+    pub address_space: Option<String>,
+    /// Struct offsets of this build of QEMU, instead of the shipped ones
+    #[arg(long, value_name = "FILE", requires = "pid")]
+    pub layout: Option<PathBuf>,
 }
 
 /// Registers given here win over the file's, one by one
@@ -323,6 +344,61 @@ pub struct Mtree {
     pub disabled: bool,
     #[command(flatten)]
     pub source: Source,
+}
+
+/// List the emulators that run on this machine
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rr-mem ps")]
+pub struct Ps {}
+
+/// Show the CPUs of a running emulator: mode, address space, paging registers
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without --pid: the only emulator that runs.
+
+Example:
+  rr-mem cpus --pid $(pidof qemu-system-x86_64)")]
+pub struct Cpus {
+    #[command(flatten)]
+    pub emulator: EmulatorOnly,
+}
+
+/// List the RAM blocks of a running emulator and where they are in its memory
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without --pid: the only emulator that runs.
+
+Example:
+  rr-mem ram --pid $(pidof qemu-system-x86_64)")]
+pub struct Ram {
+    #[command(flatten)]
+    pub emulator: EmulatorOnly,
+}
+
+/// Find what a pointer of the emulator leads to: RAM block, region, guest addresses
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rr-mem where --pid 4242 0x7f36e0001000")]
+pub struct Where {
+    /// Host virtual addresses, in the emulator's process
+    #[arg(required = true, value_name = "HVA", value_parser = number)]
+    pub addresses: Vec<u64>,
+    /// The most guest virtual addresses to list for one address
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub limit: usize,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Which emulator
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Source")]
+pub struct EmulatorOnly {
+    /// A running QEMU, read from outside; it is not stopped
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
+    /// Struct offsets of this build of QEMU, instead of the shipped ones
+    #[arg(long, value_name = "FILE")]
+    pub layout: Option<PathBuf>,
 }
 
 /// Print a completion script for a shell

@@ -35,6 +35,10 @@ fn run(cli: &Cli, output: &mut Output) -> anyhow::Result<Outcome> {
         Command::Pt(args) => cmd::pt::run(args, output),
         Command::Roots(args) => cmd::roots::run(args, output),
         Command::Mtree(args) => cmd::mtree::run(args, output),
+        Command::Ps(_) => cmd::ps::run(output),
+        Command::Cpus(args) => cmd::cpus::run(args, output),
+        Command::Ram(args) => cmd::ram::run(args, output),
+        Command::Where(args) => cmd::r#where::run(args, output),
         Command::Completions(args) => cmd::shell::completions(args, output),
         Command::Man => cmd::shell::man(output),
     }

@@ -1,15 +1,18 @@
 //! From the source options to a guest.
 
+pub mod emulator;
+
 use std::{fs, path::Path};
 
 use anyhow::Context;
 use rr_mem::{
-    addr::Gpa,
-    guest::{Guest, Missing},
-    image::{self, Image, ImageMemory},
+    addr::{Address, Gpa},
+    guest::{AnyMemory, Guest, Missing},
+    image::{self, Image},
     region::{
         RegionMap,
         monitor::{self, Form, ParseError},
+        physical::{Backing, Physical, PhysicalRange},
     },
     regs::{Arch, Cpu, Regs},
     sample,
@@ -23,7 +26,9 @@ use crate::{
 /// An opened source: the guest, and what is known about where it came from.
 pub struct Opened {
     /// The guest.
-    pub guest: Guest<ImageMemory>,
+    pub guest: Guest,
+    /// Where the source holds bytes of the guest's memory: first address, length.
+    pub held: Vec<(Gpa, u64)>,
     /// The control registers, whether or not a table base is known.
     pub shape: Regs,
     /// Whether they are those of the guest, not merely usual ones.
@@ -60,6 +65,9 @@ struct Text {
 
 /// Opens what `args` name.
 pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
+    if args.emulator.pid.is_some() {
+        return emulator::open(args, verbose);
+    }
     let text = args.mtree.as_deref().map(read_mtree).transpose()?.unwrap_or_default();
     let image = match (&args.image, &args.mtree) {
         (Some(path), _) => Some(open_image(path, Gpa(args.ram_base))?),
@@ -67,15 +75,17 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
         (None, Some(_)) => None,
         (None, None) => Some(open_sample(&args.cpu)?),
     };
-    let cpu = choose_cpu(image.as_ref(), &args.cpu)?;
+    let known = image.as_ref().map(|image| Known { arch: image.arch, cpus: image.cpus.clone() });
+    let cpu = choose_cpu(known.as_ref(), &args.cpu)?;
     // A damaged file is said always, what was assumed when asked.
     image.iter().flat_map(|image| &image.notes).for_each(note);
     cpu.unknown_tables.iter().for_each(note);
     if verbose {
         remarks(image.as_ref(), &cpu);
     }
+    let held = image.as_ref().map(|image| held(&image.memory)).unwrap_or_default();
     let (memory, regions) = match image {
-        Some(image) => (Some(image.memory), image.regions),
+        Some(image) => (Some(Box::new(image.memory) as AnyMemory), image.regions),
         None => (None, None),
     };
     let regs = cpu.tables_known.then_some(cpu.regs);
@@ -83,12 +93,19 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
         .map_err(|error| failed(error, "check the region map"))?;
     Ok(Opened {
         guest,
+        held,
         shape: cpu.regs,
         control_known: cpu.control_known,
         tree_text: text.tree,
         style: text.style,
         missing: cpu.missing,
     })
+}
+
+/// The ranges whose bytes `memory` has.
+fn held<A: Address, S>(memory: &Physical<A, S>) -> Vec<(Gpa, u64)> {
+    let at = |range: &&PhysicalRange<A>| matches!(range.backing, Backing::At(_));
+    memory.ranges().iter().filter(at).map(|range| (range.gpa, range.len)).collect()
 }
 
 fn open_image(path: &Path, ram_base: Gpa) -> anyhow::Result<Image> {
@@ -133,11 +150,17 @@ struct Chosen {
     unknown_tables: Vec<String>,
 }
 
-fn choose_cpu(image: Option<&Image>, args: &CpuArgs) -> anyhow::Result<Chosen> {
+/// The CPUs of a source.
+struct Known {
+    arch: Option<Arch>,
+    cpus: Vec<Cpu>,
+}
+
+fn choose_cpu(source: Option<&Known>, args: &CpuArgs) -> anyhow::Result<Chosen> {
     let wanted: Option<Arch> =
         args.arch.as_deref().map(|name| name.parse().map_err(anyhow::Error::msg)).transpose()?;
-    let file_arch = image.and_then(|image| image.arch);
-    let known = file_cpu(image, wanted, args)?;
+    let file_arch = source.and_then(|source| source.arch);
+    let known = file_cpu(source, wanted, args)?;
     let arch = wanted.or(file_arch).unwrap_or_else(|| guess(args));
     let mut assumed = Vec::new();
     if wanted.is_none() && file_arch.is_none() {
@@ -182,19 +205,19 @@ fn off(regs: &Regs) -> bool {
 
 /// The CPU of the file, unless --arch discards it.
 fn file_cpu(
-    image: Option<&Image>,
+    source: Option<&Known>,
     wanted: Option<Arch>,
     args: &CpuArgs,
 ) -> anyhow::Result<Option<Cpu>> {
-    let Some(image) = image else { return Ok(None) };
-    if wanted.is_some() && wanted != image.arch {
+    let Some(source) = source else { return Ok(None) };
+    if wanted.is_some() && wanted != source.arch {
         return Ok(None);
     }
-    match image.cpus.get(args.number) {
+    match source.cpus.get(args.number) {
         Some(cpu) => Ok(Some(*cpu)),
-        None if image.cpus.is_empty() && args.number == 0 => Ok(None),
+        None if source.cpus.is_empty() && args.number == 0 => Ok(None),
         None => Err(usage(
-            format!("no CPU {}: the file knows {} CPUs", args.number, image.cpus.len()),
+            format!("no CPU {}: the source knows {} CPUs", args.number, source.cpus.len()),
             "CPUs are numbered from 0",
         )),
     }

@@ -1,19 +1,22 @@
 //! One file per command: plain arguments in, rows out.
 
+pub mod cpus;
 pub mod find;
 pub mod mtree;
 pub mod p2v;
+pub mod ps;
 pub mod pt;
+pub mod ram;
 pub mod read;
 pub mod roots;
 pub mod shell;
 pub mod v2p;
+pub mod r#where;
 pub mod x;
 
 use rr_mem::{
     addr::{Gpa, Gva},
     guest::{Guest, VirtualReadCause, VirtualReadError},
-    image::ImageMemory,
     memory::ReadCause,
     mmu::Space,
     report::{ErrorRow, FaultRow},
@@ -42,11 +45,7 @@ fn place(region: Option<&str>, offset: Option<u64>) -> String {
 
 /// Tables that could not be read, and limits that were hit: mappings may be
 /// missing from what was listed.
-fn complain_about(
-    guest: &Guest<ImageMemory>,
-    space: &Space,
-    output: &mut Output,
-) -> anyhow::Result<Outcome> {
+fn complain_about(guest: &Guest, space: &Space, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Answered;
     if let [first, others @ ..] = space.unreadable() {
         let source = guest.explain(first.source.clone());
@@ -68,7 +67,7 @@ fn complain_about(
 /// Reads guest memory `offset` bytes behind a virtual or physical address: how
 /// many bytes could be read, and what stopped it.
 fn read_at(
-    guest: &Guest<ImageMemory>,
+    guest: &Guest,
     physical: bool,
     (start, offset): (u64, u64),
     dst: &mut [u8],

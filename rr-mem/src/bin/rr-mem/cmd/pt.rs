@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
-    image::ImageMemory,
     mmu::{Ask, Mapping, Merge, Physical, Rights, Space, SpaceLimits},
     report::{MappingRow, tlb},
 };
@@ -33,7 +32,7 @@ pub fn run(args: &Pt, output: &mut Output) -> anyhow::Result<Outcome> {
         .space(wanted.first()..=wanted.last(), SpaceLimits::default())
         .map_err(|missing| opened.lacks(missing))?;
     let outcome = if let Some(needle) = needle(args) {
-        search::run(guest, &space, &wanted, needle, output)?
+        search::run(&opened, &space, &wanted, needle, output)?
     } else {
         list(args, guest, &space, &wanted, output)?
     };
@@ -77,7 +76,7 @@ impl Wanted {
 
 fn list(
     args: &Pt,
-    guest: &Guest<ImageMemory>,
+    guest: &Guest,
     space: &Space,
     wanted: &Wanted,
     output: &mut Output,
@@ -123,7 +122,7 @@ fn rights_text(rights: Rights) -> String {
     format!("kernel {} user {}", rights.kernel, rights.user)
 }
 
-fn tlb_line(guest: &Guest<ImageMemory>, page: &Mapping, output: &mut Output) -> anyhow::Result<()> {
+fn tlb_line(guest: &Guest, page: &Mapping, output: &mut Output) -> anyhow::Result<()> {
     let missing = |missing: rr_mem::guest::Missing| usage(missing, missing.hint());
     let walk = guest.walk(page.gva, Ask::Presence).map_err(missing)?;
     let mmu = guest.mmu().map_err(missing)?;

@@ -2,7 +2,6 @@
 
 use rr_mem::{
     mmu::{RootCandidate, find_roots, usual_shapes},
-    region::physical::Backing,
     report::RootRow,
 };
 
@@ -15,16 +14,10 @@ use crate::{
 pub fn run(args: &Roots, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open(&args.source, output.verbose)?;
     let memory = opened.guest.memory().map_err(|missing| opened.lacks(missing))?;
-    let ranges: Vec<_> = memory
-        .ranges()
-        .iter()
-        .filter(|range| matches!(range.backing, Backing::At(_)))
-        .map(|range| (range.gpa, range.len))
-        .collect();
     let shapes =
         if opened.control_known { vec![opened.shape] } else { usual_shapes(&opened.shape) };
     let mut progress = Progress::new("scanning");
-    let roots = find_roots(&shapes, memory, &ranges, &mut |bytes| progress.set(bytes));
+    let roots = find_roots(&shapes, memory, &opened.held, &mut |bytes| progress.set(bytes));
     drop(progress);
     if roots.truncated {
         note("gave up on tables that lead into each other without end: some may be missing");

@@ -5,7 +5,6 @@ use std::io::{self, BufRead, BufReader};
 use rr_mem::{
     addr::Gva,
     guest::Guest,
-    image::ImageMemory,
     mmu::{Access, AccessKind, Ask},
     regs::Regs,
     report::{RightsRow, RwxRow, StepRow, V2pRow},
@@ -44,11 +43,7 @@ fn parse(text: &str) -> anyhow::Result<Gva> {
     number(text).map(Gva).map_err(|error| usage(error, HINT))
 }
 
-fn from_stdin(
-    guest: &Guest<ImageMemory>,
-    ask: Ask,
-    output: &mut Output,
-) -> anyhow::Result<Outcome> {
+fn from_stdin(guest: &Guest, ask: Ask, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Answered;
     let mut stdin = BufReader::new(io::stdin().lock());
     let mut line = Vec::new();
@@ -93,12 +88,7 @@ fn question(args: &V2p, regs: &Regs) -> Ask {
     Ask::Access(Access { kind, user })
 }
 
-fn answer(
-    guest: &Guest<ImageMemory>,
-    gva: Gva,
-    ask: Ask,
-    output: &mut Output,
-) -> anyhow::Result<Outcome> {
+fn answer(guest: &Guest, gva: Gva, ask: Ask, output: &mut Output) -> anyhow::Result<Outcome> {
     let row = V2pRow::new(guest, gva, ask).map_err(|missing| usage(missing, missing.hint()))?;
     let outcome = match (&row.fault, &row.error) {
         (_, Some(_)) => Outcome::Unreadable,
@@ -130,7 +120,7 @@ fn steps(steps: &[StepRow], output: &mut Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn text(guest: &Guest<ImageMemory>, row: &V2pRow, output: &mut Output) -> anyhow::Result<()> {
+fn text(guest: &Guest, row: &V2pRow, output: &mut Output) -> anyhow::Result<()> {
     let V2pRow { gva, .. } = row;
     if let Some(error) = &row.error {
         output.line(format_args!("{gva} -> unknown"))?;

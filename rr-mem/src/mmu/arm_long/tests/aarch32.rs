@@ -119,7 +119,7 @@ fn one_half_within_an_entry_of_the_other(large: u64, small: u64, blocks: bool) -
         memory.words.insert(large + index * 8, entry);
     }
     for (table, gpa) in [(0x3000, 0), (small, 0x10_0000_0000)] {
-        memory.words.extend((0..512).map(|i| (table + i * 8, gpa + (i << 21) | BLOCK)));
+        memory.words.extend((0..512).map(|i| (table + i * 8, (gpa + (i << 21)) | BLOCK)));
     }
     memory
 }

@@ -3,17 +3,18 @@
 
 use memchr::memmem::Finder;
 use rr_mem::{
-    addr::{Address, FileOffset, Gpa, Gva, hex},
+    addr::{Address, Gpa, Gva, hex},
     guest::Guest,
-    image::ImageMemory,
     memory::{ReadCause, ReadError},
     mmu::{Mapping, Merge, Physical, Space},
-    region::physical::{Backing, PhysicalRange},
 };
 use serde::Serialize;
 
 use super::Wanted;
-use crate::output::{Outcome, Output, Progress};
+use crate::{
+    output::{Outcome, Output, Progress},
+    source::Opened,
+};
 
 /// Bytes read at once.
 const CHUNK: u64 = 1 << 20;
@@ -31,14 +32,15 @@ struct Row {
 }
 
 pub fn run(
-    guest: &Guest<ImageMemory>,
+    opened: &Opened,
     space: &Space,
     wanted: &Wanted,
     needle: &[u8],
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
     let mut search = Search {
-        guest,
+        guest: &opened.guest,
+        held: &opened.held,
         finder: Finder::new(needle),
         window: Vec::new(),
         end: None,
@@ -59,7 +61,9 @@ pub fn run(
 }
 
 struct Search<'a> {
-    guest: &'a Guest<ImageMemory>,
+    guest: &'a Guest,
+    /// Where memory is held: first address, length.
+    held: &'a [(Gpa, u64)],
     finder: Finder<'a>,
     /// The last bytes of what was searched, then those being searched.
     window: Vec<u8>,
@@ -135,14 +139,12 @@ impl Search<'_> {
     /// Bytes from `gpa` on that cannot be read, as far as is known: up to the
     /// next block of memory, or to the next page in one.
     fn hole(&self, gpa: Gpa) -> u64 {
-        let ranges = self.guest.memory().map_or(&[][..], |memory| memory.ranges());
-        let kept = |range: &&PhysicalRange<FileOffset>| matches!(range.backing, Backing::At(_));
-        let behind = ranges.partition_point(|range| range.gpa <= gpa);
-        let before = ranges[..behind].last().filter(kept);
-        if before.is_some_and(|range| gpa.0 - range.gpa.0 < range.len) {
+        let behind = self.held.partition_point(|&(start, _)| start <= gpa);
+        let before = self.held[..behind].last();
+        if before.is_some_and(|&(start, len)| gpa.0 - start.0 < len) {
             return PAGE - gpa.0 % PAGE;
         }
-        ranges[behind..].iter().find(kept).map_or(u64::MAX, |range| range.gpa.0 - gpa.0)
+        self.held.get(behind).map_or(u64::MAX, |&(start, _)| start.0 - gpa.0)
     }
 
     /// Keeps what a match that goes on at `at` may begin with.

@@ -1,0 +1,94 @@
+//! `rr-mem where`.
+
+use rr_mem::{
+    addr::{Gva, Hva},
+    host::{Area, Host},
+    mmu::{Aliases, SpaceLimits},
+    region::RegionMap,
+    report::{AliasRow, WhereRow},
+};
+
+use super::{complain_about, size};
+use crate::{
+    cli::Where,
+    output::{Outcome, Output},
+    source::{
+        Opened,
+        emulator::{self, Emulator},
+    },
+};
+
+pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
+    let chosen = &args.source.emulator;
+    let Emulator { process, machine } =
+        emulator::attach(chosen.pid, chosen.layout.as_deref(), output.verbose)?;
+    let opened = emulator::guest(&args.source, &process, machine, output.verbose)?;
+    let missing = |missing| opened.lacks(missing);
+    let everything = Gva(0)..=Gva(u64::MAX);
+    let space = opened.guest.space(everything, SpaceLimits::default()).map_err(missing)?;
+    let aliases = space.aliases();
+    let map = opened.guest.regions().map_err(missing)?;
+    let mut outcome = Outcome::Answered;
+    for &address in &args.addresses {
+        let found = one(&opened, map, process.areas(), &aliases, Hva(address), args.limit);
+        if found.ram_block.is_none() {
+            outcome = outcome.max(Outcome::Negative);
+        }
+        match output.json {
+            true => output.row(&found)?,
+            false => text(&found, output)?,
+        }
+    }
+    Ok(outcome.max(complain_about(&opened.guest, &space, output)?))
+}
+
+fn one(
+    opened: &Opened,
+    map: &RegionMap,
+    areas: &[Area],
+    aliases: &Aliases<'_>,
+    hva: Hva,
+    limit: usize,
+) -> WhereRow {
+    let view = opened.guest.flat_view().ok();
+    let mut row = WhereRow::new(map, view, areas, hva);
+    for place in &mut row.places {
+        let (found, more) = aliases.of(place.gpa, limit);
+        place.gvas = found.iter().map(|alias| AliasRow::new(place.gpa, alias)).collect();
+        place.more = more;
+    }
+    row
+}
+
+fn text(row: &WhereRow, output: &mut Output) -> anyhow::Result<()> {
+    let hva = row.hva;
+    let Some((block, offset)) = row.ram_block.as_ref().zip(row.offset_in_block) else {
+        let area = match row.area.as_deref() {
+            None => "not mapped in the emulator".into(),
+            Some("") => "anonymous memory of the emulator, no guest RAM".into(),
+            Some(name) => format!("{name}, no guest RAM"),
+        };
+        return output.line(format_args!("{hva} -> {area}"));
+    };
+    output.line(format_args!("{hva} -> RAM block {block}+{offset:#x}"))?;
+    for place in &row.places {
+        output.line(format_args!("  {}  {}+{:#x}", place.gpa, place.region, place.offset))?;
+        for alias in &place.gvas {
+            output.line(alias_text(alias))?;
+        }
+        if place.more {
+            output.line("    and more (raise --limit)")?;
+        }
+    }
+    Ok(())
+}
+
+fn alias_text(alias: &AliasRow) -> String {
+    let times = match alias.count {
+        1 => String::new(),
+        count => format!("  {count} times, every {:#x}", alias.stride),
+    };
+    let gva = alias.gva.map_or("unknown".into(), |gva| gva.to_string());
+    let page = alias.page_size.map_or(String::new(), |bytes| format!("  {}", size(bytes)));
+    format!("    {gva}{page}{times}")
+}

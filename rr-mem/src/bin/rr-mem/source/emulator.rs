@@ -1,0 +1,197 @@
+//! A running emulator as the source.
+
+use std::{fs, path::Path};
+
+use rr_mem::{
+    addr::Hva,
+    debuginfo::Layout,
+    guest::{AnyMemory, Guest},
+    host::{
+        Host, Module,
+        process::{self, Process, ProcessMemory},
+    },
+    qemu::{self, Accelerator, Machine, QemuError, VirtualCpu, layouts},
+    region::{
+        FlatView, RegionMap,
+        physical::{Backing, Physical},
+    },
+    regs::Cpu,
+};
+
+use super::{Known, Opened, choose_cpu, held};
+use crate::{
+    cli::{EmulatorOnly, Source},
+    output::{failed, note, usage},
+};
+
+/// What QEMU's files are called.
+const NAMES: [&str; 2] = ["qemu", "panda"];
+
+/// A process and what it says of its guest.
+pub struct Emulator {
+    /// The process.
+    pub process: Process,
+    /// Its memory map and CPUs.
+    pub machine: Machine,
+}
+
+/// Opens the emulator that --pid names as a guest.
+pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
+    let Emulator { process, machine } =
+        attach(args.emulator.pid, args.emulator.layout.as_deref(), verbose)?;
+    guest(args, &process, machine, verbose)
+}
+
+/// The guest in `machine`, whose memory is `process`.
+pub fn guest(
+    args: &Source,
+    process: &Process,
+    machine: Machine,
+    verbose: bool,
+) -> anyhow::Result<Opened> {
+    let cpu = machine.cpus.get(args.cpu.number);
+    let known = Known {
+        arch: cpu.map(|cpu| cpu.regs.arch()),
+        cpus: machine.cpus.iter().map(|cpu| Cpu::known(cpu.regs)).collect(),
+    };
+    let chosen = choose_cpu(Some(&known), &args.cpu)?;
+    let space = choose_space(&machine.map, args.emulator.address_space.as_deref(), cpu)?;
+    if verbose {
+        remarks(&machine, space, cpu);
+        chosen.assumed.iter().for_each(note);
+    }
+    let render = |error| failed(error, "the emulator's memory map is damaged");
+    let view = machine.map.address_spaces().get(space).map(|space| machine.map.view(space));
+    let view = view.transpose().map_err(render)?.unwrap_or_default();
+    let memory = memory(&machine.map, &view, process.memory());
+    let (held, regs) = (held(&memory), chosen.tables_known.then_some(chosen.regs));
+    let guest = Guest::in_space(Some(Box::new(memory) as AnyMemory), regs, machine.map, space);
+    Ok(Opened {
+        guest: guest.map_err(render)?,
+        held,
+        shape: chosen.regs,
+        control_known: chosen.control_known,
+        tree_text: None,
+        style: None,
+        missing: chosen.missing,
+    })
+}
+
+fn memory(map: &RegionMap, view: &FlatView, host: &ProcessMemory) -> Physical<Hva, ProcessMemory> {
+    Physical::of_view(map, view, host.clone(), |block| map.block(block).host.map(Backing::At))
+}
+
+/// The address space to see memory through, by its place in the map.
+fn choose_space(
+    map: &RegionMap,
+    wanted: Option<&str>,
+    cpu: Option<&VirtualCpu>,
+) -> anyhow::Result<usize> {
+    let spaces = map.address_spaces();
+    let Some(name) = wanted else { return Ok(cpu.and_then(|cpu| cpu.space).unwrap_or(0)) };
+    spaces.iter().position(|space| space.name == name).ok_or_else(|| {
+        let names: Vec<_> = spaces.iter().map(|space| space.name.as_str()).collect();
+        usage(
+            format!("no address space is called {name:?}"),
+            format!("there are {}", names.join(", ")),
+        )
+    })
+}
+
+/// What is worth saying of the choice.
+fn remarks(machine: &Machine, space: usize, cpu: Option<&VirtualCpu>) {
+    if let Some(space) = machine.map.address_spaces().get(space) {
+        note(format!("address space {:?}", space.name));
+    }
+    if cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale) {
+        note("registers are those of the last time that QEMU asked KVM for them");
+    }
+}
+
+/// Attaches to the emulator that is meant; with none named, to the only one.
+pub fn attach_any(args: &EmulatorOnly, verbose: bool) -> anyhow::Result<Emulator> {
+    attach(args.pid, args.layout.as_deref(), verbose)
+}
+
+/// Attaches to process `pid`, or to the only emulator that runs.
+pub fn attach(pid: Option<u32>, layout: Option<&Path>, verbose: bool) -> anyhow::Result<Emulator> {
+    let given = layout.map(read_layout).transpose()?;
+    let pid = pid.map_or_else(only_one, Ok)?;
+    let process = Process::open(pid).map_err(|error| failed(&error, error.hint()))?;
+    let machine = match given {
+        Some(layout) => qemu::read(&process, [layout]),
+        None => qemu::read(&process, layouts::shipped()),
+    };
+    let machine = machine.map_err(|error| explain(&process, &error))?;
+    if verbose {
+        let Machine { layout, module, cpus, .. } = &machine;
+        note(format!("process {pid}, {module}: layout {layout} fits, {} CPUs", cpus.len()));
+    }
+    Ok(Emulator { process, machine })
+}
+
+/// A process that ends while it is read looks like one that holds nonsense.
+fn explain(process: &Process, error: &QemuError) -> anyhow::Error {
+    let pid = process.pid();
+    if let Err(gone) = Process::open(pid) {
+        return failed(&gone, gone.hint());
+    }
+    let without_file = process.modules().first().is_none_or(|main: &Module| main.file.is_none());
+    let more = if without_file { " (its executable could not be opened)" } else { "" };
+    failed(format!("process {pid}: {error}{more}"), error.hint())
+}
+
+fn read_layout(path: &Path) -> anyhow::Result<Layout> {
+    let shown = path.display();
+    let hint = "it is a JSON file of struct offsets; leave --layout away to try the shipped ones";
+    let text = fs::read_to_string(path).map_err(|e| failed(format!("{shown}: {e}"), hint))?;
+    serde_json::from_str(&text).map_err(|error| failed(format!("{shown}: {error}"), hint))
+}
+
+/// An emulator that runs on this machine.
+pub struct Running {
+    /// Its number.
+    pub pid: u32,
+    /// Its executable's path.
+    pub binary: String,
+    /// Its command line.
+    pub command: Vec<String>,
+}
+
+/// Every process that could be an emulator, by the name of its executable or
+/// of a library.
+pub fn running() -> anyhow::Result<Vec<Running>> {
+    let all = process::all()
+        .map_err(|error| failed(format!("/proc: {error}"), "check that it is mounted"))?;
+    Ok(all.into_iter().filter_map(|(pid, command)| candidate(pid, command)).collect())
+}
+
+fn candidate(pid: u32, command: Vec<String>) -> Option<Running> {
+    let first = command.first()?;
+    // Without rights to the process its command line is all that is seen.
+    let path = process::executable(pid).unwrap_or_else(|_| first.into());
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let is_system = name.contains("-system-") || name.contains("qemu-kvm");
+    let known = NAMES.iter().any(|known| name.contains(known));
+    let binary = path.to_string_lossy().into_owned();
+    (known && is_system).then_some(Running { pid, binary, command })
+}
+
+fn only_one() -> anyhow::Result<u32> {
+    let running = running()?;
+    match &running[..] {
+        [] => Err(failed(
+            "no emulator runs on this machine",
+            "give --pid of a process that has QEMU in it under another name",
+        )),
+        [one] => Ok(one.pid),
+        several => {
+            let lines: Vec<_> =
+                several.iter().map(|one| format!("\n  {}  {}", one.pid, one.binary)).collect();
+            Err(usage(
+                format!("{} emulators run:{}", several.len(), lines.concat()),
+                "choose one with --pid PID",
+            ))
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A running process, read from outside: `proc(5)`, "process_vm_readv(2)".
+//! Nothing is stopped, attached to or written.
+//!
+//! Not here: freezing the process, and symbols.
+
+mod maps;
+mod memory;
+mod modules;
+
+use std::{fs, io, path::PathBuf};
+
+use thiserror::Error;
+
+use super::{Area, Host, Module, Thread};
+
+pub use memory::ProcessMemory;
+
+/// More of `/proc/PID/maps` is not read: a million lines.
+const MAPS_LIMIT: u64 = 128 << 20;
+/// More threads are not listed.
+const THREAD_LIMIT: usize = 100_000;
+
+/// A running process.
+#[derive(Debug)]
+pub struct Process {
+    pid: u32,
+    memory: ProcessMemory,
+    areas: Vec<Area>,
+    modules: Vec<Module>,
+    threads: Vec<Thread>,
+}
+
+/// Why a process could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// There is none of this number, or it has ended.
+    #[error("there is no process {pid}, or it has exited")]
+    NoSuch {
+        /// Its number.
+        pid: u32,
+    },
+    /// The operating system does not let us read it.
+    #[error("process {pid} may not be read: {what}: {source}")]
+    Denied {
+        /// Its number.
+        pid: u32,
+        /// What was refused.
+        what: &'static str,
+        /// The operating system's words.
+        source: io::Error,
+    },
+    /// Something else went wrong.
+    #[error("process {pid}: {what}: {source}")]
+    Io {
+        /// Its number.
+        pid: u32,
+        /// What was being read.
+        what: &'static str,
+        /// The operating system's words.
+        source: io::Error,
+    },
+}
+
+impl ProcessError {
+    fn new(pid: u32, what: &'static str, source: io::Error) -> Self {
+        // ESRCH: reading a file of /proc whose process has ended meanwhile.
+        const ESRCH: i32 = 3;
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NoSuch { pid },
+            io::ErrorKind::PermissionDenied => Self::Denied { pid, what, source },
+            _ if source.raw_os_error() == Some(ESRCH) => Self::NoSuch { pid },
+            _ => Self::Io { pid, what, source },
+        }
+    }
+
+    /// A short stable name for scripts.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoSuch { .. } => "no_such_process",
+            Self::Denied { .. } => "denied",
+            Self::Io { .. } => "io",
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NoSuch { .. } => "`rr-mem ps` lists the emulators that run",
+            Self::Denied { .. } => memory::RIGHTS,
+            Self::Io { .. } => "check that /proc is mounted and the process still runs",
+        }
+    }
+}
+
+impl Process {
+    /// Opens the process `pid` to be read.
+    ///
+    /// # Errors
+    /// When there is none, or it may not be read.
+    pub fn open(pid: u32) -> Result<Self, ProcessError> {
+        let fail = |what| move |error| ProcessError::new(pid, what, error);
+        let text = maps::read(pid, MAPS_LIMIT).map_err(fail("its memory map"))?;
+        let mappings = maps::parse(&text);
+        if mappings.is_empty() {
+            // A zombie or a kernel thread: it has a number, but no memory.
+            return Err(ProcessError::NoSuch { pid });
+        }
+        let memory = ProcessMemory::new(pid, &mappings);
+        memory.probe(&mappings).map_err(fail("its memory"))?;
+        let modules = modules::read(pid, &mappings, &memory);
+        let threads = threads(pid).map_err(fail("its threads"))?;
+        let areas = mappings.into_iter().map(|mapping| mapping.area).collect();
+        Ok(Self { pid, memory, areas, modules, threads })
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+}
+
+impl Host for Process {
+    type Memory = ProcessMemory;
+
+    fn memory(&self) -> &ProcessMemory {
+        &self.memory
+    }
+
+    fn areas(&self) -> &[Area] {
+        &self.areas
+    }
+
+    fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+
+    fn threads(&self) -> &[Thread] {
+        &self.threads
+    }
+}
+
+/// Every process of this machine: its number and its command line, as far as
+/// they can be seen.
+///
+/// # Errors
+/// When /proc cannot be listed.
+pub fn all() -> io::Result<Vec<(u32, Vec<String>)>> {
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
+    let mut pids: Vec<u32> = fs::read_dir("/proc")?.flatten().filter_map(number).collect();
+    pids.sort_unstable();
+    let with_command = |pid| Some((pid, command(pid).ok()?));
+    Ok(pids.into_iter().filter_map(with_command).collect())
+}
+
+/// The command line of a process.
+///
+/// # Errors
+/// The operating system's.
+pub fn command(pid: u32) -> io::Result<Vec<String>> {
+    let bytes = fs::read(folder(pid).join("cmdline"))?;
+    let words = bytes.strip_suffix(b"\0").unwrap_or(&bytes).split(|byte| *byte == 0);
+    Ok(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+}
+
+/// The path of a process's executable, as the kernel tells it.
+///
+/// # Errors
+/// The operating system's.
+pub fn executable(pid: u32) -> io::Result<PathBuf> {
+    fs::read_link(folder(pid).join("exe"))
+}
+
+fn folder(pid: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}"))
+}
+
+/// The main thread first, which has the number of the process.
+fn threads(pid: u32) -> io::Result<Vec<Thread>> {
+    let task = folder(pid).join("task");
+    let mut tids: Vec<u64> = fs::read_dir(&task)?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .take(THREAD_LIMIT)
+        .collect();
+    tids.sort_unstable_by_key(|&tid| (tid != u64::from(pid), tid));
+    let name = |tid: u64| fs::read_to_string(task.join(tid.to_string()).join("comm")).ok();
+    let thread = |tid| Thread { tid, name: name(tid).map(|name| name.trim_end().to_owned()) };
+    Ok(tids.into_iter().map(thread).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{addr::Hva, memory::Memory};
+
+    #[test]
+    fn we_can_read_ourselves() {
+        let process = Process::open(std::process::id()).expect("we run");
+        let bytes: Vec<u8> = (0..9000).map(|i| (i % 251) as u8).collect();
+        let mut copy = vec![0; bytes.len()];
+        process.memory().read(Hva(bytes.as_ptr() as u64), &mut copy).expect("is mapped");
+        assert_eq!(copy, bytes);
+        assert!(process.modules()[0].file.is_some(), "the executable comes first");
+        assert_eq!(process.threads()[0].tid, u64::from(std::process::id()));
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_an_error_that_says_so() {
+        let error = Process::open(u32::MAX).expect_err("no such number");
+        assert_eq!(error.kind(), "no_such_process");
+        assert!(error.hint().contains("rr-mem ps"));
+    }
+
+    #[test]
+    fn refused_rights_are_named() {
+        let refused = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = ProcessError::new(1, "its memory", refused);
+        assert_eq!(error.kind(), "denied");
+        assert!(error.hint().contains("ptrace"));
+    }
+}

@@ -1,0 +1,135 @@
+//! The ELF files that a process has mapped: which, where, and their contents,
+//! also when the file has been deleted or replaced or is in a container.
+
+use std::{
+    collections::HashSet,
+    ffi::OsStr,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use object::{
+    Endianness,
+    elf::{FileHeader64, PT_LOAD},
+    read::elf::{FileHeader, ProgramHeader},
+};
+
+use super::{ProcessMemory, maps::Mapping};
+use crate::{
+    host::Module,
+    memory::{MappedFile, Memory},
+};
+
+const DELETED: &str = " (deleted)";
+/// Bytes by which a file is told from another of the same path: the ELF header,
+/// the program headers and the build-id are in them.
+const HEAD: usize = 1024;
+
+/// The modules of `mappings`, the executable first.
+pub(super) fn read(pid: u32, mappings: &[Mapping], memory: &ProcessMemory) -> Vec<Module> {
+    let exe = fs::read_link(super::folder(pid).join("exe")).unwrap_or_default();
+    let mut seen = HashSet::new();
+    let files: Vec<&Mapping> = mappings
+        .iter()
+        .filter(|mapping| mapping.area.name.starts_with('/'))
+        .filter(|mapping| seen.insert((mapping.area.name.as_str(), mapping.inode)))
+        .collect();
+    let executable = |mapping: &Mapping| OsStr::new(&mapping.area.name) == exe.as_os_str();
+    let (main, others): (Vec<&Mapping>, Vec<&Mapping>) =
+        files.into_iter().partition(|mapping| executable(mapping));
+    let main = main.into_iter().filter_map(|mapping| module(pid, mapping, memory, true));
+    main.chain(others.into_iter().filter_map(|mapping| module(pid, mapping, memory, false)))
+        .collect()
+}
+
+/// The ELF file that `mapping` begins.
+fn module(pid: u32, mapping: &Mapping, memory: &ProcessMemory, main: bool) -> Option<Module> {
+    let head = head(mapping, memory);
+    if head.as_ref().is_some_and(|head| !head.starts_with(b"\x7fELF")) {
+        return None;
+    }
+    let file = contents(pid, mapping, head.as_deref(), main);
+    let bias = match &file {
+        Some(file) => bias(file.bytes(), mapping)?,
+        None => mapping.area.start.0.wrapping_sub(mapping.offset),
+    };
+    let path = mapping.area.name.trim_end_matches(DELETED);
+    Some(Module { path: PathBuf::from(path), bias, file })
+}
+
+/// The first bytes of the file as the process sees them, when they are mapped.
+fn head(mapping: &Mapping, memory: &ProcessMemory) -> Option<Vec<u8>> {
+    let mut head = vec![0; HEAD];
+    (mapping.offset == 0).then_some(())?;
+    memory.read(mapping.area.start, &mut head).ok()?;
+    Some(head)
+}
+
+/// The file itself: the very one that is mapped, or one that begins alike.
+fn contents(pid: u32, mapping: &Mapping, head: Option<&[u8]>, main: bool) -> Option<MappedFile> {
+    let folder = super::folder(pid);
+    let open = |path: &Path| File::open(path).ok().and_then(|file| MappedFile::map(&file).ok());
+    if main && let Some(file) = open(&folder.join("exe")) {
+        return Some(file);
+    }
+    let range = format!("{:x}-{:x}", mapping.area.start.0, mapping.end());
+    let path = mapping.area.name.strip_prefix('/')?;
+    open(&folder.join("map_files").join(range)).or_else(|| {
+        let file = open(&folder.join("root").join(path))?;
+        head.is_some_and(|head| file.bytes().starts_with(head)).then_some(file)
+    })
+}
+
+/// What to add to addresses of the file: its segments say which of them the
+/// mapping's first byte has. "Base Address", System V ABI, "Program Loading".
+fn bias(file: &[u8], mapping: &Mapping) -> Option<u64> {
+    let header = FileHeader64::<Endianness>::parse(file).ok()?;
+    let endian = header.endian().ok()?;
+    let segments = header.program_headers(endian, file).ok()?;
+    let page = |value: u64| value & !0xfff;
+    let loaded = segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD);
+    let mut holding = loaded.filter(|segment| {
+        let (start, size) = (segment.p_offset(endian), segment.p_filesz(endian));
+        page(start) <= mapping.offset && mapping.offset < start.saturating_add(size).max(1)
+    });
+    let segment = holding.next()?;
+    let address =
+        segment.p_vaddr(endian).wrapping_sub(segment.p_offset(endian)).wrapping_add(mapping.offset);
+    Some(mapping.area.start.0.wrapping_sub(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use object::elf::ProgramHeader64;
+
+    use super::*;
+    use crate::host::{Host, process::Process};
+
+    #[test]
+    fn addresses_in_the_file_plus_the_bias_are_those_of_the_process() {
+        let process = Process::open(std::process::id()).expect("we run");
+        let main = &process.modules()[0];
+        let bytes = main.file.as_ref().expect("our own file").bytes();
+        let elf = FileHeader64::<Endianness>::parse(bytes).expect("an ELF file");
+        let endian = elf.endian().expect("an order of bytes");
+        let entry = main.bias.wrapping_add(elf.e_entry(endian));
+        let mut code = [0; 16];
+        process.memory().read(crate::addr::Hva(entry), &mut code).expect("is mapped");
+        let segments = elf.program_headers(endian, bytes).expect("segments");
+        let entry = elf.e_entry(endian);
+        let holds = |s: &&ProgramHeader64<Endianness>| {
+            let inside = entry.wrapping_sub(s.p_vaddr(endian)) < s.p_memsz(endian);
+            s.p_type(endian) == PT_LOAD && inside
+        };
+        let text = segments.iter().find(holds).expect("code");
+        let at = (elf.e_entry(endian) - text.p_vaddr(endian) + text.p_offset(endian)) as usize;
+        assert_eq!(code[..], bytes[at..at + 16]);
+    }
+
+    #[test]
+    fn files_that_are_no_elf_have_no_bias() {
+        let mapping = super::super::maps::parse(b"1000-2000 r--p 00000000 00:01 5 /x").remove(0);
+        assert_eq!(bias(b"\x7fELF", &mapping), None);
+        assert_eq!(bias(&[0xff; 200], &mapping), None);
+    }
+}

@@ -1,0 +1,202 @@
+//! CPUs: which there are, and the registers that steer paging.
+//!
+//! Bit positions of `hflags` are QEMU's own (target/i386/cpu.h) and have not
+//! moved since 2.9; the others are the architectures'.
+
+mod arm;
+mod x86;
+
+use serde::Serialize;
+
+use super::{
+    Wrong, map,
+    structs::{Struct, Structs},
+    symbols::{Symbols, Target},
+};
+use crate::{addr::Hva, memory::Memory, regs::Regs};
+
+/// CPU numbers that are still plausible.
+const CPU_LIMIT: u64 = 1 << 16;
+/// A CPU's address spaces: at most 4 (ARM, with tag memory).
+const SPACES: std::ops::RangeInclusive<u64> = 1..=16;
+/// How far behind a CPU's first byte its registers may be.
+const ENV_LIMIT: u64 = 1 << 20;
+
+/// A CPU of a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualCpu {
+    /// QEMU's number of it.
+    pub index: u64,
+    /// Its `CPUState` in the emulator.
+    pub state: Hva,
+    /// The number of its thread; 0 before it has one.
+    pub thread: u64,
+    /// Waits for an interrupt.
+    pub halted: bool,
+    /// Stopped by the emulator.
+    pub stopped: bool,
+    /// What runs it.
+    pub accelerator: Accelerator,
+    /// The address space that it uses now, by its place in the map.
+    pub space: Option<usize>,
+    /// The program counter; behind the truth while a block of translated code
+    /// runs.
+    pub pc: u64,
+    /// The paging registers of the regime in force.
+    pub regs: Regs,
+    /// Beyond the usual: system management mode, the secure world, a nested
+    /// guest.
+    pub world: Option<&'static str>,
+    /// Guest instructions so far, of emulators that count them (PANDA).
+    pub instructions: Option<u64>,
+}
+
+/// What runs a guest's CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accelerator {
+    /// QEMU's translator: control registers are always those in force.
+    Tcg,
+    /// KVM, with the registers in QEMU's hands.
+    Kvm,
+    /// KVM, registers as they were when QEMU last asked.
+    KvmStale,
+}
+
+impl Accelerator {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcg => "tcg",
+            Self::Kvm => "kvm",
+            Self::KvmStale => "kvm (stale)",
+        }
+    }
+}
+
+/// What the architecture's part says of a CPU.
+struct Registers {
+    regs: Regs,
+    pc: u64,
+    world: Option<&'static str>,
+    /// Which of its address spaces it uses.
+    space: usize,
+}
+
+/// The list of CPUs, each checked to be one.
+pub(super) fn list<'a, M: Memory<Hva>>(
+    structs: &Structs<'a, M>,
+    symbols: &Symbols,
+    spaces: &[u64],
+) -> Result<Vec<Struct<'a>>, Wrong> {
+    let cpus = structs.list("CPUState", structs.pointer(symbols.cpus)?, "node.tqe_next")?;
+    for (i, cpu) in cpus.iter().enumerate() {
+        let own = spaces.contains(&cpu.get("as")?) && SPACES.contains(&cpu.get("num_ases")?);
+        let index = cpu.get("cpu_index")?;
+        let again = cpus[..i].iter().any(|other| other.get("cpu_index") == Ok(index));
+        if !own || again || index >= CPU_LIMIT {
+            return Err(Wrong::at("what is listed as a CPU is none", cpu.address));
+        }
+        env(structs, symbols.target, cpu)?;
+    }
+    Ok(cpus)
+}
+
+/// The address of a CPU's registers. Up to 8.0 a pointer leads there; later
+/// they follow the common part, of which the pointer leads to the same place.
+/// That tells builds apart whose configuration moved members.
+fn env<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    target: Target,
+    cpu: &Struct<'_>,
+) -> Result<u64, Wrong> {
+    let kind = if target == Target::X86 { "X86CPU" } else { "ARMCPU" };
+    let follows = structs.field(kind, "env").map(|field| cpu.address.wrapping_add(field.offset));
+    if !cpu.has("env_ptr") {
+        return follows.ok_or(Wrong::Member(kind, "env"));
+    }
+    let env = cpu.get("env_ptr")?;
+    let right = match follows {
+        // Layouts of ARM are those of AArch64 emulators, whose TLB is larger.
+        Some(follows) if target != Target::Arm => env == follows,
+        _ => (1..ENV_LIMIT).contains(&env.wrapping_sub(cpu.address)),
+    };
+    if right { Ok(env) } else { Err(Wrong::at("a CPU's registers are elsewhere", cpu.address)) }
+}
+
+/// Whether the list of CPUs is one.
+pub(super) fn check<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    symbols: &Symbols,
+) -> Result<(), Wrong> {
+    let spaces = map::spaces(structs, symbols)?;
+    let spaces: Vec<u64> = spaces.iter().map(|space| space.address).collect();
+    list(structs, symbols, &spaces).map(drop)
+}
+
+/// Every CPU; `spaces` are the addresses of the map's address spaces.
+pub(super) fn read<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    symbols: &Symbols,
+    spaces: &[u64],
+) -> Result<Vec<VirtualCpu>, Wrong> {
+    let cpus = list(structs, symbols, spaces)?;
+    let mut found: Vec<VirtualCpu> =
+        cpus.iter().map(|cpu| one(structs, symbols, spaces, cpu)).collect::<Result<_, _>>()?;
+    found.sort_by_key(|cpu| cpu.index);
+    Ok(found)
+}
+
+fn one<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    symbols: &Symbols,
+    spaces: &[u64],
+    cpu: &Struct<'_>,
+) -> Result<VirtualCpu, Wrong> {
+    let env = env(structs, symbols.target, cpu)?;
+    let found = match symbols.target {
+        Target::X86 => x86::read(structs, cpu, env)?,
+        target => arm::read(structs, cpu, env, target)?,
+    };
+    Ok(VirtualCpu {
+        index: cpu.get("cpu_index")?,
+        state: Hva(cpu.address),
+        thread: cpu.get("thread_id")?,
+        halted: cpu.flag("halted"),
+        stopped: cpu.flag("stopped"),
+        accelerator: accelerator(cpu),
+        space: space(structs, spaces, cpu, found.space)?,
+        pc: found.pc,
+        regs: found.regs,
+        world: found.world,
+        instructions: cpu.first_of(&["rr_guest_instr_count"]),
+    })
+}
+
+/// Registers are QEMU's while they are dirty, else KVM's.
+fn accelerator(cpu: &Struct<'_>) -> Accelerator {
+    let dirty = cpu.flag("vcpu_dirty") || cpu.flag("kvm_vcpu_dirty");
+    match (cpu.flag("kvm_state"), dirty) {
+        (false, _) => Accelerator::Tcg,
+        (true, true) => Accelerator::Kvm,
+        (true, false) => Accelerator::KvmStale,
+    }
+}
+
+/// The place in `spaces` of the CPU's address space number `wanted`, or else
+/// its first.
+fn space<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    spaces: &[u64],
+    cpu: &Struct<'_>,
+    wanted: usize,
+) -> Result<Option<usize>, Wrong> {
+    let (array, count) = (cpu.get("cpu_ases")?, cpu.get("num_ases")?);
+    let mut address = cpu.get("as")?;
+    if wanted > 0 && (wanted as u64) < count && array != 0 {
+        let own = structs.array("CPUAddressSpace", array, count)?;
+        address = own.get(wanted).map_or(Ok(address), |space| space.get("as"))?;
+    }
+    Ok(spaces.iter().position(|space| *space == address))
+}

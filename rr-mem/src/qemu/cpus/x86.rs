@@ -1,0 +1,70 @@
+//! `CPUX86State`.
+
+use super::Registers;
+use crate::{
+    addr::Hva,
+    bits::bit,
+    memory::Memory,
+    qemu::{
+        Wrong,
+        structs::{Struct, Structs},
+    },
+    regs::{Regs, X86Regs},
+};
+
+/// Bits of `hflags`.
+const HF_SMM: u32 = 19;
+const HF_GUEST: u32 = 21;
+/// RFLAGS.AC.
+const AC: u32 = 18;
+/// The A20 line in `a20_mask`.
+const A20: u32 = 20;
+/// MAXPHYADDR of CPUs that do not say.
+const PHYS_BITS: u64 = 52;
+
+pub(super) fn read<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    cpu: &Struct<'_>,
+    env: u64,
+) -> Result<Registers, Wrong> {
+    let env = structs.at("CPUX86State", env)?;
+    check(&env)?;
+    let hflags = env.get("hflags")?;
+    let cr = |number| env.element("cr", 5, number);
+    let regs = X86Regs {
+        cr0: cr(0)?,
+        cr3: cr(3)?,
+        cr4: cr(4)?,
+        efer: env.get("efer")?,
+        cpl: hflags as u8 & 3,
+        ac: bit(env.get("eflags")?, AC),
+        a20: bit(env.get("a20_mask")?, A20),
+        phys_bits: phys_bits(structs, cpu)?,
+        ..X86Regs::default()
+    };
+    let smm = bit(hflags, HF_SMM);
+    let world = match (smm, bit(hflags, HF_GUEST)) {
+        (true, _) => Some("SMM"),
+        (false, true) => Some("nested guest"),
+        (false, false) => None,
+    };
+    Ok(Registers { regs: Regs::X86(regs), pc: env.get("eip")?, world, space: usize::from(smm) })
+}
+
+/// What a CPU's registers cannot hold: a mask of the A20 line that masks
+/// anything else, a CR0 of more than 32 bits.
+fn check(env: &Struct<'_>) -> Result<(), Wrong> {
+    let mask = env.get("a20_mask")? as u32 | 1 << A20;
+    match (mask, env.element("cr", 5, 0)? >> 32) {
+        (u32::MAX, 0) => Ok(()),
+        _ => Err(Wrong::at("no x86 registers are", env.address)),
+    }
+}
+
+/// 0 means that QEMU takes a default.
+fn phys_bits<M: Memory<Hva>>(structs: &Structs<'_, M>, cpu: &Struct<'_>) -> Result<u8, Wrong> {
+    let Some(field) = structs.field("X86CPU", "phys_bits") else { return Ok(PHYS_BITS as u8) };
+    let bytes = structs.bytes(cpu.address.wrapping_add(field.offset), 4)?;
+    let bits = u64::from(bytes[0]);
+    Ok(if (32..=PHYS_BITS).contains(&bits) { bits } else { PHYS_BITS } as u8)
+}

@@ -1,0 +1,76 @@
+//! QEMU's symbols: where its memory map and CPU list begin, and what kind of
+//! CPU it emulates.
+
+use super::QemuError;
+use crate::{debuginfo::symbols, host::Host};
+
+/// The architecture of a QEMU's CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    X86,
+    /// AArch32 only: `qemu-system-arm`.
+    Arm,
+    /// Both states.
+    Aarch64,
+}
+
+/// Addresses in the process.
+#[derive(Clone, Debug)]
+pub(super) struct Symbols {
+    /// The file that they were found in.
+    pub module: String,
+    pub target: Target,
+    pub address_space_memory: u64,
+    pub ram_list: u64,
+    /// The head of the list of CPUs.
+    pub cpus: u64,
+}
+
+/// What every QEMU has.
+const SPACE: &str = "address_space_memory";
+const BLOCKS: &str = "ram_list";
+/// The list of CPUs, by newer and older names.
+const CPUS: [&str; 2] = ["cpus_queue", "cpus"];
+/// Functions that only an emulator of this architecture has, newest first.
+const X86: [&str; 2] = ["cpu_x86_update_cr3", "x86_cpu_list"];
+const ARM: [&str; 2] = ["arm_cpu_do_interrupt", "arm_cpu_list"];
+const A64: [&str; 2] = ["a64_translate_init", "gen_a64_set_pc_im"];
+
+impl Symbols {
+    /// Looks through all modules: PANDA's symbols are in a library.
+    pub fn find(host: &impl Host) -> Result<Self, QemuError> {
+        let with_file = |module| Some((module, module_file(module)?));
+        for (module, file) in host.modules().iter().filter_map(with_file) {
+            let names =
+                [SPACE, BLOCKS, CPUS[0], CPUS[1], X86[0], X86[1], ARM[0], ARM[1], A64[0], A64[1]];
+            let Ok(found) = symbols::find(file, names) else { continue };
+            let there =
+                found.map(|address| address.map(|address| address.wrapping_add(module.bias)));
+            let [Some(space), Some(blocks), new, old, kinds @ ..] = there else { continue };
+            let path = module.path.display().to_string();
+            let cpus = new.or(old).ok_or(QemuError::NoEmulator(CPUS[0]))?;
+            let target = target(kinds).ok_or_else(|| QemuError::Architecture(path.clone()))?;
+            return Ok(Self {
+                module: path,
+                target,
+                address_space_memory: space,
+                ram_list: blocks,
+                cpus,
+            });
+        }
+        Err(QemuError::NoEmulator(SPACE))
+    }
+}
+
+fn module_file(module: &crate::host::Module) -> Option<&[u8]> {
+    module.file.as_ref().map(crate::memory::MappedFile::bytes)
+}
+
+fn target([x86, old_x86, arm, old_arm, a64, old_a64]: [Option<u64>; 6]) -> Option<Target> {
+    match (x86.or(old_x86), arm.or(old_arm), a64.or(old_a64)) {
+        (Some(_), _, _) => Some(Target::X86),
+        (None, Some(_), Some(_)) => Some(Target::Aarch64),
+        (None, Some(_), None) => Some(Target::Arm),
+        (None, None, _) => None,
+    }
+}
