@@ -29,6 +29,8 @@ const SMALLEST_PAGE: u64 = 4096;
 pub struct Guest<M = AnyMemory> {
     memory: Option<M>,
     paging: Option<(Regs, Mmu)>,
+    /// Base registers of tables, by name, whose values are not known.
+    unknown_tables: Vec<&'static str>,
     regions: Option<Regions>,
 }
 
@@ -48,6 +50,9 @@ pub enum Missing {
     /// The registers that steer paging.
     #[error("the source holds no paging registers")]
     Registers,
+    /// The register that holds the base of the tables of an address.
+    #[error("{0} is not known, which translates this address")]
+    Table(&'static str),
     /// Guest memory.
     #[error("the source holds no guest memory")]
     Memory,
@@ -65,6 +70,7 @@ impl Missing {
     pub const fn kind(self) -> &'static str {
         match self {
             Self::Registers => "no_registers",
+            Self::Table(_) => "no_table_base",
             Self::Memory => "no_memory",
             Self::Regions => "no_regions",
             Self::AddressSpace => "no_address_space",
@@ -78,6 +84,7 @@ impl Missing {
             Self::Registers => {
                 "give --cr3 (x86) or --ttbr0/--ttbr1 and --tcr (ARM); `rr-mem roots` finds candidates"
             }
+            Self::Table(_) => "give it with --cr3, --ttbr0 or --ttbr1",
             Self::Memory => "give guest memory with --image FILE",
             Self::Regions => "give the text of the monitor's `info mtree -f` with --mtree FILE",
             Self::AddressSpace => {
@@ -142,7 +149,7 @@ impl<M> Guest<M> {
     ) -> Result<Self, RenderError> {
         let paging = regs.map(|regs| (regs, Mmu::new(&regs)));
         let regions = regions.map(Regions::new).transpose()?;
-        Ok(Self { memory, paging, regions })
+        Ok(Self { memory, paging, unknown_tables: Vec::new(), regions })
     }
 
     /// The same, seen through address space number `space` of `map`; of a
@@ -161,7 +168,21 @@ impl<M> Guest<M> {
             Some(space) => map.view(space)?.into_owned(),
             None => FlatView::default(),
         };
-        Ok(Self { memory, paging, regions: Some(Regions::seen(map, Some(view))) })
+        let regions = Some(Regions::seen(map, Some(view)));
+        Ok(Self { memory, paging, unknown_tables: Vec::new(), regions })
+    }
+
+    /// The same guest, but for base registers of tables (CR3, TTBR0, TTBR1)
+    /// whose values nobody knows: what they translate is neither mapped nor not.
+    #[must_use]
+    pub fn without_tables(self, unknown_tables: Vec<&'static str>) -> Self {
+        Self { unknown_tables, ..self }
+    }
+
+    /// See [`Guest::without_tables`].
+    #[must_use]
+    pub fn unknown_tables(&self) -> &[&'static str] {
+        &self.unknown_tables
     }
 
     /// The registers of the CPU in question.
@@ -176,6 +197,17 @@ impl<M> Guest<M> {
     /// When the registers are not known.
     pub fn mmu(&self) -> Result<&Mmu, Missing> {
         self.paging.as_ref().map(|(_, mmu)| mmu).ok_or(Missing::Registers)
+    }
+
+    /// The paging, where it knows the tables of `gva`.
+    fn mmu_of(&self, gva: Gva) -> Result<&Mmu, Missing> {
+        let mmu = self.mmu()?;
+        if self.unknown_tables.is_empty() {
+            return Ok(mmu);
+        }
+        let register = mmu.base_register(gva);
+        let unknown = self.unknown_tables.contains(&register);
+        if unknown { Err(Missing::Table(register)) } else { Ok(mmu) }
     }
 
     /// Guest-physical memory.
@@ -236,7 +268,7 @@ impl<M: Memory> Guest<M> {
     /// When registers or memory are missing; what the walk itself found is in
     /// its result.
     pub fn walk(&self, gva: Gva, ask: Ask) -> Result<Walk, Missing> {
-        let mut walk = self.mmu()?.walk(self.memory()?, gva, ask);
+        let mut walk = self.mmu_of(gva)?.walk(self.memory()?, gva, ask);
         if let Err(WalkError::Unreadable(table)) = &mut walk.result {
             table.source = self.explain(table.source.clone());
         }
@@ -244,12 +276,14 @@ impl<M: Memory> Guest<M> {
     }
 
     /// Every mapping of the CPU's address space within `range`; mappings at
-    /// its ends are whole ones.
+    /// its ends are whole ones. What unknown tables map is left out.
     ///
     /// # Errors
     /// When registers or memory are missing.
     pub fn space(&self, range: RangeInclusive<Gva>, limits: SpaceLimits) -> Result<Space, Missing> {
-        Ok(Space::within(self.mmu()?, self.memory()?, range, limits))
+        let mmu = self.mmu()?;
+        let range = mmu.range_without(range, &self.unknown_tables);
+        Ok(Space::within(mmu, self.memory()?, range, limits))
     }
 
     /// Reads guest-physical memory. Devices are never touched.
@@ -297,7 +331,7 @@ impl<M: Memory> Guest<M> {
     fn read_in_page(&self, gva: Gva, dst: &mut [u8]) -> Result<usize, VirtualReadError> {
         let fail = |cause| VirtualReadError { gva, cause };
         let missing = |missing| fail(VirtualReadCause::Missing(missing));
-        let (mmu, memory) = (self.mmu().map_err(missing)?, self.memory().map_err(missing)?);
+        let (mmu, memory) = (self.mmu_of(gva).map_err(missing)?, self.memory().map_err(missing)?);
         let found = mmu.translate(memory, gva).map_err(|error| fail(error.into()))?;
         let left = SMALLEST_PAGE - gva.0 % SMALLEST_PAGE;
         let len = left.min(dst.len() as u64) as usize;
@@ -337,5 +371,62 @@ impl Regions {
 
     fn name(&self, range: &FlatRange) -> Arc<str> {
         self.names[range.region.0 as usize].clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        memory::SparseMemory,
+        mmu::Merge,
+        regs::{ArmRegs, ArmState},
+    };
+
+    /// AArch64, 4 KB granule, 39-bit halves: one 1 GB block in each.
+    fn two_halves(unknown: &[&'static str]) -> Guest<SparseMemory> {
+        let mut ram = SparseMemory::default();
+        ram.put64(0x1000, 0x4000_0000 | 0x401);
+        ram.put64(0x2000, 0x8000_0000 | 0x401);
+        let regs = ArmRegs {
+            ttbr0: 0x1000,
+            ttbr1: 0x2000,
+            tcr: 25 | 25 << 16 | 0b10 << 30 | 5 << 32,
+            sctlr: 1,
+            el: 1,
+            ..ArmRegs::new(ArmState::Aarch64)
+        };
+        let guest = Guest::new(Some(ram), Some(Regs::Arm(regs)), None).expect("no regions");
+        guest.without_tables(unknown.to_vec())
+    }
+
+    const LOW: Gva = Gva(0x10);
+    const HIGH: Gva = Gva(0xffff_ff80_0000_0010);
+
+    #[test]
+    fn addresses_of_an_unknown_table_are_an_error_not_unmapped() {
+        for (unknown, bad, good) in [("TTBR0", LOW, HIGH), ("TTBR1", HIGH, LOW)] {
+            let guest = two_halves(&[unknown]);
+            let refused = guest.walk(bad, Ask::Presence).map(drop);
+            assert_eq!(refused, Err(Missing::Table(unknown)));
+            let read = guest.read_virtual(bad, &mut [0]).map_err(|error| error.cause);
+            assert_eq!(read, Err(VirtualReadCause::Missing(Missing::Table(unknown))));
+            assert!(guest.walk(good, Ask::Presence).is_ok_and(|walk| walk.result.is_ok()));
+        }
+    }
+
+    #[test]
+    fn mappings_of_an_unknown_table_are_left_out() {
+        let listed = |unknown: &[&'static str]| -> Vec<Gva> {
+            let everything = Gva(0)..=Gva(u64::MAX);
+            let space = two_halves(unknown).space(everything, SpaceLimits::default());
+            let space = space.expect("registers and memory are there");
+            space.mappings(Merge::Physical).map(|mapping| mapping.gva).collect()
+        };
+        let high = Gva(0xffff_ff80_0000_0000);
+        assert_eq!(listed(&[]), [Gva(0), high]);
+        assert_eq!(listed(&["TTBR0"]), [high]);
+        assert_eq!(listed(&["TTBR1"]), [Gva(0)]);
+        assert_eq!(listed(&["TTBR0", "TTBR1"]), []);
     }
 }

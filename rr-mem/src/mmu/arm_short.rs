@@ -331,6 +331,10 @@ impl Paging for ShortPaging {
         table.map(Start::Table).ok_or(FAULT)
     }
 
+    fn base_register(&self, gva: Gva) -> &'static str {
+        if self.is_high(gva) { "TTBR1" } else { "TTBR0" }
+    }
+
     fn spans(&self) -> Vec<Span<Inherited>> {
         let gva = Gva(0);
         if !self.regs.mmu_on() {

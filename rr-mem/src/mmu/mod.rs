@@ -26,6 +26,8 @@ pub use space::{
 };
 pub(crate) use walk::Paging;
 
+use std::ops::RangeInclusive;
+
 use crate::{addr::Gva, memory::Memory, regs::Regs};
 
 /// The paging registers of one CPU at one moment, decoded: which tables, of
@@ -108,6 +110,28 @@ impl Mmu {
         each_paging!(self, paging => paging.mode())
     }
 
+    /// The register that holds the base of the tables of `gva`, by the manual's
+    /// name: CR3, TTBR0, or TTBR1.
+    #[must_use]
+    pub fn base_register(&self, gva: Gva) -> &'static str {
+        each_paging!(self, paging => paging.base_register(gva))
+    }
+
+    /// What is left of `range` without the addresses whose tables `registers`
+    /// hold the base of; empty where nothing is.
+    #[must_use]
+    pub fn range_without(
+        &self,
+        range: RangeInclusive<Gva>,
+        registers: &[&str],
+    ) -> RangeInclusive<Gva> {
+        let spans = each_paging!(self, paging => paging.addresses());
+        spans
+            .into_iter()
+            .filter(|span| registers.contains(&self.base_register(*span.start())))
+            .fold(range, |range, span| cut(&range, &span))
+    }
+
     /// Bytes of the smallest page (of the lower half, where the halves differ).
     #[must_use]
     pub fn granule(&self) -> u64 {
@@ -119,4 +143,15 @@ impl Mmu {
     pub fn flags(&self, step: &Step) -> Vec<&'static str> {
         each_paging!(self, paging => paging.flags(step.level, step.raw, step.leaf))
     }
+}
+
+/// `range` without `part`, which is one end of it, or not in it.
+fn cut(range: &RangeInclusive<Gva>, part: &RangeInclusive<Gva>) -> RangeInclusive<Gva> {
+    let (first, last) = (*range.start(), *range.end());
+    let left = match (part.start().0.checked_sub(1), part.end().0.checked_add(1)) {
+        (Some(before), _) if first < *part.start() => Some(first..=last.min(Gva(before))),
+        (_, Some(behind)) => Some(first.max(Gva(behind))..=last),
+        _ => None,
+    };
+    left.unwrap_or(Gva(1)..=Gva(0))
 }

@@ -115,8 +115,17 @@ pub(crate) trait Paging: Copy {
     /// the architecture reports.
     fn start(&self, gva: Gva) -> Result<Start<Self::Inherited>, (FaultKind, Level)>;
 
+    /// The register that holds the base of the tables of `gva`, by the manual's
+    /// name.
+    fn base_register(&self, gva: Gva) -> &'static str;
+
     /// All of the address space: every first table, lowest addresses first.
     fn spans(&self) -> Vec<Span<Self::Inherited>>;
+
+    /// The addresses of every span.
+    fn addresses(&self) -> Vec<RangeInclusive<Gva>> {
+        self.spans().into_iter().map(|span| span.addresses).collect()
+    }
 
     /// A physical address as it leaves the CPU.
     #[inline]

@@ -2,13 +2,14 @@
 
 pub mod emulator;
 
-use std::{fs, path::Path};
+use std::{fs, ops::RangeInclusive, path::Path};
 
 use anyhow::Context;
 use rr_mem::{
-    addr::{Address, Gpa},
+    addr::{Address, Gpa, Gva},
     guest::{AnyMemory, Guest, Missing},
     image::{self, Image},
+    mmu::{Space, SpaceLimits},
     region::{
         RegionMap,
         monitor::{self, Form, ParseError},
@@ -41,6 +42,19 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// Every mapping within `range`; says which tables are left out.
+    pub fn space(&self, range: RangeInclusive<Gva>) -> anyhow::Result<Space> {
+        let mmu = self.guest.mmu().map_err(|missing| self.lacks(missing))?;
+        for &register in self.guest.unknown_tables() {
+            if mmu.range_without(range.clone(), &[register]) != range {
+                let flag = register.to_lowercase();
+                note(format!("{register} is not known, its half is left out: give --{flag}"));
+            }
+        }
+        let space = self.guest.space(range, SpaceLimits::default());
+        space.map_err(|missing| self.lacks(missing))
+    }
+
     /// What to answer where the guest lacks something.
     pub fn lacks(&self, missing: Missing) -> anyhow::Error {
         match (missing, self.missing, &self.tree_text) {
@@ -79,7 +93,6 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     let cpu = choose_cpu(known.as_ref(), &args.cpu)?;
     // A damaged file is said always, what was assumed when asked.
     image.iter().flat_map(|image| &image.notes).for_each(note);
-    cpu.unknown_tables.iter().for_each(note);
     if verbose {
         remarks(image.as_ref(), &cpu);
     }
@@ -90,7 +103,8 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     };
     let regs = cpu.tables_known.then_some(cpu.regs);
     let guest = Guest::new(memory, regs, text.map.or(regions))
-        .map_err(|error| failed(error, "check the region map"))?;
+        .map_err(|error| failed(error, "check the region map"))?
+        .without_tables(cpu.unknown_tables);
     Ok(Opened {
         guest,
         held,
@@ -147,7 +161,7 @@ struct Chosen {
     missing: Option<&'static [&'static str]>,
     assumed: Vec<String>,
     /// Table bases that nobody gave, though others were given.
-    unknown_tables: Vec<String>,
+    unknown_tables: Vec<&'static str>,
 }
 
 /// The CPUs of a source.
@@ -172,11 +186,13 @@ fn choose_cpu(source: Option<&Known>, args: &CpuArgs) -> anyhow::Result<Chosen> 
     let tables_given = given.iter().any(|name| matches!(*name, "cr3" | "ttbr0" | "ttbr1"));
     let tables_known = tables_given || known.is_some_and(|cpu| !cpu.without_tables()) || off(&regs);
     let missing = known.map(|cpu| cpu.missing);
-    let (unknown_tables, others) = match tables_known {
-        true => not_given(missing.unwrap_or_default(), &given),
-        false => (Vec::new(), Vec::new()),
-    };
-    assumed.extend(others);
+    let needed = tables_known && !off(&regs) && matches!(regs, Regs::Arm(_));
+    let unknown = if needed { not_given(missing.unwrap_or(TABLES), &given) } else { Vec::new() };
+    let (unknown_tables, others): (Vec<_>, Vec<_>) =
+        unknown.into_iter().partition(|name| TABLES.contains(name));
+    assumed.extend(others.iter().map(|name| {
+        format!("{name} is not known, the usual value is taken: give --{}", name.to_lowercase())
+    }));
     let control_known = args.pae
         || args.la57
         || given.iter().any(|name| matches!(*name, "cr4" | "tcr"))
@@ -184,15 +200,13 @@ fn choose_cpu(source: Option<&Known>, args: &CpuArgs) -> anyhow::Result<Chosen> 
     Ok(Chosen { regs, tables_known, control_known, missing, assumed, unknown_tables })
 }
 
-/// Remarks on registers that neither the file nor a flag gave: table bases, and
-/// others.
-fn not_given(missing: &[&str], given: &[&str]) -> (Vec<String>, Vec<String>) {
-    missing
-        .iter()
-        .map(|name| (name, name.to_lowercase()))
-        .filter(|(name, flag)| **name != "EFER" && !given.contains(&flag.as_str()))
-        .map(|(name, flag)| format!("{name} is not known, the usual value is taken: give --{flag}"))
-        .partition(|text| text.starts_with("TTBR"))
+/// The base registers of ARM's tables: one may be known without the other.
+const TABLES: &[&str] = &["TTBR0", "TTBR1"];
+
+/// Which of the `missing` registers no flag gave. EFER is assumed elsewhere.
+fn not_given(missing: &[&'static str], given: &[&str]) -> Vec<&'static str> {
+    let wanted = |name: &&&str| **name != "EFER" && !given.contains(&&*name.to_lowercase());
+    missing.iter().filter(wanted).copied().collect()
 }
 
 /// Without paging no table base is needed.

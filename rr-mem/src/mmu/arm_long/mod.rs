@@ -220,6 +220,11 @@ impl Paging for LongPaging {
         half.root.map(Start::Table)
     }
 
+    fn base_register(&self, gva: Gva) -> &'static str {
+        let high = self.halves[1].is_some_and(|half| half.contains(gva));
+        if high { "TTBR1" } else { "TTBR0" }
+    }
+
     /// Both halves. AArch32 may divide its 4 GB within an entry of a level 1
     /// table: one size 0, the other above 2.
     fn spans(&self) -> Vec<Span<Inherited>> {

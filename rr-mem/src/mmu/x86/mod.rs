@@ -287,6 +287,10 @@ impl Paging for X86Paging {
         Ok(self.root)
     }
 
+    fn base_register(&self, _: Gva) -> &'static str {
+        "CR3"
+    }
+
     fn spans(&self) -> Vec<Span<Inherited>> {
         let start = self.root;
         let low = |bits| Span { gva: Gva(0), addresses: Gva(0)..=Gva(mask(bits)), start };

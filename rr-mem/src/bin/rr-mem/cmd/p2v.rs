@@ -2,7 +2,7 @@
 
 use rr_mem::{
     addr::{Gpa, Gva},
-    mmu::{Alias, Aliases, SpaceLimits},
+    mmu::{Alias, Aliases},
     report::AliasRow,
 };
 
@@ -15,10 +15,7 @@ use crate::{
 
 pub fn run(args: &P2v, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open_paged(&args.source, output.verbose)?;
-    let space = opened
-        .guest
-        .space(Gva(0)..=Gva(u64::MAX), SpaceLimits::default())
-        .map_err(|missing| opened.lacks(missing))?;
+    let space = opened.space(Gva(0)..=Gva(u64::MAX))?;
     let aliases = space.aliases();
     let mut outcome = Outcome::Answered;
     for &gpa in &args.addresses {

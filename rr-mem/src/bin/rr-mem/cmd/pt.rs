@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
-    mmu::{Ask, Mapping, Merge, Physical, Rights, Space, SpaceLimits},
+    mmu::{Ask, Mapping, Merge, Physical, Rights, Space},
     report::{MappingRow, tlb},
 };
 
@@ -28,9 +28,7 @@ pub fn run(args: &Pt, output: &mut Output) -> anyhow::Result<Outcome> {
     let guest = &opened.guest;
     let granule = guest.mmu().map_err(|missing| opened.lacks(missing))?.granule();
     let wanted = Wanted { filter, granule, range: args.range.clone(), has: args.has.map(Gpa) };
-    let space = guest
-        .space(wanted.first()..=wanted.last(), SpaceLimits::default())
-        .map_err(|missing| opened.lacks(missing))?;
+    let space = opened.space(wanted.first()..=wanted.last())?;
     let outcome = if let Some(needle) = needle(args) {
         search::run(&opened, &space, &wanted, needle, output)?
     } else {

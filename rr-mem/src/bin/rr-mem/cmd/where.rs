@@ -3,7 +3,7 @@
 use rr_mem::{
     addr::{Gva, Hva},
     host::{Area, Host},
-    mmu::{Aliases, SpaceLimits},
+    mmu::Aliases,
     region::RegionMap,
     report::{AliasRow, WhereRow},
 };
@@ -25,7 +25,7 @@ pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = emulator::guest(&args.source, &process, machine, output.verbose)?;
     let missing = |missing| opened.lacks(missing);
     let everything = Gva(0)..=Gva(u64::MAX);
-    let space = opened.guest.space(everything, SpaceLimits::default()).map_err(missing)?;
+    let space = opened.space(everything)?;
     let aliases = space.aliases();
     let map = opened.guest.regions().map_err(missing)?;
     let mut outcome = Outcome::Answered;

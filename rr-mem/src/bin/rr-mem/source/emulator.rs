@@ -67,7 +67,7 @@ pub fn guest(
     let (held, regs) = (held(&memory), chosen.tables_known.then_some(chosen.regs));
     let guest = Guest::in_space(Some(Box::new(memory) as AnyMemory), regs, machine.map, space);
     Ok(Opened {
-        guest: guest.map_err(render)?,
+        guest: guest.map_err(render)?.without_tables(chosen.unknown_tables),
         held,
         shape: chosen.regs,
         control_known: chosen.control_known,
