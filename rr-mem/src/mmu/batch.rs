@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{addr::Gva, bits::mask, memory::Memory};
 
-/// The most slots of the cache: 4 GB of neighbouring addresses, or as many
-/// clusters. Few of them are touched where addresses are few or close.
-const MOST_SLOTS: usize = 2048;
+/// The most slots of the cache: 16 GB of neighbouring addresses, and few of a
+/// thousand clusters share one.
+const MOST_SLOTS: usize = 8192;
 
 impl Mmu {
     /// Asks for every address of `gvas`, in their order; `each` gets the index
@@ -83,12 +83,12 @@ impl<I: Copy + Eq> Known<I> {
     }
 }
 
-/// Neighbouring megabytes in neighbouring slots, far ones spread; `slots` is a
-/// power of two.
+/// Neighbouring tables (of 2 MB, in most formats) in neighbouring slots, far
+/// ones spread; `slots` is a power of two.
 #[inline]
 fn slot(gva: Gva, slots: usize) -> usize {
-    let megabyte = gva.0 >> 20;
-    (megabyte ^ megabyte >> 11 ^ megabyte >> 22) as usize & (slots - 1)
+    let table = gva.0 >> 21;
+    (table ^ table >> 13 ^ table >> 26) as usize & (slots - 1)
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ impl Bench {
 
     fn check_batches(&self, memflow: &mut Memflow) {
         let truth: BTreeMap<u64, u64> = self.addresses.iter().copied().collect();
-        for (name, order) in self.orders.each() {
+        for (_, order) in self.orders.each() {
             let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
             let gvas: Vec<Gva> = order.iter().map(|gva| Gva(*gva)).collect();
             self.mmu.ask_batch(&self.memory, &gvas, Ask::Presence, |at, answer| {
@@ -132,10 +132,9 @@ impl Bench {
                 theirs.insert(found.in_virtual.to_umem(), found.out_physical.address().to_umem());
             });
             assert_eq!(ours, truth);
-            // memflow may leave some out; what it answers is right.
-            let wrong = theirs.iter().filter(|(gva, gpa)| truth.get(gva) != Some(gpa)).count();
-            let missed = truth.keys().filter(|gva| !theirs.contains_key(gva)).count();
-            eprintln!("memflow, {name} batch: {missed} missed, {wrong} wrong");
+            // memflow leaves some out (2 of the random ones); none is wrong.
+            assert!(theirs.iter().all(|(gva, gpa)| truth.get(gva) == Some(gpa)));
+            assert!(theirs.len() + 10 > truth.len());
         }
     }
 

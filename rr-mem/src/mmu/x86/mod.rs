@@ -51,14 +51,6 @@ impl Entry {
     const fn present(self) -> bool {
         bit(self.0, 0)
     }
-    /// Bit 1, R/W. Counts only if set at every level ("Access Rights").
-    const fn writable(self) -> bool {
-        bit(self.0, 1)
-    }
-    /// Bit 2, U/S. Counts only if set at every level.
-    const fn user(self) -> bool {
-        bit(self.0, 2)
-    }
     /// Bit 7, PS: maps a page, where the level allows one.
     const fn page_size(self) -> bool {
         bit(self.0, 7)
@@ -78,19 +70,28 @@ impl Entry {
     }
 }
 
-/// What the levels above a table allow: the bits R/W, U/S and, inverted, XD of
-/// all their entries together.
+/// What the levels above a table allow ("Access Rights"): R/W (bit 1) and U/S
+/// (bit 2) count only if set at every level, XD (bit 0, inverted) at any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Inherited(u64);
+pub(crate) struct Inherited(u8);
 
 impl Inherited {
-    const XD: u64 = 1 << 63;
-    const TOP: Self = Self(Self::XD | 0b110);
+    const TOP: Self = Self(0b111);
 
-    /// This and `entry`, whose XD bit only counts where `xd` has it.
+    /// This and `entry`, in which the bit `xd` means XD.
     #[inline]
     const fn and(self, entry: Entry, xd: u64) -> Self {
-        Self(self.0 & ((entry.0 & xd | entry.0 & !Self::XD) ^ Self::XD))
+        let execute = (entry.0 & xd == 0) as u8;
+        Self(self.0 & (entry.0 as u8 & 0b110 | execute))
+    }
+    const fn execute(self) -> bool {
+        self.0 & 1 != 0
+    }
+    const fn writable(self) -> bool {
+        self.0 & 1 << 1 != 0
+    }
+    const fn user(self) -> bool {
+        self.0 & 1 << 2 != 0
     }
 }
 
@@ -109,7 +110,7 @@ impl X86Paging {
         } else {
             Mode::FourLevel
         };
-        let xd = if regs.no_execute_enable() { Inherited::XD } else { 0 };
+        let xd = if regs.no_execute_enable() { 1 << 63 } else { 0 };
         Self { mode, regs: *regs, xd, root: Self::root(mode, regs) }
     }
 
@@ -180,17 +181,14 @@ impl X86Paging {
     /// "Determination of Access Rights", without what RFLAGS.AC decides.
     #[inline]
     fn rights(&self, combined: Inherited) -> Rights {
-        let combined = Entry(combined.0);
         let (writable, user) = (combined.writable(), combined.user());
-        // Inverted.
-        let execute = combined.execute_disable();
         Rights {
             kernel: Rwx {
                 r: true,
                 w: writable || !self.regs.write_protect(),
-                x: execute && !(user && self.regs.smep()),
+                x: combined.execute() && !(user && self.regs.smep()),
             },
-            user: Rwx { r: user, w: user && writable, x: user && execute },
+            user: Rwx { r: user, w: user && writable, x: user && combined.execute() },
         }
     }
 
