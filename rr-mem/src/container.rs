@@ -24,6 +24,9 @@ const MOST_LAYERS: usize = 3;
 /// Below this size the contents stay in memory.
 const SMALL: usize = 8 << 20;
 
+/// What unpacking leaves free on the disk of the temporary folder, in bytes.
+const LEFT_FREE: u64 = 256 << 20;
+
 /// Unpacking is done, and reported, in pieces of this size.
 const PIECE: usize = 1 << 20;
 
@@ -111,7 +114,7 @@ impl Compression {
         bytes: &[u8],
         progress: &mut dyn FnMut(u64),
     ) -> Result<MappedFile, ContainerError> {
-        let mut out = Unpacked::default();
+        let mut out = Unpacked::new(LEFT_FREE);
         let failed = |out: &Unpacked, source| ContainerError::Unpack {
             format: self.name(),
             unpacked: out.len,
@@ -122,7 +125,7 @@ impl Compression {
         loop {
             let len = read_full(&mut reader, &mut piece).map_err(|error| failed(&out, error))?;
             if len == 0 {
-                return out.finish().map_err(|error| failed(&Unpacked::default(), error));
+                return out.finish().map_err(|error| failed(&Unpacked::new(LEFT_FREE), error));
             }
             out.push(&piece[..len]).map_err(|error| failed(&out, error))?;
             if out.len > MOST_UNPACKED {
@@ -148,14 +151,18 @@ fn read_full(reader: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Where unpacked bytes go: memory first, a sparse temporary file when large.
-#[derive(Default)]
 struct Unpacked {
     len: u64,
     small: Vec<u8>,
     file: Option<File>,
+    left_free: u64,
 }
 
 impl Unpacked {
+    fn new(left_free: u64) -> Self {
+        Self { len: 0, small: Vec::new(), file: None, left_free }
+    }
+
     fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.len += bytes.len() as u64;
         if self.file.is_none() {
@@ -172,6 +179,10 @@ impl Unpacked {
             Some(file) if bytes.iter().all(|&byte| byte == 0) => {
                 file.seek(SeekFrom::Current(bytes.len() as i64)).map(drop)
             }
+            Some(file) if free(file)? < self.left_free => {
+                let text = "the disk of the temporary folder is nearly full";
+                Err(io::Error::new(io::ErrorKind::StorageFull, text))
+            }
             Some(file) => file.write_all(bytes),
             None => Ok(()),
         }
@@ -186,6 +197,12 @@ impl Unpacked {
             }
         }
     }
+}
+
+/// Bytes that are free for users on the disk that holds `file`.
+fn free(file: &File) -> io::Result<u64> {
+    let disk = nix::sys::statvfs::fstatvfs(file)?;
+    Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }
 
 #[cfg(test)]
@@ -229,6 +246,15 @@ mod tests {
         packed.truncate(packed.len() / 2);
         let error = unpacked(packed).expect_err("cut");
         assert!(error.to_string().starts_with("could not unpack the gzip data after"), "{error}");
+    }
+
+    #[test]
+    fn a_disk_is_never_filled_up() {
+        let mut out = Unpacked::new(u64::MAX);
+        out.push(&vec![1; SMALL + 1]).expect("the first of it is small");
+        out.push(&[0; 8]).expect("zeros take no space");
+        let error = out.push(&[1; 8]).expect_err("no disk is that large");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]
