@@ -44,18 +44,20 @@ pub(super) enum Half {
 /// What a sound table maps, all of what is below taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// 4 KB units of memory that the user may not read.
+    /// 4 KB units that the user may not read.
     pub supervisor: u64,
-    /// 4 KB units of memory that the user may read.
+    /// 4 KB units that the user may read.
     pub user: u64,
-    /// The lowest address of a page.
+    /// 4 KB units of both that are in memory, not in devices.
+    pub held: u64,
+    /// The lowest address of a page in memory.
     first: u64,
-    /// The last address of a page.
+    /// The last address of a page in memory.
     last: u64,
 }
 
 impl Extent {
-    const EMPTY: Self = Self { supervisor: 0, user: 0, first: u64::MAX, last: 0 };
+    const EMPTY: Self = Self { supervisor: 0, user: 0, held: 0, first: u64::MAX, last: 0 };
 
     pub const fn pages(&self) -> u64 {
         self.supervisor.saturating_add(self.user)
@@ -68,16 +70,23 @@ impl Extent {
     fn add(&mut self, other: &Self) {
         self.supervisor = self.supervisor.saturating_add(other.supervisor);
         self.user = self.user.saturating_add(other.user);
+        self.held = self.held.saturating_add(other.held);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
     }
 
     /// What an entry of `1 << shift` bytes of `page` maps.
     fn of(page: &Page, shift: u8) -> Self {
+        let last = page.base.0 | mask(page.shift.into());
+        let device = Self::of_device(page, shift);
+        Self { held: device.pages(), first: page.base.0, last, ..device }
+    }
+
+    /// As [`Extent::of`] where no memory is.
+    const fn of_device(page: &Page, shift: u8) -> Self {
         let units = 1 << shift.saturating_sub(12);
         let (supervisor, user) = if page.rights.user.r { (0, units) } else { (units, 0) };
-        let last = page.base.0 | mask(page.shift.into());
-        Self { supervisor, user, first: page.base.0, last }
+        Self { supervisor, user, ..Self::EMPTY }
     }
 }
 
@@ -91,12 +100,14 @@ pub(super) struct Look<I> {
 
 /// An entry that is not 0, read by itself.
 enum Entry<I> {
-    /// Neither here nor there: not valid, but as kernels leave entries; a page
-    /// of a device; a table that the source leaves out.
+    /// Neither here nor there: not valid, but as kernels leave entries; a table
+    /// that the source leaves out.
     Neutral,
     /// As no table has it.
     Odd,
     Page(Page),
+    /// A page where no memory is: neither here nor there, but mapped.
+    Device(Page),
     Table(Table<I>),
 }
 
@@ -186,6 +197,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
                 Entry::Odd if look.odd == most_odd => return None,
                 Entry::Odd => look.odd += 1,
                 Entry::Table(next) => look.children.push(next),
+                Entry::Device(page) => look.extent.add(&Extent::of_device(&page, table.shift)),
                 Entry::Page(page) => {
                     look.pages += 1;
                     look.extent.add(&Extent::of(&page, table.shift));
@@ -206,7 +218,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
                 None if odd >= most_odd => return None,
                 None => odd += 1,
                 Some(below) => {
-                    good += u32::from(below != Extent::EMPTY);
+                    good += u32::from(below.held > 0);
                     extent.add(&below);
                 }
             }
@@ -224,7 +236,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
             Decoded::Page(page) if page.shift > LARGEST_PAGE => Entry::Odd,
             Decoded::Page(page) => {
                 let page = Page { base: Gpa(self.paging.output(page.base.0)), ..page };
-                self.is_left_out(page.base).map_or(Entry::Neutral, |_| Entry::Page(page))
+                self.is_left_out(page.base).map_or(Entry::Device(page), |_| Entry::Page(page))
             }
             Decoded::Table(next) => match self.is_left_out(next.base) {
                 Some(false) => Entry::Table(next),
@@ -275,7 +287,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
                     below.is_some_and(|extent| extent.contains(target))
                         && self.maps(&next, 0..1 << next.bits, target)
                 }
-                Entry::Neutral | Entry::Odd => false,
+                Entry::Neutral | Entry::Device(_) | Entry::Odd => false,
             };
             if found {
                 return true;
@@ -306,7 +318,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
                     pages.push((gva, Gpa(page.base.0 | inside)));
                 }
                 Entry::Table(next) => self.collect(&next, 0..1 << next.bits, gva, most, pages),
-                Entry::Neutral | Entry::Odd => {}
+                Entry::Neutral | Entry::Device(_) | Entry::Odd => {}
             }
         }
     }

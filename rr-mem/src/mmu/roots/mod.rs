@@ -46,9 +46,9 @@ pub struct RootCandidate {
     pub mode: &'static str,
     /// The registers to translate with, this table in place.
     pub regs: Regs,
-    /// 4 KB units of memory mapped in the kernel half.
+    /// 4 KB units mapped in the kernel half.
     pub kernel_pages: u64,
-    /// 4 KB units of memory mapped in the other half.
+    /// 4 KB units mapped in the other half.
     pub user_pages: u64,
     /// Candidates with the same kernel half, this one included.
     pub shared_by: usize,
@@ -101,6 +101,8 @@ struct Found {
     candidate: RootCandidate,
     /// Where the entries of the kernel half lead, as one number.
     kernel_half: u64,
+    /// 4 KB units of memory that the kernel half maps.
+    held: u64,
     /// What only the kernel may read in the user's half: next to nothing in a
     /// process, all of memory in a table to switch paging on and off with.
     misplaced: u64,
@@ -170,7 +172,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Scan<'a, P, M> {
             return;
         };
         // Kernels let the user into few pages of their half, if any.
-        if kernel.supervisor == 0 || kernel.user > kernel.supervisor {
+        if kernel.held == 0 || kernel.user > kernel.supervisor {
             return;
         }
         let Some(user) = self.judge.examine(&table, view.user.clone(), Half::User) else { return };
@@ -202,6 +204,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Scan<'a, P, M> {
         Found {
             candidate,
             kernel_half: self.judge.digest(table, view.kernel.clone()),
+            held: kernel.held,
             misplaced: user.supervisor,
         }
     }

@@ -53,7 +53,7 @@ impl<P: Paging, M: Memory + ?Sized> Scan<'_, P, M> {
     ) -> Option<Found> {
         let kernel = self.judge.examine(small, view.kernel.clone(), Half::Kernel)?;
         let user = self.judge.examine(small, view.user.clone(), Half::User)?;
-        let is_pair = kernel.supervisor > 0
+        let is_pair = kernel.held > 0
             && !self.judge.maps(small, view.kernel.clone(), small.base)
             && self.same_user_half(view, full, small)
             && self.kernel_half_is_part(view, full, small)

@@ -18,8 +18,8 @@ pub(super) fn ranked(found: Vec<Found>) -> Vec<RootCandidate> {
         *shared.entry((family(&found.candidate), found.kernel_half)).or_default() += 1;
     }
     let key = |found: &Found| {
-        let RootCandidate { shared_by, kernel_pages, user_pages, .. } = found.candidate;
-        (Reverse((shared_by, kernel_pages)), found.misplaced, Reverse(user_pages))
+        let RootCandidate { shared_by, user_pages, .. } = found.candidate;
+        (Reverse((shared_by, found.held)), found.misplaced, Reverse(user_pages))
     };
     for found in &mut found {
         found.candidate.shared_by = shared[&(family(&found.candidate), found.kernel_half)];
