@@ -18,6 +18,11 @@ const AT_ENTRY: u64 = 9;
 /// `pr_pid` in the `elf_prstatus` of a 64-bit host.
 const PRSTATUS_PID: usize = 32;
 
+/// No process has more mappings: the kernel's limit is 65530 unless raised.
+const SEGMENT_LIMIT: usize = 1 << 17;
+/// PATH_MAX: no longer path is a file's.
+const PATH_LIMIT: usize = 4096;
+
 /// The parts of a core.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
@@ -66,6 +71,10 @@ impl Contents {
                 header.e_phoff(endian),
             )
         })?;
+        if segments.len() > SEGMENT_LIMIT {
+            let what = "the core has more segments than a process can have";
+            return Err(CoreError::damaged(what, header.e_phoff(endian)));
+        }
         let mut contents = Self::default();
         for segment in segments {
             contents.notes_of(segment, endian, bytes)?;
@@ -219,7 +228,7 @@ fn files(bytes: &[u8]) -> Vec<FileRange> {
     let range = |(entry, name): (&[u8], &[u8])| {
         let mut words = words(entry);
         let (start, end) = (words.next()?, words.next()?);
-        Some(FileRange {
+        (name.len() < PATH_LIMIT).then_some(FileRange {
             start,
             len: end.checked_sub(start)?,
             offset: words.next()?.checked_mul(page)?,

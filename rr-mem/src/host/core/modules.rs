@@ -26,9 +26,10 @@ use crate::{
 const DELETED: &str = " (deleted)";
 const UNCHECKED: &str = "the core holds nothing to compare it with";
 const MAGIC: &[u8] = b"\x7fELF";
-/// Bytes at the start of a file by which it is told from others: headers and
-/// build-id are in them.
+/// Bytes at the start of a file by which it is told from others: its headers.
 const HEAD: usize = 1024;
+/// Bytes at the start of a file in which its build-id is looked for.
+const FIRST_PAGE: usize = 4096;
 /// More files are not opened.
 const MODULE_LIMIT: usize = 4096;
 
@@ -190,8 +191,8 @@ impl Candidate<'_> {
 /// Whether a file begins as the core says that one did which was mapped.
 fn is(head: Option<&[u8]>, file: &[u8]) -> bool {
     let Some(head) = head.filter(|head| head.starts_with(MAGIC)) else { return false };
-    let same_id = build_id(head).is_none_or(|id| build_id(file) == Some(id));
-    file.get(..HEAD) == head.get(..HEAD) && same_id
+    let same_id = || build_id(head).is_none_or(|id| build_id(file) == Some(id));
+    file.get(..HEAD) == head.get(..HEAD) && same_id()
 }
 
 /// One for each name, the executable first.
@@ -225,13 +226,14 @@ fn holds_executable(contents: &Contents, range: &FileRange) -> bool {
     contents.executable.iter().flatten().any(inside)
 }
 
-/// What the core holds from the address on.
+/// What the core holds of the page at the address.
 fn head<'a>(contents: &Contents, core: &'a [u8], address: u64) -> Option<&'a [u8]> {
     let after = contents.segments.partition_point(|segment| segment.start <= address);
     let Segment { start, held, offset, .. } = contents.segments[..after].last()?;
     let inside = address - start;
     let from = usize::try_from(offset.checked_add(inside)?).ok()?;
-    let len = usize::try_from(held.checked_sub(inside).filter(|len| *len >= HEAD as u64)?).ok()?;
+    let held = held.checked_sub(inside).filter(|held| *held >= HEAD as u64)?;
+    let len = held.min(FIRST_PAGE as u64) as usize;
     core.get(from..from.checked_add(len)?)
 }
 
