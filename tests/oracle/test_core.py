@@ -146,6 +146,14 @@ def test_ram_is_all_in_the_core(cored: Cored, live: Live) -> None:
     assert all(row["in_core"] == row["used_length"] for row in rows) and rows
 
 
+@pytest.fixture(autouse=True)
+def no_leftovers(tmp_path: Path) -> Iterator[None]:
+    """Cores are large: they go with their test."""
+    yield
+    for path in tmp_path.glob("core*"):
+        path.unlink()
+
+
 @pytest.fixture()
 def pc() -> Iterator[Qemu]:
     """A machine that runs nothing."""
