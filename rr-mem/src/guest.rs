@@ -4,7 +4,7 @@
 //! A guest may be partial: a raw dump has no region map, the monitor's text has
 //! no memory. What is missing is an error that names the option to give.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{borrow::Cow, ops::RangeInclusive, sync::Arc};
 
 use thiserror::Error;
 
@@ -32,11 +32,12 @@ pub struct Guest<M = AnyMemory> {
     regions: Option<Regions>,
 }
 
-/// A region map and the flat view of the guest's own address space.
+/// A region map.
 #[derive(Debug)]
 struct Regions {
     map: RegionMap,
-    view: FlatView,
+    /// The flat view of the guest's own address space, where it is known which.
+    view: Option<FlatView>,
     /// The regions' names, shared with errors that name a device.
     names: Vec<Arc<str>>,
 }
@@ -53,6 +54,9 @@ pub enum Missing {
     /// The region map.
     #[error("the source holds no memory-region map")]
     Regions,
+    /// The address space of the CPUs in the region map.
+    #[error("the memory-region map has no address space \"memory\"")]
+    AddressSpace,
 }
 
 impl Missing {
@@ -63,6 +67,7 @@ impl Missing {
             Self::Registers => "no_registers",
             Self::Memory => "no_memory",
             Self::Regions => "no_regions",
+            Self::AddressSpace => "no_address_space",
         }
     }
 
@@ -75,6 +80,9 @@ impl Missing {
             }
             Self::Memory => "give guest memory with --image FILE",
             Self::Regions => "give the text of the monitor's `info mtree -f` with --mtree FILE",
+            Self::AddressSpace => {
+                "give the whole text of `info mtree -f`: its blocks come in any order"
+            }
         }
     }
 }
@@ -117,6 +125,9 @@ pub enum VirtualReadCause {
     /// The source lacks what the question needs.
     #[error("{0}")]
     Missing(Missing),
+    /// The address space ends.
+    #[error("the address space ends before it")]
+    End,
 }
 
 impl<M> Guest<M> {
@@ -150,7 +161,7 @@ impl<M> Guest<M> {
             Some(space) => map.view(space)?.into_owned(),
             None => FlatView::default(),
         };
-        Ok(Self { memory, paging, regions: Some(Regions::seen(map, view)) })
+        Ok(Self { memory, paging, regions: Some(Regions::seen(map, Some(view))) })
     }
 
     /// The registers of the CPU in question.
@@ -186,9 +197,10 @@ impl<M> Guest<M> {
     /// The flat view of the guest's own address space.
     ///
     /// # Errors
-    /// When the source holds no region map.
+    /// When the source holds no region map, or one without that space.
     pub fn flat_view(&self) -> Result<&FlatView, Missing> {
-        self.regions.as_ref().map(|regions| &regions.view).ok_or(Missing::Regions)
+        let regions = self.regions.as_ref().ok_or(Missing::Regions)?;
+        regions.view.as_ref().ok_or(Missing::AddressSpace)
     }
 
     /// What `memory_region_find` returns for `gpa` and `size` bytes (0 counts
@@ -204,9 +216,9 @@ impl<M> Guest<M> {
     #[must_use]
     pub fn place(&self, gpa: Gpa) -> Option<Place<'_>> {
         let regions = self.regions.as_ref()?;
-        let range = regions.view.at(gpa)?;
+        let range = regions.view.as_ref()?.at(gpa)?;
         let region = regions.map.region(range.region);
-        let offset = range.offset_in_region + (gpa.0 - range.start.0);
+        let offset = range.offset_in_region.wrapping_add(gpa.0 - range.start.0);
         let block = region.ram_block.map(|id| regions.map.block(id));
         Some(Place {
             region: region.display_name(),
@@ -254,7 +266,8 @@ impl<M: Memory> Guest<M> {
     #[must_use]
     pub fn explain(&self, error: ReadError) -> ReadError {
         let regions = self.regions.as_ref().filter(|_| error.cause == ReadCause::Hole);
-        let found = regions.and_then(|regions| Some((regions, regions.view.at(Gpa(error.addr))?)));
+        let found = regions
+            .and_then(|regions| Some((regions, regions.view.as_ref()?.at(Gpa(error.addr))?)));
         match found {
             Some((regions, range)) if regions.map.region(range.region).reads_like_memory() => {
                 ReadError { cause: ReadCause::Absent, ..error }
@@ -270,11 +283,13 @@ impl<M: Memory> Guest<M> {
     ///
     /// # Errors
     /// Names the first address that could not be read; `dst` is filled up to it.
+    /// That is 0 where the address space ends before `dst` does.
     pub fn read_virtual(&self, gva: Gva, dst: &mut [u8]) -> Result<(), VirtualReadError> {
         let mut done = 0;
         while done < dst.len() {
-            let here = Gva(gva.0.wrapping_add(done as u64));
-            done += self.read_in_page(here, &mut dst[done..])?;
+            let here = gva.checked_add(done as u64);
+            let end = VirtualReadError { gva: Gva(0), cause: VirtualReadCause::End };
+            done += self.read_in_page(here.ok_or(end)?, &mut dst[done..])?;
         }
         Ok(())
     }
@@ -305,16 +320,17 @@ impl From<WalkError> for VirtualReadCause {
 
 impl Regions {
     fn new(map: RegionMap) -> Result<Self, RenderError> {
-        // The guest's own address space; a map of only one needs no name.
-        let own = map.address_space("memory").or_else(|| map.address_spaces().first());
-        let view = match own {
-            Some(space) => map.view(space)?.into_owned(),
-            None => FlatView::default(),
+        // A map of only one address space needs no name for it.
+        let only = match map.address_spaces() {
+            [space] if space.name != "I/O" => Some(space),
+            _ => None,
         };
+        let own = map.address_space("memory").or(only);
+        let view = own.map(|space| map.view(space).map(Cow::into_owned)).transpose()?;
         Ok(Self::seen(map, view))
     }
 
-    fn seen(map: RegionMap, view: FlatView) -> Self {
+    fn seen(map: RegionMap, view: Option<FlatView>) -> Self {
         let names = map.regions().iter().map(|region| Arc::from(region.display_name())).collect();
         Self { map, view, names }
     }

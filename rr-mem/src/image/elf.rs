@@ -25,8 +25,7 @@ const ELFCLASS32: u8 = 1;
 const NT_PRSTATUS: u32 = 1;
 const NT_AUXV: u32 = 6;
 const NT_FILE: u32 = 0x4649_4c45;
-/// `dump-guest-memory` never writes a page of zeros as a hole; what p_memsz
-/// has beyond p_filesz is not in the file.
+
 type Ranges = Vec<PhysicalRange<FileOffset>>;
 
 pub(super) fn is_elf(bytes: &[u8]) -> bool {
@@ -89,17 +88,19 @@ impl Contents {
             contents.notes_of(segment, endian, bytes)?;
         }
         for segment in segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD) {
-            contents.load(segment, endian, bytes.len() as u64)?;
+            contents.load(segment, endian, bytes.len() as u64);
         }
         Ok(contents)
     }
 
+    /// What p_memsz has beyond p_filesz is not in the file: no guest's dump
+    /// means zeros by it.
     fn load<P: ProgramHeader<Endian = Endianness>>(
         &mut self,
         segment: &P,
         endian: Endianness,
         file_len: u64,
-    ) -> Result<(), ImageError> {
+    ) {
         let (offset, in_file) = segment.file_range(endian);
         let memory: u64 = segment.p_memsz(endian).into();
         let gpa: u64 = segment.p_paddr(endian).into();
@@ -111,15 +112,14 @@ impl Contents {
             ));
         }
         let here = in_file.min(file_len.saturating_sub(offset));
-        self.push(gpa, here, Backing::At(FileOffset(offset)))?;
-        self.push(gpa.saturating_add(here), memory.max(in_file) - here, Backing::Absent)
+        self.push(gpa, here, Backing::At(FileOffset(offset)));
+        self.push(gpa.saturating_add(here), memory.max(in_file) - here, Backing::Absent);
     }
 
-    fn push(&mut self, gpa: u64, len: u64, backing: Backing<FileOffset>) -> Result<(), ImageError> {
+    fn push(&mut self, gpa: u64, len: u64, backing: Backing<FileOffset>) {
         if len > 0 {
             self.ranges.push(PhysicalRange { gpa: Gpa(gpa), len, backing });
         }
-        Ok(())
     }
 
     fn notes_of<P: ProgramHeader<Endian = Endianness>>(

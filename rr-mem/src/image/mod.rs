@@ -113,7 +113,7 @@ pub fn open(
     ram_base: Gpa,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Image, ImageError> {
-    from_file(container::open(path, progress)?, ram_base)
+    by_magic(container::open(path, progress)?, ram_base)
 }
 
 /// As [`open`], for a file that is already mapped; compressed files too.
@@ -121,7 +121,10 @@ pub fn open(
 /// # Errors
 /// [`ImageError`].
 pub fn from_file(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
-    let file = container::unpack(file, &mut |_| {})?;
+    by_magic(container::unpack(file, &mut |_| {})?, ram_base)
+}
+
+fn by_magic(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
     if elf::is_elf(file.bytes()) {
         return elf::open(file);
     }

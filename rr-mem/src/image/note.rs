@@ -101,8 +101,8 @@ pub(super) fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
     Some(Cpu { regs, missing: &["EFER"] })
 }
 
-/// The exception level of an ARM CPU, from the PSTATE of its NT_PRSTATUS: the
-/// only register of those that steer paging that a dump holds.
+/// The exception level and PAN of an ARM CPU, from the PSTATE of its
+/// NT_PRSTATUS: all that a dump holds of what steers paging.
 pub(super) fn arm_prstatus(bytes: &[u8], arch: Arch) -> Option<Cpu> {
     // struct elf_prstatus: 112 bytes before the registers on 64-bit hosts, 72
     // on 32-bit ones; then x0-x30, sp, pc, pstate or r0-r15, cpsr.
@@ -117,6 +117,7 @@ pub(super) fn arm_prstatus(bytes: &[u8], arch: Arch) -> Option<Cpu> {
         _ if pstate & 0x1f == 0x1a => 2,
         _ => 1,
     };
-    let regs = Regs::Arm(ArmRegs { el, ..ArmRegs::new(state) });
+    // PSTATE.PAN and CPSR.PAN are both bit 22.
+    let regs = Regs::Arm(ArmRegs { el, pan: bit(pstate, 22), ..ArmRegs::new(state) });
     Some(Cpu { regs, missing: &["TTBR0", "TTBR1", "TCR", "SCTLR", "DACR"] })
 }

@@ -65,11 +65,20 @@ fn read_array<const N: usize, A: Address, M: Memory<A> + ?Sized>(
     memory: &M,
     addr: A,
 ) -> Result<[u8; N], ReadError> {
-    let mut bytes = [0; N];
-    match memory.slice(addr, N) {
-        Some(found) => bytes.copy_from_slice(found),
-        None => memory.read(addr, &mut bytes)?,
+    match memory.slice(addr, N).and_then(<[u8]>::first_chunk) {
+        Some(found) => Ok(*found),
+        None => read_copy(memory, addr),
     }
+}
+
+/// As [`read_array`], where the bytes do not lie in one piece.
+#[cold]
+fn read_copy<const N: usize, A: Address, M: Memory<A> + ?Sized>(
+    memory: &M,
+    addr: A,
+) -> Result<[u8; N], ReadError> {
+    let mut bytes = [0; N];
+    memory.read(addr, &mut bytes)?;
     Ok(bytes)
 }
 

@@ -20,7 +20,7 @@ pub use answer::{
     Access, AccessKind, Ask, Fault, FaultKind, Level, Rights, Rwx, Step, TableUnreadable,
     Translation, Walk, WalkError,
 };
-pub use roots::{RootCandidate, find_roots};
+pub use roots::{RootCandidate, Roots, find_roots, usual_shapes};
 pub use space::{
     Alias, Aliases, Mapping, Mappings, Merge, Physical, Space, SpaceLimits, Unreadable,
 };

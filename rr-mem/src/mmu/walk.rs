@@ -30,7 +30,7 @@ impl<I> Table<I> {
     /// The index of the entry that maps `gva`.
     #[inline]
     pub fn index(&self, gva: Gva) -> u64 {
-        gva.0 >> self.shift & mask(u32::from(self.bits))
+        gva.0 >> self.shift & ((1 << self.bits) - 1)
     }
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Decoded<I> {
 }
 
 /// Where the walk of an address starts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start<I> {
     /// At a table.
     Table(Table<I>),
@@ -124,6 +124,14 @@ pub(crate) trait Paging: Copy {
     /// accessed, given that [`Paging::decode`] found it valid.
     fn malformed(&self, table: &Table<Self::Inherited>, raw: u64) -> Option<FaultKind>;
 
+    /// The bits set in the valid entry `raw` of `table` that software should
+    /// leave 0 although the CPU looks past them: no reason to refuse the entry,
+    /// but one to doubt that `table` is one.
+    fn should_be_zero(&self, table: &Table<Self::Inherited>, raw: u64) -> u64 {
+        let _ = (table, raw);
+        0
+    }
+
     /// Why the CPU would refuse `access` to the page that the entry `raw` of
     /// `table` maps.
     fn refused(
@@ -184,7 +192,7 @@ pub(crate) fn descend<P: Paging, M: Memory + ?Sized>(
     mut enter: impl FnMut(&Table<P::Inherited>),
     mut visit: impl FnMut(Step),
 ) -> Result<Translation, WalkError> {
-    loop {
+    let (kind, step) = loop {
         let index = table.index(gva);
         let at = Gpa(table.base.0.wrapping_add(index * paging.entry_bytes()));
         let raw =
@@ -193,37 +201,33 @@ pub(crate) fn descend<P: Paging, M: Memory + ?Sized>(
         let leaf = matches!(decoded, Decoded::Page(_));
         let step = Step { level: table.level, index, at, raw, leaf };
         visit(step);
-        if let Some(kind) = refusal(paging, &table, raw, &decoded, ask) {
-            return Err(fault(paging, kind, table.level, Some(step), ask));
-        }
         match decoded {
-            Decoded::Table(next) => {
-                table = next;
-                enter(&table);
-            }
-            Decoded::Page(page) => return Ok(translation(paging, gva, &page, raw)),
-            Decoded::Invalid(_) => unreachable!("refusal() answers every invalid entry"),
+            Decoded::Invalid(kind) => break (kind, step),
+            Decoded::Table(next) => match refusal(paging, &table, raw, None, ask) {
+                Some(kind) => break (kind, step),
+                None => table = next,
+            },
+            Decoded::Page(page) => match refusal(paging, &table, raw, Some(&page), ask) {
+                Some(kind) => break (kind, step),
+                None => return Ok(translation(paging, gva, &page, raw)),
+            },
         }
-    }
+        enter(&table);
+    };
+    Err(fault(paging, kind, table.level, Some(step), ask))
 }
 
-/// Why the walk ends at this entry without a translation.
+/// Why an entry that is there ends the walk without a translation.
 #[inline]
 fn refusal<P: Paging>(
     paging: &P,
     table: &Table<P::Inherited>,
     raw: u64,
-    decoded: &Decoded<P::Inherited>,
+    page: Option<&Page>,
     ask: Ask,
 ) -> Option<FaultKind> {
-    match (decoded, ask) {
-        (Decoded::Invalid(kind), _) => Some(*kind),
-        (_, Ask::Presence) => None,
-        (Decoded::Table(_), Ask::Access(_)) => paging.malformed(table, raw),
-        (Decoded::Page(page), Ask::Access(access)) => {
-            paging.malformed(table, raw).or_else(|| paging.refused(table, raw, page, access))
-        }
-    }
+    let Ask::Access(access) = ask else { return None };
+    paging.malformed(table, raw).or_else(|| paging.refused(table, raw, page?, access))
 }
 
 #[inline]

@@ -58,7 +58,14 @@ pub enum PhysicalError {
     /// A range that passes the end of the address space.
     #[error("the range at {0} passes the end of the address space")]
     TooLong(Gpa),
+    /// Ranges that hide each other beyond all reason.
+    #[error("too many ranges overlap, the one at {0} among them")]
+    Overlaps(Gpa),
 }
+
+/// Pieces of other ranges that all ranges together may lie over. A dump's
+/// blocks do not overlap at all.
+const MOST_OVERLAPS: usize = 1 << 22;
 
 /// Guest-physical memory over a `source` addressed by `A`: a file's offsets or
 /// a process's addresses.
@@ -79,12 +86,17 @@ impl<A: Address, S> Physical<A, S> {
     /// wins; the others show what is left of them.
     ///
     /// # Errors
-    /// When a range passes the end of the address space.
+    /// When a range passes the end of the address space, or ranges overlap
+    /// beyond all reason.
     pub fn new(ranges: Vec<PhysicalRange<A>>, source: S) -> Result<Self, PhysicalError> {
         let mut painter = Painter::new();
+        let mut seen = 0;
         for PhysicalRange { gpa, len, backing } in ranges.into_iter().filter(|r| r.len > 0) {
             let last = gpa.checked_add(len - 1).ok_or(PhysicalError::TooLong(gpa))?;
-            painter.fill(gpa.0, last.0, |from| backing.skip(from - gpa.0));
+            seen += painter.fill(gpa.0, last.0, |from| backing.skip(from - gpa.0));
+            if seen > MOST_OVERLAPS {
+                return Err(PhysicalError::Overlaps(gpa));
+            }
         }
         Ok(Self::painted(painter, source))
     }
@@ -232,7 +244,7 @@ impl<A: Address, S: Memory<A>> Memory for Physical<A, S> {
         if range.len - inside < len as u64 {
             return None;
         }
-        match range.backing {
+        match &range.backing {
             Backing::At(start) => self.source.slice(start.checked_add(inside)?, len),
             Backing::Zero => ZEROES.get(..len),
             Backing::Absent | Backing::Device(_) => None,

@@ -124,6 +124,15 @@ impl Regs {
         }
     }
 
+    /// TCR, or TTBCR in AArch32 state; x86 has none.
+    #[must_use]
+    pub const fn tcr(&self) -> Option<u64> {
+        match self {
+            Regs::X86(_) => None,
+            Regs::Arm(regs) => Some(regs.tcr),
+        }
+    }
+
     /// Sets a register by its manual's name in lower case (`cr3`, `ttbr0`,
     /// `el`, `phys_bits`, ...); `false` when this architecture has none.
     pub fn set(&mut self, name: &str, value: u64) -> bool {

@@ -120,17 +120,17 @@ pub struct StepRow {
 pub struct AliasRow {
     /// The address asked for.
     pub gpa: Gpa,
-    /// A virtual address that maps it.
-    pub gva: Gva,
+    /// A virtual address that maps it; none does when unknown.
+    pub gva: Option<Gva>,
     /// How many there are, each `stride` bytes behind the one before.
     pub count: u64,
     /// See `count`.
     #[serde(with = "hex")]
     pub stride: u64,
     /// Bytes of the page.
-    pub page_size: u64,
+    pub page_size: Option<u64>,
     /// Effective rights.
-    pub rights: RightsRow,
+    pub rights: Option<RightsRow>,
 }
 
 /// What `memory_region_find` returns.
@@ -169,8 +169,8 @@ pub struct MappingRow {
     /// Bytes.
     #[serde(with = "hex")]
     pub length: u128,
-    /// The physical address of the first byte.
-    pub gpa: Gpa,
+    /// The physical address of the first byte, unless the pages map anything.
+    pub gpa: Option<Gpa>,
     /// How far `gpa` advances per page: the page size, 0 when all pages map
     /// the same one, unknown when they map anything.
     #[serde(serialize_with = "optional_hex")]
@@ -186,13 +186,20 @@ pub struct MappingRow {
 pub struct RootRow {
     /// The table's address, as CR3 or TTBR holds it.
     pub root: Gpa,
+    /// The register that holds it: CR3, TTBR0 or TTBR1.
+    pub register: &'static str,
     /// The mode that it was tried in.
     pub mode: &'static str,
+    /// ARM: the TCR, or TTBCR, that it was tried with.
+    #[serde(serialize_with = "optional_hex")]
+    pub tcr: Option<u64>,
     /// Pages that it maps in the kernel half.
     pub kernel_pages: u64,
     /// Pages that it maps in the user half.
     pub user_pages: u64,
-    /// The other half of a KPTI pair.
+    /// Listed tables with the same kernel half, this one included.
+    pub shared_by: usize,
+    /// The other table of a KPTI pair.
     pub pair: Option<Gpa>,
 }
 
@@ -345,12 +352,18 @@ impl AliasRow {
     pub fn new(gpa: Gpa, alias: &Alias) -> Self {
         Self {
             gpa,
-            gva: alias.gva,
+            gva: Some(alias.gva),
             count: alias.count,
             stride: alias.stride,
-            page_size: alias.page_size,
-            rights: alias.rights.into(),
+            page_size: Some(alias.page_size),
+            rights: Some(alias.rights.into()),
         }
+    }
+
+    /// The row of an address that nothing maps.
+    #[must_use]
+    pub fn unmapped(gpa: Gpa) -> Self {
+        Self { gpa, gva: None, count: 0, stride: 0, page_size: None, rights: None }
     }
 }
 
@@ -385,7 +398,7 @@ impl From<&Mapping> for MappingRow {
             gva: mapping.gva,
             last: mapping.last,
             length: mapping.len(),
-            gpa: mapping.gpa,
+            gpa: gpa_step.map(|_| mapping.gpa),
             gpa_step,
             page_size: mapping.page_size,
             rights: mapping.rights.into(),
@@ -397,9 +410,12 @@ impl From<&RootCandidate> for RootRow {
     fn from(root: &RootCandidate) -> Self {
         Self {
             root: root.root,
+            register: root.register,
             mode: root.mode,
+            tcr: root.regs.tcr(),
             kernel_pages: root.kernel_pages,
             user_pages: root.user_pages,
+            shared_by: root.shared_by,
             pair: root.pair,
         }
     }

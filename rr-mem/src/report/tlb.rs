@@ -9,7 +9,7 @@ use crate::{
     mmu::{Translation, Walk},
 };
 
-/// The line for the page that `walk` found at `gva`, whose entry has `flags`
+/// The line for the page that `walk` found around `gva`, whose entry has `flags`
 /// by the manual's names.
 #[must_use]
 pub fn line(gva: Gva, walk: &Walk, flags: &[&str]) -> Option<String> {
@@ -17,12 +17,16 @@ pub fn line(gva: Gva, walk: &Walk, flags: &[&str]) -> Option<String> {
     let letters: String = LETTERS
         .iter()
         .map(|(letter, x86, arm)| {
-            let arm = arm.iter().any(|&wanted| is(wanted, found, flags));
-            if flags.contains(x86) || !flags.contains(&"PRESENT") && arm { *letter } else { '-' }
+            let set = match flags.contains(&"PRESENT") {
+                true => flags.contains(x86),
+                false => arm.iter().any(|&wanted| is(wanted, found, flags)),
+            };
+            if set { *letter } else { '-' }
         })
         .collect();
-    let page = found.gpa.0 & !(found.page_size - 1);
-    Some(format!("{gva:016x}: {page:016x} {letters}"))
+    let inside = found.page_size - 1;
+    let (page, physical) = (gva.0 & !inside, found.gpa.0 & !inside);
+    Some(format!("{page:016x}: {physical:016x} {letters}"))
 }
 
 /// Letter, x86 flag, ARM flags.

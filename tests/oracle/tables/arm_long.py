@@ -322,7 +322,7 @@ def aarch64(
     case = Case(name, "aarch64", regs, image, mappings, setup="aarch64")
     holes = halves[0].holes + halves[1].holes
     case.holes = rng.sample(holes, min(60, len(holes))) + outside(rng, low, high)
-    case.least_mapped, case.window = 60, window
+    case.least_mapped, case.window = 40, window
     return case
 
 

@@ -264,7 +264,7 @@ def split(n: int, disable: int = 0) -> Callable[[random.Random], Case]:
             case.holes += [m.gva for m in case.mappings if (m.gva < edge) == off_low]
             case.mappings = [m for m in case.mappings if (m.gva < edge) != off_low]
             case.manual = no_opinion if n == 0 else disabled(case.manual, edge, off_low)
-            case.setup, case.least_mapped = "arm_secure", 60 if n else 0
+            case.setup, case.least_mapped = "arm_secure", 20 if n else 0
         return case
 
     return build

@@ -80,7 +80,7 @@ class Case:
     window: int = -1
     writable: int = -1
     manual: Callable[[int], Optional[int]] = no_opinion
-    least_mapped: int = 100
+    least_mapped: int = 60
     least_unmapped: int = 50
 
     def mapping(self, gva: int) -> Optional[Mapping]:
@@ -119,7 +119,7 @@ def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:
     return (mapping.gva, end - 1, mapping.gva - 1, end, inside)
 
 
-def probes(case: Case, rng: random.Random, limit: int = 500) -> list[int]:
+def probes(case: Case, rng: random.Random, limit: int = 400) -> list[int]:
     """The addresses to ask about, without repeats, inside the case's span."""
     low, size = case.span
     found = [low, low + size - 1, *case.holes]

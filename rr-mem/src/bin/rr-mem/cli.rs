@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::PossibleValu
 use clap_complete::Shell;
 use rr_mem::regs::Arch;
 
-use crate::number::{bytes, number, range};
+use crate::number::{bytes, exception_level, number, physical_bits, range};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -117,7 +117,7 @@ pub struct Cpu {
     #[arg(long, value_name = "on|off")]
     pub a20: Option<Switch>,
     /// Physical address bits (x86: MAXPHYADDR; ARM: PARange)
-    #[arg(long, value_parser = number, value_name = "N")]
+    #[arg(long, value_parser = physical_bits, value_name = "N")]
     pub phys_bits: Option<u64>,
     /// ARM: TTBR0 of the regime in force
     #[arg(long, value_parser = number, value_name = "REG")]
@@ -138,7 +138,7 @@ pub struct Cpu {
     #[arg(long, value_parser = number, value_name = "REG")]
     pub hcr: Option<u64>,
     /// ARM: current exception level, 0 to 3
-    #[arg(long, value_parser = number, value_name = "N")]
+    #[arg(long, value_parser = exception_level, value_name = "N")]
     pub el: Option<u64>,
     /// ARM: PSTATE.PAN
     #[arg(long, value_name = "on|off")]

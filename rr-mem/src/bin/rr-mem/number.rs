@@ -4,12 +4,15 @@ use std::ops::RangeInclusive;
 
 /// Hex with `0x`, or decimal; `_` between digits is passed over.
 pub fn number(text: &str) -> Result<u64, String> {
-    let plain = text.trim().replace('_', "");
+    let text = text.trim();
+    let plain = text.replace('_', "");
     let parsed = match plain.strip_prefix("0x").or_else(|| plain.strip_prefix("0X")) {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => plain.parse(),
+        // Rust's own parsers take a sign.
+        Some(digits) if !digits.starts_with('+') => u64::from_str_radix(digits, 16).ok(),
+        None if !plain.starts_with('+') => plain.parse().ok(),
+        _ => None,
     };
-    parsed.map_err(|_| format!("not a 64-bit number: {text:?} (hex needs 0x)"))
+    parsed.ok_or_else(|| format!("not a 64-bit number: {text:?} (hex needs 0x)"))
 }
 
 /// `A-B` with both ends included, or `A+LENGTH`, or one address.
@@ -33,11 +36,29 @@ pub fn bytes(text: &str) -> Result<Vec<u8>, String> {
     let bad = || format!("not bytes in hex: {text:?} (such as 7f454c46)");
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let digits = digits.strip_prefix("0x").unwrap_or(&digits);
-    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.is_ascii() {
+    let hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || !hex {
         return Err(bad());
     }
     let pair = |i| u8::from_str_radix(&digits[i..i + 2], 16).map_err(|_| bad());
     (0..digits.len()).step_by(2).map(pair).collect()
+}
+
+/// An exception level of ARM.
+pub fn exception_level(text: &str) -> Result<u64, String> {
+    bounded(text, 0, 3)
+}
+
+/// The size of physical addresses in bits.
+pub fn physical_bits(text: &str) -> Result<u64, String> {
+    bounded(text, 32, 52)
+}
+
+fn bounded(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    match number(text)? {
+        value if (least..=most).contains(&value) => Ok(value),
+        _ => Err(format!("not from {least} to {most}: {text:?}")),
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +71,7 @@ mod tests {
         assert_eq!(number("4096"), Ok(4096));
         assert_eq!(number("0xffff_8000_0000_0000"), Ok(0xffff_8000_0000_0000));
         assert!(number("ff").is_err());
+        assert!(number("0x+5").is_err() && number("+5").is_err() && number("-5").is_err());
         assert!(number("0x1ffffffffffffffff").is_err());
     }
 
@@ -66,7 +88,7 @@ mod tests {
     #[test]
     fn bytes_are_pairs_of_hex_digits() {
         assert_eq!(bytes("7f 45"), Ok(vec![0x7f, 0x45]));
-        assert!(bytes("7").is_err());
+        assert!(bytes("7").is_err() && bytes("+f").is_err());
         assert!(bytes("").is_err());
         assert!(bytes("äö").is_err());
     }

@@ -30,49 +30,31 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// A wrong use of the program: exit code 2.
+/// An error that ends the program: what is wrong, and what the user can do.
 #[derive(Debug)]
-pub struct Usage {
+pub struct Refusal {
+    code: u8,
     what: String,
     hint: String,
 }
 
-impl Usage {
-    /// Says `what` is wrong and what to do.
-    pub fn error(what: impl fmt::Display, hint: impl fmt::Display) -> anyhow::Error {
-        anyhow::Error::new(Self { what: what.to_string(), hint: hint.to_string() })
-    }
-}
-
-impl fmt::Display for Usage {
+impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)
     }
 }
 
-impl std::error::Error for Usage {}
+impl std::error::Error for Refusal {}
+
+/// Wrong usage: exit code 2.
+pub fn usage(what: impl fmt::Display, hint: impl fmt::Display) -> anyhow::Error {
+    anyhow::Error::new(Refusal { code: 2, what: what.to_string(), hint: hint.to_string() })
+}
 
 /// A source that could not be read: exit code 3.
-#[derive(Debug)]
-pub struct Failed {
-    what: String,
-    hint: String,
+pub fn failed(what: impl fmt::Display, hint: impl fmt::Display) -> anyhow::Error {
+    anyhow::Error::new(Refusal { code: 3, what: what.to_string(), hint: hint.to_string() })
 }
-
-impl Failed {
-    /// Says `what` failed and what to do.
-    pub fn error(what: impl fmt::Display, hint: impl fmt::Display) -> anyhow::Error {
-        anyhow::Error::new(Self { what: what.to_string(), hint: hint.to_string() })
-    }
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for Failed {}
 
 /// Prints an error that ended the program; a closed pipe is a success.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
@@ -81,15 +63,13 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     eprintln_quietly(&format!("error: {error:#}"));
-    let (code, hint) = match (error.downcast_ref::<Usage>(), error.downcast_ref::<Failed>()) {
-        (Some(usage), _) => (2, usage.hint.as_str()),
-        (_, Some(failed)) => (3, failed.hint.as_str()),
-        _ => (3, ""),
+    let Some(Refusal { code, hint, .. }) = error.downcast_ref() else {
+        return ExitCode::from(Outcome::Unreadable as u8);
     };
     if !hint.is_empty() {
         eprintln_quietly(&format!("hint: {hint}"));
     }
-    ExitCode::from(code)
+    ExitCode::from(*code)
 }
 
 fn eprintln_quietly(line: &str) {

@@ -20,7 +20,7 @@ use rr_mem::{
 
 use crate::{
     cli::{Cpu as CpuArgs, Source, Switch},
-    output::{Failed, Progress, Usage, note},
+    output::{Progress, failed, note, usage},
 };
 
 /// An opened source: the guest, and what is known about where it came from.
@@ -29,8 +29,10 @@ pub struct Opened {
     pub guest: Guest,
     /// Where the source holds bytes of the guest's memory: first address, length.
     pub held: Vec<(Gpa, u64)>,
-    /// The registers to look for roots with, whether or not a base is known.
+    /// The control registers, whether or not a table base is known.
     pub shape: Regs,
+    /// Whether they are those of the guest, not merely usual ones.
+    pub control_known: bool,
     /// The text of a tree, which can be shown but not searched.
     pub tree_text: Option<String>,
     /// Whose text the region map was read from.
@@ -42,14 +44,13 @@ impl Opened {
     /// What to answer where the guest lacks something.
     pub fn lacks(&self, missing: Missing) -> anyhow::Error {
         match (missing, self.missing, &self.tree_text) {
-            (Missing::Registers, Some(names), _) if !names.is_empty() => Usage::error(
-                format!("the source holds none of {}", names.join(", ")),
-                missing.hint(),
-            ),
-            (Missing::Regions, _, Some(_)) => {
-                Usage::error(ParseError::TreeForm, ParseError::TreeForm.hint())
+            (Missing::Registers, Some(names), _) if !names.is_empty() => {
+                usage(format!("the source holds none of {}", names.join(", ")), missing.hint())
             }
-            _ => Usage::error(missing, missing.hint()),
+            (Missing::Regions, _, Some(_)) => {
+                usage(ParseError::TreeForm, ParseError::TreeForm.hint())
+            }
+            _ => usage(missing, missing.hint()),
         }
     }
 }
@@ -76,6 +77,9 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     };
     let known = image.as_ref().map(|image| Known { arch: image.arch, cpus: image.cpus.clone() });
     let cpu = choose_cpu(known.as_ref(), &args.cpu)?;
+    // A damaged file is said always, what was assumed when asked.
+    image.iter().flat_map(|image| &image.notes).for_each(note);
+    cpu.unknown_tables.iter().for_each(note);
     if verbose {
         remarks(image.as_ref(), &cpu);
     }
@@ -86,11 +90,12 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     };
     let regs = cpu.tables_known.then_some(cpu.regs);
     let guest = Guest::new(memory, regs, text.map.or(regions))
-        .map_err(|error| Failed::error(error, "check the region map"))?;
+        .map_err(|error| failed(error, "check the region map"))?;
     Ok(Opened {
         guest,
         held,
         shape: cpu.regs,
+        control_known: cpu.control_known,
         tree_text: text.tree,
         style: text.style,
         missing: cpu.missing,
@@ -106,7 +111,7 @@ fn held<A: Address, S>(memory: &Physical<A, S>) -> Vec<(Gpa, u64)> {
 fn open_image(path: &Path, ram_base: Gpa) -> anyhow::Result<Image> {
     let mut progress = Progress::new("unpacking");
     image::open(path, ram_base, &mut |bytes| progress.set(bytes))
-        .map_err(|error| Failed::error(format!("{}: {error}", path.display()), error.hint()))
+        .map_err(|error| failed(format!("{}: {error}", path.display()), error.hint()))
 }
 
 fn open_sample(args: &CpuArgs) -> anyhow::Result<Image> {
@@ -117,20 +122,20 @@ fn open_sample(args: &CpuArgs) -> anyhow::Result<Image> {
     note(format!(
         "no source given, answering from the embedded sample guest{with} (give --image FILE for your own)"
     ));
-    sample::open().map_err(|error| Failed::error(error, ""))
+    sample::open().map_err(|error| failed(error, ""))
 }
 
 fn read_mtree(path: &Path) -> anyhow::Result<Text> {
     let shown = path.display();
-    let bytes = fs::read(path)
-        .map_err(|error| Failed::error(format!("{shown}: {error}"), "check the path"))?;
+    let bytes =
+        fs::read(path).map_err(|error| failed(format!("{shown}: {error}"), "check the path"))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     match monitor::parse(&text) {
         Ok(flat) => Ok(Text { map: Some(flat.map), style: Some(flat.style), tree: None }),
         Err(ParseError::TreeForm) if Form::of(&text) == Some(Form::Tree) => {
             Ok(Text { tree: Some(text), ..Text::default() })
         }
-        Err(error) => Err(Failed::error(format!("{shown}: {error}"), error.hint())),
+        Err(error) => Err(failed(format!("{shown}: {error}"), error.hint())),
     }
 }
 
@@ -138,8 +143,11 @@ fn read_mtree(path: &Path) -> anyhow::Result<Text> {
 struct Chosen {
     regs: Regs,
     tables_known: bool,
+    control_known: bool,
     missing: Option<&'static [&'static str]>,
     assumed: Vec<String>,
+    /// Table bases that nobody gave, though others were given.
+    unknown_tables: Vec<String>,
 }
 
 /// The CPUs of a source.
@@ -163,7 +171,28 @@ fn choose_cpu(source: Option<&Known>, args: &CpuArgs) -> anyhow::Result<Chosen> 
     assume_nx(&mut regs, known, args, &mut assumed);
     let tables_given = given.iter().any(|name| matches!(*name, "cr3" | "ttbr0" | "ttbr1"));
     let tables_known = tables_given || known.is_some_and(|cpu| !cpu.without_tables()) || off(&regs);
-    Ok(Chosen { regs, tables_known, missing: known.map(|cpu| cpu.missing), assumed })
+    let missing = known.map(|cpu| cpu.missing);
+    let (unknown_tables, others) = match tables_known {
+        true => not_given(missing.unwrap_or_default(), &given),
+        false => (Vec::new(), Vec::new()),
+    };
+    assumed.extend(others);
+    let control_known = args.pae
+        || args.la57
+        || given.iter().any(|name| matches!(*name, "cr4" | "tcr"))
+        || known.is_some_and(|cpu| !cpu.missing.contains(&"TCR"));
+    Ok(Chosen { regs, tables_known, control_known, missing, assumed, unknown_tables })
+}
+
+/// Remarks on registers that neither the file nor a flag gave: table bases, and
+/// others.
+fn not_given(missing: &[&str], given: &[&str]) -> (Vec<String>, Vec<String>) {
+    missing
+        .iter()
+        .map(|name| (name, name.to_lowercase()))
+        .filter(|(name, flag)| **name != "EFER" && !given.contains(&flag.as_str()))
+        .map(|(name, flag)| format!("{name} is not known, the usual value is taken: give --{flag}"))
+        .partition(|text| text.starts_with("TTBR"))
 }
 
 /// Without paging no table base is needed.
@@ -187,7 +216,7 @@ fn file_cpu(
     match source.cpus.get(args.number) {
         Some(cpu) => Ok(Some(*cpu)),
         None if source.cpus.is_empty() && args.number == 0 => Ok(None),
-        None => Err(Usage::error(
+        None => Err(usage(
             format!("no CPU {}: the source knows {} CPUs", args.number, source.cpus.len()),
             "CPUs are numbered from 0",
         )),
@@ -251,7 +280,7 @@ fn set_shorthands(regs: &mut Regs, args: &CpuArgs) -> anyhow::Result<()> {
 }
 
 fn wrong_arch(name: &str, arch: Arch) -> anyhow::Error {
-    Usage::error(
+    usage(
         format!("--{} is no register of {arch}", name.replace('_', "-")),
         "give --arch of the guest; it discards the registers of a file of another",
     )
@@ -279,7 +308,6 @@ fn remarks(image: Option<&Image>, cpu: &Chosen) {
             image.format,
             image.memory.ranges().len()
         ));
-        image.notes.iter().for_each(note);
     }
     cpu.assumed.iter().for_each(note);
 }

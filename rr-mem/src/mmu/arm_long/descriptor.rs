@@ -195,10 +195,29 @@ impl Format {
         Gpa(address & !mask(shift as u32))
     }
 
-    /// Whether the output address is larger than the regime's.
+    /// Whether the output address is larger than the regime's: no access goes
+    /// there, so nothing is mapped.
+    pub const fn unreachable(self, descriptor: Descriptor) -> bool {
+        self.address(descriptor, self.granule.bits()).0 >> self.output_bits != 0
+    }
+
+    /// Whether an access finds the output address too large. With LPAE bits
+    /// 47:40 count, which ARMv7 ignores: presence does not ask for them.
     pub const fn oversized(self, descriptor: Descriptor) -> bool {
         let reserved = matches!(self.layout, Layout::Lpae) && field(descriptor.0, 47, 40) != 0;
-        reserved || self.address(descriptor, self.granule.bits()).0 >> self.output_bits != 0
+        reserved || self.unreachable(descriptor)
+    }
+
+    /// The bits of the address field below the alignment of a block or page of
+    /// `1 << leaf` bytes, or of a table: RES0 but for nT (bit 16 of a block) and
+    /// for OA\[51:48\], which FEAT_LPA keeps in bits 15:12.
+    pub const fn address_padding(self, descriptor: Descriptor, leaf: Option<u8>) -> u64 {
+        let shift = match leaf {
+            Some(shift) => shift,
+            None => self.granule.bits(),
+        };
+        let lowest = if matches!(self.layout, Layout::Lpa) { 16 } else { 12 };
+        descriptor.0 & mask(shift as u32) & !mask(lowest) & !(1 << 16)
     }
 
     /// The levels at which a descriptor may map a block ("Block descriptor

@@ -236,18 +236,30 @@ impl Paging for LongPaging {
     #[inline]
     fn decode(&self, table: &Table<Inherited>, raw: u64) -> Decoded<Inherited> {
         let entry = Descriptor(raw);
-        if entry.valid() && Self::maps_page(table.inherited.format, table.level, entry) {
-            Decoded::Page(self.page(table, entry))
-        } else if entry.valid() && entry.table_or_page() {
-            Decoded::Table(Self::next_table(table, entry))
-        } else {
+        let format = table.inherited.format;
+        let page = Self::maps_page(format, table.level, entry);
+        if !entry.valid() || !page && !entry.table_or_page() {
             Decoded::Invalid(FaultKind::Translation)
+        } else if format.unreachable(entry) {
+            Decoded::Invalid(FaultKind::AddressSize)
+        } else if page {
+            Decoded::Page(self.page(table, entry))
+        } else {
+            Decoded::Table(Self::next_table(table, entry))
         }
     }
 
     fn malformed(&self, table: &Table<Inherited>, raw: u64) -> Option<FaultKind> {
         let oversized = table.inherited.format.oversized(Descriptor(raw));
         oversized.then_some(FaultKind::AddressSize)
+    }
+
+    /// RES0 bits of "VMSAv8-64 descriptor formats": those of an address below
+    /// the size of what it points to.
+    fn should_be_zero(&self, table: &Table<Inherited>, raw: u64) -> u64 {
+        let format = table.inherited.format;
+        let leaf = Self::maps_page(format, table.level, Descriptor(raw));
+        format.address_padding(Descriptor(raw), leaf.then_some(table.shift))
     }
 
     fn refused(

@@ -409,3 +409,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_batch_takes_each_half_from_its_own_first_table() {
+    // TTBCR.N = 1: TTBR0 maps the lower 2 GB, TTBR1 the upper.
+    let regs = regs(1);
+    let memory = words([(0x4010, 0x40_0000 | SECTION), (0x8000 + 0x2000, 0x90_0000 | SECTION)]);
+    let gvas = [Gva(0x8000_0000), Gva(0x40_0000), Gva(0x8000_0000), Gva(0x50_0000)];
+    let mmu = Mmu::ArmShort(ShortPaging::new(&regs));
+    let mut answers = Vec::new();
+    mmu.ask_batch(&memory, &gvas, Ask::Presence, |_, answer| answers.push(answer));
+    let singly: Vec<_> = gvas.iter().map(|gva| mmu.translate(&memory, *gva)).collect();
+    assert_eq!(answers, singly);
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 3);
+}

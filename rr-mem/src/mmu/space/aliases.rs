@@ -3,9 +3,10 @@
 
 use std::ops::ControlFlow;
 
-use super::{Item, Kind, Root, Run, Space};
+use super::{Item, Kind, Node, Root, Run, Space};
 use crate::{
     addr::{Gpa, Gva},
+    bits::mask,
     mmu::Rights,
 };
 
@@ -29,7 +30,7 @@ pub struct Alias {
 #[derive(Clone, Debug)]
 pub struct Aliases<'a> {
     space: &'a Space,
-    /// All runs, by physical address.
+    /// All runs of tables, by physical address.
     leaves: Vec<Leaf>,
     /// Which items point to which node, sorted by node.
     parents: Vec<Parent>,
@@ -37,18 +38,14 @@ pub struct Aliases<'a> {
     tops: Vec<(u32, Gva)>,
 }
 
-/// A run, and where it is.
+/// A run of a node: an item of the space. Small, because sorting moves it.
 #[derive(Clone, Copy, Debug)]
 struct Leaf {
     first: Gpa,
-    last: Gpa,
-    /// The highest `last` up to here, which ends a search.
+    /// The highest physical address up to here, which ends a search.
     reach: Gpa,
-    run: Run,
-    /// Offset in `node`, or the address itself without one.
-    offset: u64,
-    bytes: u64,
-    node: Option<u32>,
+    node: u32,
+    item: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +57,15 @@ struct Parent {
 
 impl<'a> Aliases<'a> {
     pub(super) fn new(space: &'a Space) -> Self {
-        let mut index = Self { space, leaves: Vec::new(), parents: Vec::new(), tops: Vec::new() };
+        let mut index = Self {
+            space,
+            leaves: Vec::with_capacity(space.items.len()),
+            parents: Vec::with_capacity(space.nodes.len()),
+            tops: Vec::new(),
+        };
         for top in &space.spans {
-            match top.root {
-                Root::Node(node) => index.tops.push((node, top.gva)),
-                Root::Run(run, last) => {
-                    index.leaves.push(Leaf::new(run, top.gva.0, last.0 - top.gva.0, None));
-                }
+            if let Root::Node(node) = top.root {
+                index.tops.push((node, top.gva));
             }
         }
         for node in 0..space.nodes.len() as u32 {
@@ -75,7 +74,7 @@ impl<'a> Aliases<'a> {
         index.leaves.sort_unstable_by_key(|leaf| leaf.first);
         let mut reach = Gpa(0);
         for leaf in &mut index.leaves {
-            reach = reach.max(leaf.last);
+            reach = reach.max(leaf.reach);
             leaf.reach = reach;
         }
         index.parents.sort_unstable_by_key(|parent| parent.child);
@@ -83,14 +82,13 @@ impl<'a> Aliases<'a> {
     }
 
     fn add_node(&mut self, node: u32) {
-        let shift = self.space.nodes[node as usize].shift;
-        for &item in self.space.items_of(node) {
+        let Node { first_item, shift, .. } = self.space.nodes[node as usize];
+        for (number, &item) in (first_item..).zip(self.space.items_of(node)) {
             match item.kind {
                 Kind::Table(child) => self.parents.push(Parent { child, node, item }),
                 Kind::Run(run) => {
-                    let offset = u64::from(item.first) << shift;
-                    let bytes = u64::from(item.count) << shift;
-                    self.leaves.push(Leaf::new(run, offset, bytes - 1, Some(node)));
+                    let reach = run.last_gpa(item.last_byte(shift));
+                    self.leaves.push(Leaf { first: run.gpa, reach, node, item: number });
                 }
             }
         }
@@ -103,17 +101,28 @@ impl<'a> Aliases<'a> {
         gpa: Gpa,
         mut each: impl FnMut(Alias) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        for top in &self.space.spans {
+            if let Root::Run(run, last) = top.root
+                && let Some(alias) = run.alias(top.gva, last.0 - top.gva.0, gpa)
+            {
+                each(alias)?;
+            }
+        }
         let end = self.leaves.partition_point(|leaf| leaf.first <= gpa);
         for leaf in self.leaves[..end].iter().rev().take_while(|leaf| leaf.reach >= gpa) {
-            if leaf.last >= gpa {
-                self.climb(leaf.node, leaf.alias(gpa), &mut each)?;
+            let shift = self.space.nodes[leaf.node as usize].shift;
+            let item = self.space.items[leaf.item as usize];
+            let Kind::Run(run) = item.kind else { continue };
+            let offset = Gva(u64::from(item.first) << shift);
+            if let Some(alias) = run.alias(offset, item.last_byte(shift), gpa) {
+                self.climb(leaf.node, alias, &mut each)?;
             }
         }
         ControlFlow::Continue(())
     }
 
-    /// The virtual addresses that map `gpa`, lowest first, at most `limit` of
-    /// them; `true` when there are more.
+    /// The virtual addresses that map `gpa`, lowest first; where there are more
+    /// than `limit`, some of them, and `true`.
     #[must_use]
     pub fn of(&self, gpa: Gpa, limit: usize) -> (Vec<Alias>, bool) {
         let mut found = Vec::new();
@@ -132,11 +141,10 @@ impl<'a> Aliases<'a> {
     /// offset so far.
     fn climb(
         &self,
-        node: Option<u32>,
+        node: u32,
         alias: Alias,
         each: &mut impl FnMut(Alias) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let Some(node) = node else { return each(alias) };
         let at = |base: u64| Alias { gva: Gva(base.wrapping_add(alias.gva.0)), ..alias };
         for (_, gva) in self.tops.iter().filter(|(top, _)| *top == node) {
             each(at(gva.0))?;
@@ -144,32 +152,38 @@ impl<'a> Aliases<'a> {
         let start = self.parents.partition_point(|parent| parent.child < node);
         for parent in self.parents[start..].iter().take_while(|parent| parent.child == node) {
             let shift = self.space.nodes[parent.node as usize].shift;
-            for repetition in 0..parent.item.count {
-                let entry = u64::from(parent.item.first) + u64::from(repetition);
-                self.climb(Some(parent.node), at(entry << shift), each)?;
+            for start in parent.item.starts(shift) {
+                self.climb(parent.node, at(start.0), each)?;
             }
         }
         ControlFlow::Continue(())
     }
 }
 
-impl Leaf {
-    fn new(run: Run, offset: u64, last_byte: u64, node: Option<u32>) -> Self {
-        let span = if run.linear { last_byte } else { (1 << run.unit_shift) - 1 };
-        let last = Gpa(run.gpa.0.saturating_add(span));
-        let bytes = last_byte.saturating_add(1);
-        Self { first: run.gpa, last, reach: last, run, offset, bytes, node }
+impl Run {
+    /// The distance of the last physical address from the first, over virtual
+    /// ones that have `last_byte` for it.
+    fn last_unit_byte(&self, last_byte: u64) -> u64 {
+        if self.linear { last_byte } else { mask(u32::from(self.unit_shift)) }
     }
 
-    /// Where `gpa`, which is in this run, is relative to the node.
-    fn alias(&self, gpa: Gpa) -> Alias {
-        let stride = if self.run.linear { 0 } else { 1 << self.run.unit_shift };
-        Alias {
-            gva: Gva(self.offset + (gpa.0 - self.first.0)),
-            count: self.bytes.checked_div(stride).unwrap_or(1),
-            stride,
-            page_size: 1u64.checked_shl(u32::from(self.run.page_shift)).unwrap_or(u64::MAX),
-            rights: self.run.rights,
+    fn last_gpa(&self, last_byte: u64) -> Gpa {
+        Gpa(self.gpa.0.saturating_add(self.last_unit_byte(last_byte)))
+    }
+
+    /// Where `gpa` is in this run, which starts at `gva`; `None` outside.
+    fn alias(&self, gva: Gva, last_byte: u64, gpa: Gpa) -> Option<Alias> {
+        let inside = gpa.0.checked_sub(self.gpa.0)?;
+        if inside > self.last_unit_byte(last_byte) {
+            return None;
         }
+        let stride = if self.linear { 0 } else { 1 << self.unit_shift };
+        Some(Alias {
+            gva: Gva(gva.0 + inside),
+            count: last_byte.saturating_add(1).checked_div(stride).unwrap_or(1),
+            stride,
+            page_size: 1u64.checked_shl(u32::from(self.page_shift)).unwrap_or(u64::MAX),
+            rights: self.rights,
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::{
     ops::{Range, RangeInclusive},
 };
 
-use super::{Item, Kind, Node, Root, Run, Space, SpaceLimits, Top, Unreadable};
+use super::{Item, Kind, Mapping, Merge, Node, Root, Run, Space, SpaceLimits, Top, Unreadable};
 use crate::{
     addr::{Gpa, Gva},
     bits::mask,
@@ -90,8 +90,7 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
 
     fn untranslated(&mut self, page: Page) -> Root {
         if page.shift > self.paging.linear_shift() {
-            let pieces = self.pieces(&page, page.shift);
-            return Root::Node(self.add_node(&pieces, self.paging.linear_shift()));
+            return Root::Node(self.add_pieces(&page, page.shift));
         }
         let run = Run {
             gpa: page.base,
@@ -119,7 +118,7 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
             [Item { first: 0, count, kind: Kind::Run(run) }] if count == 1 << table.bits => {
                 Content::Run(run)
             }
-            _ => Content::Node(self.add_node(&items, table.shift)),
+            _ => Content::Node(self.add_node(&items, table.shift, table.bits)),
         };
         self.buffers.push(items);
         self.known.insert(*table, content);
@@ -134,7 +133,7 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         let first = entry(*self.range.start()).saturating_sub(entry(gva)).clamp(start, end);
         let behind = entry(*self.range.end()).checked_sub(entry(gva)).map_or(0, |last| last + 1);
         let items = self.decode(part, first..behind.clamp(first, end));
-        self.add_node(&items, part.table.shift)
+        self.add_node(&items, part.table.shift, part.table.bits)
     }
 
     fn child(&mut self, part: &Part<P::Inherited>) -> Content {
@@ -148,12 +147,31 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         }
     }
 
-    fn add_node(&mut self, items: &[Item], shift: u8) -> u32 {
+    fn add_node(&mut self, items: &[Item], shift: u8, bits: u8) -> u32 {
         let node = self.space.nodes.len() as u32;
         let first_item = self.space.items.len() as u32;
-        self.space.nodes.push(Node { first_item, items: items.len() as u32, shift });
+        let whole = self.whole(items, shift, bits);
+        self.space.nodes.push(Node { first_item, items: items.len() as u32, shift, whole });
         self.space.items.extend_from_slice(items);
         node
+    }
+
+    /// See [`Node::whole`]. Gives up at the first entry that differs.
+    fn whole(&self, items: &[Item], shift: u8, bits: u8) -> Option<Mapping> {
+        let mut whole: Option<Mapping> = None;
+        for item in items {
+            for gva in item.starts(shift) {
+                let next = match item.kind {
+                    Kind::Run(run) => run.mapping(gva, Gva(gva.0 + item.last_byte(shift))),
+                    Kind::Table(child) => self.space.nodes[child as usize].whole?.moved(gva),
+                };
+                whole = Some(match whole {
+                    Some(before) => before.merged(&next, Merge::Rights)?,
+                    None => Some(next).filter(|next| next.gva == Gva(0))?,
+                });
+            }
+        }
+        whole.filter(|whole| whole.last.0 == mask(u32::from(shift + bits)))
     }
 
     fn decode(&mut self, part: &Part<P::Inherited>, entries: Range<u64>) -> Vec<Item> {
@@ -245,8 +263,7 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
 
     fn page(&mut self, table: &Table<P::Inherited>, index: u64, page: &Page) -> Kind {
         if table.shift > self.paging.linear_shift() {
-            let pieces = self.pieces(page, table.shift);
-            return Kind::Table(self.add_node(&pieces, self.paging.linear_shift()));
+            return Kind::Table(self.add_pieces(page, table.shift));
         }
         // An entry may map one part of a page that is larger than itself.
         let inside = index << table.shift & mask(u32::from(page.shift));
@@ -260,16 +277,17 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
     }
 
     /// A page, cut where physical addresses stop being linear (A20 off).
-    fn pieces(&self, page: &Page, shift: u8) -> Vec<Item> {
+    fn add_pieces(&mut self, page: &Page, shift: u8) -> u32 {
         let unit_shift = self.paging.linear_shift();
+        let bits = shift - unit_shift;
         let mut items = Vec::new();
-        for index in 0..1u32 << (shift - unit_shift) {
+        for index in 0..1u32 << bits {
             let gpa = Gpa(self.paging.output(page.base.0 | u64::from(index) << unit_shift));
             let run =
                 Run { gpa, rights: page.rights, unit_shift, page_shift: page.shift, linear: true };
             items.push(Item { first: index, count: 1, kind: Kind::Run(run) });
         }
-        items
+        self.add_node(&items, unit_shift, bits)
     }
 }
 
@@ -302,7 +320,13 @@ fn joined(last: &Item, shift: u8, next: &Item) -> Option<Kind> {
 
 impl Run {
     /// This run of `len` bytes and the `next` one behind it as one.
+    #[inline]
     pub(super) fn joined(&self, len: u64, next: &Run, next_len: u64) -> Option<Run> {
+        // What rejects most neighbours comes first.
+        let goes_on = next.gpa.0 == self.gpa.0.wrapping_add(len);
+        if !goes_on && next.gpa != self.gpa {
+            return None;
+        }
         let alike = self.rights == next.rights
             && self.unit_shift == next.unit_shift
             && self.page_shift == next.page_shift;
@@ -311,7 +335,7 @@ impl Run {
         }
         let unit = 1u64.checked_shl(u32::from(self.unit_shift)).unwrap_or(0);
         let one = |run: &Run, len: u64| len == unit || run.linear;
-        if one(self, len) && one(next, next_len) && next.gpa.0 == self.gpa.0.wrapping_add(len) {
+        if goes_on && one(self, len) && one(next, next_len) {
             return Some(Run { linear: true, ..*self });
         }
         let same = |run: &Run, len: u64| len == unit || !run.linear;

@@ -55,25 +55,24 @@ impl Mapping {
             return None;
         }
         let gpa = self.gpa_of(first).unwrap_or(self.gpa);
-        // A run of equal pages that no longer starts at one is not one.
-        let physical = match self.physical {
-            Physical::Same(unit) if gpa != self.gpa && last.0 - first.0 >= unit => {
-                Physical::Scattered
-            }
-            Physical::Same(_) if gpa != self.gpa => Physical::Linear,
-            other => other,
-        };
-        Some(Mapping { gva: first, last, gpa, physical, ..*self })
+        Some(Mapping { gva: first, last, gpa, ..*self })
     }
 
     /// Whether one of its addresses maps `gpa`; never for one that was merged
     /// by rights alone.
     #[must_use]
     pub fn maps(&self, gpa: Gpa) -> bool {
-        let Some(offset) = gpa.0.checked_sub(self.gpa.0) else { return false };
         match self.physical {
-            Physical::Linear => u128::from(offset) < self.len(),
-            Physical::Same(unit) => offset < unit,
+            Physical::Linear => {
+                gpa.0.checked_sub(self.gpa.0).is_some_and(|offset| u128::from(offset) < self.len())
+            }
+            Physical::Same(unit) => {
+                let inside = gpa.0 & (unit - 1);
+                let first = self.gva.0 & !(unit - 1) | inside;
+                let here = if first < self.gva.0 { first.checked_add(unit) } else { Some(first) };
+                gpa.0 - inside == self.gpa.0 & !(unit - 1)
+                    && here.is_some_and(|gva| gva <= self.last.0)
+            }
             Physical::Scattered => false,
         }
     }
@@ -88,7 +87,8 @@ impl Mapping {
         let offset = gva.0 - self.gva.0;
         match self.physical {
             Physical::Linear => Some(Gpa(self.gpa.0 + offset)),
-            Physical::Same(unit) => Some(Gpa(self.gpa.0 + offset % unit)),
+            // Units are aligned on both sides; a clipped run may begin in one.
+            Physical::Same(unit) => Some(Gpa(self.gpa.0 & !(unit - 1) | gva.0 & (unit - 1))),
             Physical::Scattered => None,
         }
     }
@@ -163,7 +163,11 @@ impl<'a> Mappings<'a> {
                         frame = Frame { item: frame.item + 1, repetition: 0, ..frame };
                     }
                     self.stack.push(frame);
-                    self.enter(child, gva);
+                    let whole = self.space.nodes[child as usize].whole;
+                    match whole.filter(|_| self.merge == Merge::Rights) {
+                        Some(whole) => return Some(whole.moved(gva)),
+                        None => self.enter(child, gva),
+                    }
                 }
             }
         }
@@ -223,7 +227,12 @@ impl Mapping {
         (page, Some(Mapping { gva, gpa, ..*self }))
     }
 
-    fn merged(&self, next: &Mapping, merge: Merge) -> Option<Mapping> {
+    /// The same at `gva`.
+    pub(super) fn moved(&self, gva: Gva) -> Mapping {
+        Mapping { gva, last: Gva(gva.0.wrapping_add(self.last.0 - self.gva.0)), ..*self }
+    }
+
+    pub(super) fn merged(&self, next: &Mapping, merge: Merge) -> Option<Mapping> {
         let adjacent = self.last.0.checked_add(1) == Some(next.gva.0);
         if !adjacent || self.rights != next.rights {
             return None;
@@ -261,7 +270,7 @@ impl Mapping {
 }
 
 impl Run {
-    fn mapping(&self, gva: Gva, last: Gva) -> Mapping {
+    pub(super) fn mapping(&self, gva: Gva, last: Gva) -> Mapping {
         let physical =
             if self.linear { Physical::Linear } else { Physical::Same(1 << self.unit_shift) };
         let page_size = 1u64.checked_shl(u32::from(self.page_shift)).unwrap_or(u64::MAX);

@@ -66,6 +66,9 @@ struct Node {
     items: u32,
     /// log2 of the bytes that one entry maps.
     shift: u8,
+    /// All that the table maps, from address 0 on, where it is one range of
+    /// equal rights; else there is a border in it.
+    whole: Option<Mapping>,
 }
 
 /// Where an address space, or a half of one, begins.
@@ -88,6 +91,19 @@ struct Item {
     first: u32,
     count: u32,
     kind: Kind,
+}
+
+impl Item {
+    /// The distance of its last byte from its first; `shift` is its node's.
+    fn last_byte(&self, shift: u8) -> u64 {
+        (u64::from(self.count) << shift) - 1
+    }
+
+    /// Where it starts in its node: a run once, a table at each of its entries.
+    fn starts(&self, shift: u8) -> impl Iterator<Item = Gva> + use<> {
+        let times = if matches!(self.kind, Kind::Run(_)) { 1 } else { self.count };
+        (self.first..self.first + times).map(move |entry| Gva(u64::from(entry) << shift))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

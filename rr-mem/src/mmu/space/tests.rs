@@ -83,6 +83,28 @@ fn alternating_aliases_are_listed_lazily_and_counted_up_to_the_limit() {
 }
 
 #[test]
+fn what_is_one_range_by_rights_is_found_without_listing_its_pages() {
+    let mut ram = SparseMemory::default();
+    for (table, next) in [(0x1000, 0x2000), (0x2000, 0x3000), (0x3000, 0x4000)] {
+        fill(&mut ram, table, next | P);
+    }
+    for i in 0..512 {
+        ram.put64(0x4000 + i * 8, if i % 2 == 0 { 0x7000 } else { 0x9000 } | P);
+    }
+    let ranges = |ram: &SparseMemory| space(ram).mappings(Merge::Rights).collect::<Vec<_>>();
+    let all = ranges(&ram);
+    assert_eq!(all.iter().map(|range| range.len()).collect::<Vec<_>>(), [1 << 47; 2]);
+    assert!(all.iter().all(|range| range.physical == Physical::Scattered));
+    // A page table without its first page makes borders.
+    ram.put64(0x3000, 0x5000 | P);
+    for i in 1..512 {
+        ram.put64(0x5000 + i * 8, 0x7000 | P);
+    }
+    let first = space(&ram).mappings(Merge::Rights).next().expect("mapped");
+    assert_eq!((first.gva, first.last), (Gva(0x1000), Gva((1 << 30) - 1)));
+}
+
+#[test]
 fn a_limit_that_was_hit_is_said() {
     let mut ram = SparseMemory::default();
     for i in 0..512 {

@@ -36,6 +36,9 @@ enum Mode {
 pub struct X86Paging {
     mode: Mode,
     regs: X86Regs,
+    /// Bit 63 where it means XD, else 0.
+    xd: u64,
+    root: Start<Inherited>,
 }
 
 /// A paging-structure entry. Bits are those of "Formats of ... Paging-Structure
@@ -75,16 +78,20 @@ impl Entry {
     }
 }
 
-/// What the levels above a table allow.
+/// What the levels above a table allow: the bits R/W, U/S and, inverted, XD of
+/// all their entries together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Inherited {
-    writable: bool,
-    user: bool,
-    execute: bool,
-}
+pub(crate) struct Inherited(u64);
 
 impl Inherited {
-    const TOP: Self = Self { writable: true, user: true, execute: true };
+    const XD: u64 = 1 << 63;
+    const TOP: Self = Self(Self::XD | 0b110);
+
+    /// This and `entry`, whose XD bit only counts where `xd` has it.
+    #[inline]
+    const fn and(self, entry: Entry, xd: u64) -> Self {
+        Self(self.0 & ((entry.0 & xd | entry.0 & !Self::XD) ^ Self::XD))
+    }
 }
 
 impl X86Paging {
@@ -102,10 +109,12 @@ impl X86Paging {
         } else {
             Mode::FourLevel
         };
-        Self { mode, regs: *regs }
+        let xd = if regs.no_execute_enable() { Inherited::XD } else { 0 };
+        Self { mode, regs: *regs, xd, root: Self::root(mode, regs) }
     }
 
     /// Bits of a linear address in this mode.
+    #[inline]
     const fn linear_bits(&self) -> u32 {
         match self.mode {
             Mode::Off | Mode::Bits32 | Mode::Pae => 32,
@@ -115,6 +124,7 @@ impl X86Paging {
     }
 
     /// Whether every bit above the linear address is as the mode wants it.
+    #[inline]
     const fn canonical(&self, gva: Gva) -> bool {
         match self.mode {
             Mode::FourLevel | Mode::FiveLevel => sign_extend(gva.0, self.linear_bits()) == gva.0,
@@ -125,9 +135,9 @@ impl X86Paging {
     /// The whole address space as one page: CR0.PG = 0.
     const OFF: Page = Page { base: Gpa(0), shift: 32, rights: Rights::ALL };
 
-    fn root(&self) -> Start<Inherited> {
-        let cr3 = self.regs.cr3;
-        let (level, base, shift, bits) = match self.mode {
+    fn root(mode: Mode, regs: &X86Regs) -> Start<Inherited> {
+        let cr3 = regs.cr3;
+        let (level, base, shift, bits) = match mode {
             Mode::Off => return Start::Off(Self::OFF),
             Mode::Bits32 => (Level::Pd, keep(cr3, 31, 12), 22, 10),
             // CR3[31:5]: the four PDPTEs are 32-byte aligned.
@@ -136,7 +146,7 @@ impl X86Paging {
             Mode::FiveLevel => (Level::Pml5, keep(cr3, 51, 12), 48, 9),
         };
         Start::Table(Table {
-            base: Gpa(self.output(base)),
+            base: Gpa(regs.through_a20(base)),
             level,
             shift,
             bits,
@@ -145,36 +155,35 @@ impl X86Paging {
     }
 
     /// Whether `entry` at `level` maps a page.
+    #[inline]
     const fn maps_page(&self, level: Level, entry: Entry) -> bool {
         match level {
             Level::Pt => true,
-            Level::Pd if matches!(self.mode, Mode::Bits32) => {
-                entry.page_size() && self.regs.page_size_extensions()
-            }
-            Level::Pd => entry.page_size(),
-            Level::Pdpt => entry.page_size() && !matches!(self.mode, Mode::Pae),
+            _ if !entry.page_size() => false,
+            Level::Pd => !matches!(self.mode, Mode::Bits32) || self.regs.page_size_extensions(),
+            Level::Pdpt => !matches!(self.mode, Mode::Pae),
             _ => false,
         }
     }
 
+    #[inline]
     fn inherit(&self, table: &Table<Inherited>, entry: Entry) -> Inherited {
         // PDPTEs of PAE paging hold no rights: their R/W, U/S and XD bits are
         // reserved.
         if self.mode == Mode::Pae && table.level == Level::Pdpt {
             return table.inherited;
         }
-        let nx =
-            self.mode != Mode::Bits32 && self.regs.no_execute_enable() && entry.execute_disable();
-        Inherited {
-            writable: table.inherited.writable && entry.writable(),
-            user: table.inherited.user && entry.user(),
-            execute: table.inherited.execute && !nx,
-        }
+        // The 32-bit entries of 32-bit paging have no bit 63.
+        table.inherited.and(entry, self.xd)
     }
 
     /// "Determination of Access Rights", without what RFLAGS.AC decides.
+    #[inline]
     fn rights(&self, combined: Inherited) -> Rights {
-        let Inherited { writable, user, execute } = combined;
+        let combined = Entry(combined.0);
+        let (writable, user) = (combined.writable(), combined.user());
+        // Inverted.
+        let execute = combined.execute_disable();
         Rights {
             kernel: Rwx {
                 r: true,
@@ -185,6 +194,7 @@ impl X86Paging {
         }
     }
 
+    #[inline]
     fn page(&self, table: &Table<Inherited>, entry: Entry) -> Page {
         let base = if self.mode == Mode::Bits32 && table.level == Level::Pd {
             entry.pse36_address()
@@ -199,6 +209,7 @@ impl X86Paging {
         }
     }
 
+    #[inline]
     fn next_table(&self, table: &Table<Inherited>, entry: Entry) -> Table<Inherited> {
         let (level, bits) = match (self.mode, table.level) {
             (Mode::Bits32, _) => (Level::Pt, 10),
@@ -228,7 +239,9 @@ impl X86Paging {
                 1 << 21 | field(above_phys, 39, 32) << 13
             }
             (Mode::Off | Mode::Bits32, _) => 0,
-            (Mode::Pae, Level::Pdpt) => above_phys | keep(u64::MAX, 63, 52) | 0b1_1110_0110,
+            // Bits 8:5 and 2:1. Bit 5 is left out: TCG sets it as an accessed bit
+            // there, and the PDPTEs in use were checked when CR3 was loaded.
+            (Mode::Pae, Level::Pdpt) => above_phys | keep(u64::MAX, 63, 52) | 0b1_1100_0110,
             (Mode::Pae, _) => {
                 above_phys | keep(u64::MAX, 62, 52) | xd | Self::below_large_page(level, leaf)
             }
@@ -271,11 +284,11 @@ impl Paging for X86Paging {
         if !self.canonical(gva) {
             return Err((FaultKind::NonCanonical, Level::Pml4));
         }
-        Ok(self.root())
+        Ok(self.root)
     }
 
     fn spans(&self) -> Vec<Span<Inherited>> {
-        let start = self.root();
+        let start = self.root;
         let low = |entries| Span { gva: Gva(0), entries, start };
         match self.mode {
             Mode::Off => vec![low(0..1)],
@@ -297,7 +310,8 @@ impl Paging for X86Paging {
         if self.regs.a20 { 64 } else { 20 }
     }
 
-    #[inline]
+    // A result in memory, not in registers, costs more than the decoding.
+    #[inline(always)]
     fn decode(&self, table: &Table<Inherited>, raw: u64) -> Decoded<Inherited> {
         let entry = Entry(raw);
         if !entry.present() {

@@ -15,6 +15,7 @@ pub mod r#where;
 pub mod x;
 
 use rr_mem::{
+    addr::{Gpa, Gva},
     guest::{Guest, VirtualReadCause, VirtualReadError},
     memory::ReadCause,
     mmu::Space,
@@ -63,6 +64,30 @@ fn complain_about(guest: &Guest, space: &Space, output: &mut Output) -> anyhow::
     Ok(outcome)
 }
 
+/// Reads guest memory `offset` bytes behind a virtual or physical address: how
+/// many bytes could be read, and what stopped it.
+fn read_at(
+    guest: &Guest,
+    physical: bool,
+    (start, offset): (u64, u64),
+    dst: &mut [u8],
+) -> (usize, Option<VirtualReadError>) {
+    let Some(addr) = start.checked_add(offset) else {
+        return (0, Some(VirtualReadError { gva: Gva(0), cause: VirtualReadCause::End }));
+    };
+    let result = match physical {
+        false => guest.read_virtual(Gva(addr), dst),
+        true => guest.read_physical(Gpa(addr), dst).map_err(|error| VirtualReadError {
+            gva: Gva(error.addr),
+            cause: VirtualReadCause::Data(error),
+        }),
+    };
+    match result {
+        Ok(()) => (dst.len(), None),
+        Err(error) => (error.gva.0.wrapping_sub(addr) as usize, Some(error)),
+    }
+}
+
 /// A read that ended early, as a row of its own.
 #[derive(Serialize)]
 struct ReadFailure {
@@ -85,6 +110,7 @@ fn complain_read(error: &VirtualReadError, output: &mut Output) -> anyhow::Resul
             let outcome = if hole { Outcome::Negative } else { Outcome::Unreadable };
             (None, Some(data.into()), outcome, data.hint())
         }
+        VirtualReadCause::End => (None, None, Outcome::Negative, ""),
         VirtualReadCause::Missing(missing) => {
             (None, Some((*missing).into()), Outcome::Unreadable, missing.hint())
         }

@@ -2,14 +2,14 @@
 
 use crate::{
     cli::Mtree,
-    output::{Failed, Outcome, Output, Usage},
+    output::{Outcome, Output, failed, usage},
     source,
 };
 use rr_mem::region::monitor::{self, TreeOptions};
 
 pub fn run(args: &Mtree, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open(&args.source, output.verbose)?;
-    if let (Some(text), false) = (&opened.tree_text, args.flat) {
+    if let (Some(text), false, false) = (&opened.tree_text, args.flat, output.json) {
         output.write(text.as_bytes())?;
         return Ok(Outcome::Answered);
     }
@@ -23,13 +23,13 @@ pub fn run(args: &Mtree, output: &mut Output) -> anyhow::Result<Outcome> {
         (true, style) => monitor::flat_blocks(map, style.unwrap_or_default()),
         (false, None) => monitor::tree_blocks(map, TreeOptions { disabled: args.disabled }),
         (false, Some(_)) => {
-            return Err(Usage::error(
+            return Err(usage(
                 "the text of `info mtree -f` holds the flat views, not the tree",
                 "give -f, or a source that knows the tree",
             ));
         }
     };
-    let blocks = blocks.map_err(|error| Failed::error(error, "check the region map"))?;
+    let blocks = blocks.map_err(|error| failed(error, "check the region map"))?;
     for block in &blocks {
         output.write(block.as_bytes())?;
     }

@@ -9,7 +9,7 @@ use rr_mem::{
 use super::{complain_about, size};
 use crate::{
     cli::P2v,
-    output::{Outcome, Output},
+    output::{Outcome, Output, note},
     source,
 };
 
@@ -42,11 +42,13 @@ fn one(
         }
     }
     if more {
-        output.complain(format!("{gpa}: more than {limit} aliases"), "raise --limit")?;
-        return Ok(Outcome::Unreadable);
+        output.flush()?;
+        note(format!("{gpa} has more aliases than the {limit} listed; raise --limit for all"));
     }
     if found.is_empty() {
-        if !output.json {
+        if output.json {
+            output.row(&AliasRow::unmapped(gpa))?;
+        } else {
             output.line(format_args!("{gpa} -> not mapped"))?;
         }
         return Ok(Outcome::Negative);

@@ -12,7 +12,7 @@ use rr_mem::{
 use super::{complain_about, size};
 use crate::{
     cli::Pt,
-    output::{Outcome, Output, Usage, style_of},
+    output::{Outcome, Output, style_of, usage},
     source,
 };
 
@@ -23,7 +23,7 @@ use filter::Filter;
 
 pub fn run(args: &Pt, output: &mut Output) -> anyhow::Result<Outcome> {
     let filter = Filter::parse(&args.filter)
-        .map_err(|error| Usage::error(error, "see `rr-mem pt --help` for the filters"))?;
+        .map_err(|error| usage(error, "see `rr-mem pt --help` for the filters"))?;
     let opened = source::open_paged(&args.source, output.verbose)?;
     let guest = &opened.guest;
     let granule = guest.mmu().map_err(|missing| opened.lacks(missing))?.granule();
@@ -32,7 +32,7 @@ pub fn run(args: &Pt, output: &mut Output) -> anyhow::Result<Outcome> {
         .space(wanted.first()..=wanted.last(), SpaceLimits::default())
         .map_err(|missing| opened.lacks(missing))?;
     let outcome = if let Some(needle) = needle(args) {
-        search::run(guest, &space, &wanted, needle, output)?
+        search::run(&opened, &space, &wanted, needle, output)?
     } else {
         list(args, guest, &space, &wanted, output)?
     };
@@ -123,7 +123,7 @@ fn rights_text(rights: Rights) -> String {
 }
 
 fn tlb_line(guest: &Guest, page: &Mapping, output: &mut Output) -> anyhow::Result<()> {
-    let missing = |missing: rr_mem::guest::Missing| Usage::error(missing, missing.hint());
+    let missing = |missing: rr_mem::guest::Missing| usage(missing, missing.hint());
     let walk = guest.walk(page.gva, Ask::Presence).map_err(missing)?;
     let mmu = guest.mmu().map_err(missing)?;
     let flags = walk.steps.last().map(|step| mmu.flags(step)).unwrap_or_default();

@@ -5,15 +5,10 @@ use std::{
     io::{BufWriter, Write},
 };
 
-use rr_mem::{
-    addr::{Gpa, Gva},
-    guest::{VirtualReadCause, VirtualReadError},
-};
-
-use super::complain_read;
+use super::{complain_read, read_at};
 use crate::{
     cli::Read,
-    output::{Failed, Outcome, Output, Progress},
+    output::{Outcome, Output, Progress, failed},
     source,
 };
 
@@ -34,7 +29,7 @@ pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
         .map(File::create)
         .transpose()
         .map_err(|error| {
-            Failed::error(format!("could not write the output file: {error}"), "check its path")
+            failed(format!("could not write the output file: {error}"), "check its path")
         })?
         .map(BufWriter::new);
     let mut progress = Progress::new("reading");
@@ -42,20 +37,13 @@ pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut done = 0;
     while done < args.len {
         let len = CHUNK.min(args.len - done) as usize;
-        let addr = args.address.wrapping_add(done);
-        let result = match args.phys {
-            false => opened.guest.read_virtual(Gva(addr), &mut bytes[..len]),
-            true => opened.guest.read_physical(Gpa(addr), &mut bytes[..len]).map_err(physical),
-        };
-        let read = match &result {
-            Ok(()) => len,
-            Err(error) => error.gva.0.wrapping_sub(addr) as usize,
-        };
+        let at = (args.address, done);
+        let (read, error) = read_at(&opened.guest, args.phys, at, &mut bytes[..len]);
         match &mut file {
             Some(file) => file.write_all(&bytes[..read])?,
             None => output.raw(&bytes[..read])?,
         }
-        if let Err(error) = result {
+        if let Some(error) = error {
             if let Some(file) = &mut file {
                 file.flush()?;
             }
@@ -69,8 +57,4 @@ pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
         file.flush()?;
     }
     Ok(Outcome::Answered)
-}
-
-fn physical(error: rr_mem::memory::ReadError) -> VirtualReadError {
-    VirtualReadError { gva: Gva(error.addr), cause: VirtualReadCause::Data(error) }
 }

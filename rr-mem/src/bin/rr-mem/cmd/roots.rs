@@ -1,36 +1,42 @@
 //! `rr-mem roots`.
 
 use rr_mem::{
-    mmu::{RootCandidate, find_roots},
+    mmu::{RootCandidate, find_roots, usual_shapes},
     report::RootRow,
 };
 
 use crate::{
     cli::Roots,
-    output::{Outcome, Output, Progress},
+    output::{Outcome, Output, Progress, note},
     source,
 };
 
 pub fn run(args: &Roots, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open(&args.source, output.verbose)?;
     let memory = opened.guest.memory().map_err(|missing| opened.lacks(missing))?;
+    let shapes =
+        if opened.control_known { vec![opened.shape] } else { usual_shapes(&opened.shape) };
     let mut progress = Progress::new("scanning");
-    let roots = find_roots(&opened.shape, memory, &opened.held, &mut |bytes| progress.set(bytes));
+    let roots = find_roots(&shapes, memory, &opened.held, &mut |bytes| progress.set(bytes));
     drop(progress);
-    for root in roots.iter().take(args.limit) {
+    if roots.truncated {
+        note("gave up on tables that lead into each other without end: some may be missing");
+    }
+    for root in roots.candidates.iter().take(args.limit) {
         if output.json {
             output.row(&RootRow::from(root))?;
         } else {
             output.line(text(root))?;
         }
     }
-    Ok(if roots.is_empty() { Outcome::Negative } else { Outcome::Answered })
+    Ok(if roots.candidates.is_empty() { Outcome::Negative } else { Outcome::Answered })
 }
 
 fn text(root: &RootCandidate) -> String {
+    let tcr = root.regs.tcr().map_or(String::new(), |tcr| format!(" with tcr {tcr:#x}"));
     let pair = root.pair.map_or(String::new(), |pair| format!("  KPTI pair with {pair}"));
     format!(
-        "{}  {}  kernel pages {}  user pages {}  same kernel half in {} tables{pair}",
-        root.root, root.mode, root.kernel_pages, root.user_pages, root.shared_by
+        "{} {}  {}{tcr}  kernel pages {}  user pages {}  same kernel half in {} tables{pair}",
+        root.register, root.root, root.mode, root.kernel_pages, root.user_pages, root.shared_by
     )
 }

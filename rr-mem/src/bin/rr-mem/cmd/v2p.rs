@@ -14,9 +14,11 @@ use super::{place, size};
 use crate::{
     cli::{self, Privilege, V2p},
     number::number,
-    output::{Outcome, Output, Usage},
+    output::{Outcome, Output, usage},
     source,
 };
+
+const HINT: &str = "addresses are hex with 0x, or decimal";
 
 pub fn run(args: &V2p, output: &mut Output) -> anyhow::Result<Outcome> {
     // Wrong words are said before a large file is opened.
@@ -38,20 +40,29 @@ pub fn run(args: &V2p, output: &mut Output) -> anyhow::Result<Outcome> {
 }
 
 fn parse(text: &str) -> anyhow::Result<Gva> {
-    number(text)
-        .map(Gva)
-        .map_err(|error| Usage::error(error, "addresses are hex with 0x, or decimal"))
+    number(text).map(Gva).map_err(|error| usage(error, HINT))
 }
 
 fn from_stdin(guest: &Guest, ask: Ask, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Answered;
     let mut stdin = BufReader::new(io::stdin().lock());
-    let mut line = String::new();
-    while stdin.read_line(&mut line)? > 0 {
-        if !line.trim().is_empty() {
-            outcome = outcome.max(answer(guest, parse(&line)?, ask, output)?);
-        }
+    let mut line = Vec::new();
+    for number in 1.. {
         line.clear();
+        if stdin.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let text = String::from_utf8_lossy(&line);
+        if text.trim().is_empty() {
+            continue;
+        }
+        let Ok(gva) = parse(text.trim()) else {
+            // What was asked before it is answered.
+            output.flush()?;
+            let what = format!("line {number} of standard input is no address: {:?}", text.trim());
+            return Err(usage(what, HINT));
+        };
+        outcome = outcome.max(answer(guest, gva, ask, output)?);
         // Whoever writes one address and waits gets the answer.
         if stdin.buffer().is_empty() {
             output.flush()?;
@@ -78,8 +89,7 @@ fn question(args: &V2p, regs: &Regs) -> Ask {
 }
 
 fn answer(guest: &Guest, gva: Gva, ask: Ask, output: &mut Output) -> anyhow::Result<Outcome> {
-    let row =
-        V2pRow::new(guest, gva, ask).map_err(|missing| Usage::error(missing, missing.hint()))?;
+    let row = V2pRow::new(guest, gva, ask).map_err(|missing| usage(missing, missing.hint()))?;
     let outcome = match (&row.fault, &row.error) {
         (_, Some(_)) => Outcome::Unreadable,
         (Some(_), _) => Outcome::Negative,

@@ -74,15 +74,21 @@ fn text(row: &WhereRow, output: &mut Output) -> anyhow::Result<()> {
     for place in &row.places {
         output.line(format_args!("  {}  {}+{:#x}", place.gpa, place.region, place.offset))?;
         for alias in &place.gvas {
-            let times = match alias.count {
-                1 => String::new(),
-                count => format!("  {count} times, every {:#x}", alias.stride),
-            };
-            output.line(format_args!("    {}  {}{times}", alias.gva, size(alias.page_size)))?;
+            output.line(alias_text(alias))?;
         }
         if place.more {
             output.line("    and more (raise --limit)")?;
         }
     }
     Ok(())
+}
+
+fn alias_text(alias: &AliasRow) -> String {
+    let times = match alias.count {
+        1 => String::new(),
+        count => format!("  {count} times, every {:#x}", alias.stride),
+    };
+    let gva = alias.gva.map_or("unknown".into(), |gva| gva.to_string());
+    let page = alias.page_size.map_or(String::new(), |bytes| format!("  {}", size(bytes)));
+    format!("    {gva}{page}{times}")
 }

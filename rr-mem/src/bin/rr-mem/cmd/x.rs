@@ -1,17 +1,16 @@
 //! `rr-mem x`.
 
 use rr_mem::{
-    addr::{Gpa, Gva},
-    guest::{VirtualReadCause, VirtualReadError},
+    guest::VirtualReadError,
     regs::Arch,
     report::examine::{Format, Letter, STRING_WINDOW, quoted, string_at},
 };
 use serde::Serialize;
 
-use super::complain_read;
+use super::{complain_read, read_at};
 use crate::{
     cli::X,
-    output::{Outcome, Output, Usage},
+    output::{Outcome, Output, usage},
     source::{self, Opened},
 };
 
@@ -49,23 +48,7 @@ pub fn run(args: &X, output: &mut Output) -> anyhow::Result<Outcome> {
 
 fn parse(format: &str, pointer: usize) -> anyhow::Result<Format> {
     Format::parse(format, pointer)
-        .map_err(|error| Usage::error(error, "see `rr-mem x --help` for the formats"))
-}
-
-/// Reads at `addr`, virtual or physical; how many bytes, and what stopped it.
-fn read(args: &X, opened: &Opened, addr: u64, dst: &mut [u8]) -> (usize, Option<VirtualReadError>) {
-    let guest = &opened.guest;
-    let result = match args.phys {
-        false => guest.read_virtual(Gva(addr), dst),
-        true => guest.read_physical(Gpa(addr), dst).map_err(|error| VirtualReadError {
-            gva: Gva(error.addr),
-            cause: VirtualReadCause::Data(error),
-        }),
-    };
-    match result {
-        Ok(()) => (dst.len(), None),
-        Err(error) => (error.gva.0.wrapping_sub(addr) as usize, Some(error)),
-    }
+        .map_err(|error| usage(error, "see `rr-mem x --help` for the formats"))
 }
 
 /// Bytes read at once.
@@ -79,11 +62,13 @@ fn values(
 ) -> anyhow::Result<Result<(), VirtualReadError>> {
     let line = format.per_line() * format.size;
     let mut bytes = vec![0; CHUNK / line * line];
-    let mut addr = args.address;
+    let mut done: u64 = 0;
     let mut left = u128::from(format.count) * format.size as u128;
     while left > 0 {
         let wanted = left.min(bytes.len() as u128) as usize;
-        let (len, error) = read(args, opened, addr, &mut bytes[..wanted]);
+        let at = (args.address, done);
+        let (len, error) = read_at(&opened.guest, args.phys, at, &mut bytes[..wanted]);
+        let addr = args.address.wrapping_add(done);
         let whole = len / format.size * format.size;
         for (i, row) in bytes[..whole].chunks(line).enumerate() {
             let values = row.chunks(format.size).map(|value| format.value(value)).collect();
@@ -92,7 +77,7 @@ fn values(
         if let Some(error) = error {
             return Ok(Err(error));
         }
-        addr = addr.wrapping_add(len as u64);
+        done += len as u64;
         left -= len as u128;
     }
     Ok(Ok(()))
@@ -104,10 +89,12 @@ fn strings(
     opened: &Opened,
     output: &mut Output,
 ) -> anyhow::Result<Result<(), VirtualReadError>> {
-    let mut addr = args.address;
+    let mut done = 0;
     for _ in 0..format.count {
         let mut bytes = [0; STRING_WINDOW];
-        let (len, error) = read(args, opened, addr, &mut bytes);
+        let at = (args.address, done);
+        let (len, error) = read_at(&opened.guest, args.phys, at, &mut bytes);
+        let addr = args.address.wrapping_add(done);
         let (string, next, cut) = string_at(&bytes[..len]);
         if let (Some(error), true) = (error, cut) {
             if !string.is_empty() {
@@ -117,7 +104,7 @@ fn strings(
         }
         let dots = if cut { "..." } else { "" };
         show(addr, vec![format!("{}{dots}", quoted(string))], output)?;
-        addr = addr.wrapping_add(next as u64);
+        done += next as u64;
     }
     Ok(Ok(()))
 }

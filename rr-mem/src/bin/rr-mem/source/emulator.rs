@@ -21,7 +21,7 @@ use rr_mem::{
 use super::{Known, Opened, choose_cpu, held};
 use crate::{
     cli::{EmulatorOnly, Source},
-    output::{Failed, Usage, note},
+    output::{failed, note, usage},
 };
 
 /// What QEMU's files are called.
@@ -60,7 +60,7 @@ pub fn guest(
         remarks(&machine, space, cpu);
         chosen.assumed.iter().for_each(note);
     }
-    let render = |error| Failed::error(error, "the emulator's memory map is damaged");
+    let render = |error| failed(error, "the emulator's memory map is damaged");
     let view = machine.map.address_spaces().get(space).map(|space| machine.map.view(space));
     let view = view.transpose().map_err(render)?.unwrap_or_default();
     let memory = memory(&machine.map, &view, process.memory());
@@ -70,6 +70,7 @@ pub fn guest(
         guest: guest.map_err(render)?,
         held,
         shape: chosen.regs,
+        control_known: chosen.control_known,
         tree_text: None,
         style: None,
         missing: chosen.missing,
@@ -90,7 +91,7 @@ fn choose_space(
     let Some(name) = wanted else { return Ok(cpu.and_then(|cpu| cpu.space).unwrap_or(0)) };
     spaces.iter().position(|space| space.name == name).ok_or_else(|| {
         let names: Vec<_> = spaces.iter().map(|space| space.name.as_str()).collect();
-        Usage::error(
+        usage(
             format!("no address space is called {name:?}"),
             format!("there are {}", names.join(", ")),
         )
@@ -116,7 +117,7 @@ pub fn attach_any(args: &EmulatorOnly, verbose: bool) -> anyhow::Result<Emulator
 pub fn attach(pid: Option<u32>, layout: Option<&Path>, verbose: bool) -> anyhow::Result<Emulator> {
     let given = layout.map(read_layout).transpose()?;
     let pid = pid.map_or_else(only_one, Ok)?;
-    let process = Process::open(pid).map_err(|error| Failed::error(&error, error.hint()))?;
+    let process = Process::open(pid).map_err(|error| failed(&error, error.hint()))?;
     let machine = match given {
         Some(layout) => qemu::read(&process, [layout]),
         None => qemu::read(&process, layouts::shipped()),
@@ -133,19 +134,18 @@ pub fn attach(pid: Option<u32>, layout: Option<&Path>, verbose: bool) -> anyhow:
 fn explain(process: &Process, error: &QemuError) -> anyhow::Error {
     let pid = process.pid();
     if let Err(gone) = Process::open(pid) {
-        return Failed::error(&gone, gone.hint());
+        return failed(&gone, gone.hint());
     }
     let without_file = process.modules().first().is_none_or(|main: &Module| main.file.is_none());
     let more = if without_file { " (its executable could not be opened)" } else { "" };
-    Failed::error(format!("process {pid}: {error}{more}"), error.hint())
+    failed(format!("process {pid}: {error}{more}"), error.hint())
 }
 
 fn read_layout(path: &Path) -> anyhow::Result<Layout> {
     let shown = path.display();
     let hint = "it is a JSON file of struct offsets; leave --layout away to try the shipped ones";
-    let text =
-        fs::read_to_string(path).map_err(|e| Failed::error(format!("{shown}: {e}"), hint))?;
-    serde_json::from_str(&text).map_err(|error| Failed::error(format!("{shown}: {error}"), hint))
+    let text = fs::read_to_string(path).map_err(|e| failed(format!("{shown}: {e}"), hint))?;
+    serde_json::from_str(&text).map_err(|error| failed(format!("{shown}: {error}"), hint))
 }
 
 /// An emulator that runs on this machine.
@@ -162,7 +162,7 @@ pub struct Running {
 /// of a library.
 pub fn running() -> anyhow::Result<Vec<Running>> {
     let all = process::all()
-        .map_err(|error| Failed::error(format!("/proc: {error}"), "check that it is mounted"))?;
+        .map_err(|error| failed(format!("/proc: {error}"), "check that it is mounted"))?;
     Ok(all.into_iter().filter_map(|(pid, command)| candidate(pid, command)).collect())
 }
 
@@ -180,7 +180,7 @@ fn candidate(pid: u32, command: Vec<String>) -> Option<Running> {
 fn only_one() -> anyhow::Result<u32> {
     let running = running()?;
     match &running[..] {
-        [] => Err(Failed::error(
+        [] => Err(failed(
             "no emulator runs on this machine",
             "give --pid of a process that has QEMU in it under another name",
         )),
@@ -188,7 +188,7 @@ fn only_one() -> anyhow::Result<u32> {
         several => {
             let lines: Vec<_> =
                 several.iter().map(|one| format!("\n  {}  {}", one.pid, one.binary)).collect();
-            Err(Usage::error(
+            Err(usage(
                 format!("{} emulators run:{}", several.len(), lines.concat()),
                 "choose one with --pid PID",
             ))

@@ -133,11 +133,11 @@ fn a_52_bit_address_of_64k_has_a_level_1_of_1024_entries() {
 }
 
 #[test]
-fn an_output_above_ips_is_an_address_size_fault_for_accesses_only() {
+fn an_output_above_ips_is_an_address_size_fault_and_no_mapping() {
     // IPS = 36 bits.
     let regs = el1(tcr(4, 39) & !(7 << 32) | 1 << 32);
     let page = three_levels(0, 0x10_0000_5000 | PAGE);
-    assert_eq!(gpa(&regs, &page, 0), Some(0x10_0000_5000));
+    assert_eq!(gpa(&regs, &page, 0), None);
     assert_eq!(status(&regs, &page, 0, READ), Some(0b000011));
     let table = three_levels(0x10_0000_0000, 0x5000 | PAGE);
     assert_eq!(status(&regs, &table, 0, READ), Some(0b000001));

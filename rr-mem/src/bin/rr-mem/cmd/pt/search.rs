@@ -3,7 +3,7 @@
 
 use memchr::memmem::Finder;
 use rr_mem::{
-    addr::{Gpa, Gva},
+    addr::{Address, Gpa, Gva, hex},
     guest::Guest,
     memory::{ReadCause, ReadError},
     mmu::{Mapping, Merge, Physical, Space},
@@ -11,7 +11,10 @@ use rr_mem::{
 use serde::Serialize;
 
 use super::Wanted;
-use crate::output::{Outcome, Output, Progress};
+use crate::{
+    output::{Outcome, Output, Progress},
+    source::Opened,
+};
 
 /// Bytes read at once.
 const CHUNK: u64 = 1 << 20;
@@ -22,17 +25,22 @@ const PAGE: u64 = 4096;
 struct Row {
     gva: Gva,
     gpa: Option<Gpa>,
+    /// How many there are, each `stride` bytes behind the one before.
+    count: u64,
+    #[serde(with = "hex")]
+    stride: u64,
 }
 
 pub fn run(
-    guest: &Guest,
+    opened: &Opened,
     space: &Space,
     wanted: &Wanted,
     needle: &[u8],
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
     let mut search = Search {
-        guest,
+        guest: &opened.guest,
+        held: &opened.held,
         finder: Finder::new(needle),
         window: Vec::new(),
         end: None,
@@ -40,6 +48,7 @@ pub fn run(
         absent: None,
         absent_bytes: 0,
         searched: 0,
+        stride: 0,
         progress: Progress::new("searching"),
         output,
     };
@@ -53,6 +62,8 @@ pub fn run(
 
 struct Search<'a> {
     guest: &'a Guest,
+    /// Where memory is held: first address, length.
+    held: &'a [(Gpa, u64)],
     finder: Finder<'a>,
     /// The last bytes of what was searched, then those being searched.
     window: Vec<u8>,
@@ -62,70 +73,78 @@ struct Search<'a> {
     absent: Option<ReadError>,
     absent_bytes: u64,
     searched: u64,
+    /// Bytes between repetitions of what is being searched.
+    stride: u64,
     progress: Progress,
     output: &'a mut Output,
 }
 
 impl Search<'_> {
     fn mapping(&mut self, mapping: &Mapping) -> anyhow::Result<()> {
-        let last = match mapping.physical {
-            // Pages that all show the same bytes: the first two tell all that
-            // one would find in the others.
-            Physical::Same(unit) => {
-                let enough = unit.saturating_mul(2) + self.finder.needle().len() as u64;
-                Gva(mapping.last.0.min(mapping.gva.0.saturating_add(enough - 1)))
-            }
-            _ => mapping.last,
-        };
-        let mut gva = mapping.gva;
-        loop {
-            let left = last.0 - gva.0;
-            let len = left.min(CHUNK - 1 - gva.0 % CHUNK) + 1;
-            self.chunk(mapping, gva, len)?;
-            match gva.0.checked_add(len) {
-                Some(next) if next <= last.0 => gva = Gva(next),
-                _ => break,
-            }
+        match mapping.physical {
+            Physical::Same(unit) => self.same(mapping, unit),
+            _ => self.piece(mapping.gva, mapping.last, mapping.gpa, 1),
         }
-        if last != mapping.last {
-            self.end = None;
+    }
+
+    /// Units that all show the same bytes: some are searched one by one, then
+    /// one for all others, since what begins or ends in it does so in each.
+    fn same(&mut self, mapping: &Mapping, unit: u64) -> anyhow::Result<()> {
+        let mut one_by_one = (self.finder.needle().len() as u64).div_ceil(unit) + 1;
+        self.stride = unit;
+        let mut next = Some(mapping.gva);
+        while let Some(gva) = next.filter(|gva| *gva <= mapping.last) {
+            let gpa = mapping.gpa_of(gva).unwrap_or(mapping.gpa);
+            let last = Gva((gva.0 | (unit - 1)).min(mapping.last.0));
+            let whole = (mapping.last.0 - gva.0) / unit;
+            let times = if one_by_one == 0 && whole > 1 { whole } else { 1 };
+            self.piece(gva, last, gpa, times)?;
+            one_by_one = one_by_one.saturating_sub(1);
+            let repeated = last.0.saturating_add((times - 1) * unit);
+            next = repeated.checked_add(1).map(Gva);
+            // The window holds what lies right before `next`, too.
+            self.end = self.end.and(next.map(|gva| gva.0));
         }
         Ok(())
     }
 
-    fn chunk(&mut self, mapping: &Mapping, gva: Gva, len: u64) -> anyhow::Result<()> {
-        let mut at = gva.0;
-        let mut left = len;
-        while left > 0 {
-            let gpa = mapping.gpa_of(Gva(at)).unwrap_or(mapping.gpa);
-            let contiguous = match mapping.physical {
-                Physical::Same(unit) => left.min(unit - (at - mapping.gva.0) % unit),
-                _ => left,
-            };
-            let kept = self.keep_tail(at);
-            self.window.resize(kept + contiguous as usize, 0);
-            let result = self.guest.read_physical(gpa, &mut self.window[kept..]);
-            let read = match &result {
-                Ok(()) => contiguous,
-                Err(error) => error.addr.wrapping_sub(gpa.0).min(contiguous),
-            };
-            self.window.truncate(kept + read as usize);
-            self.look(Gva(at), kept)?;
-            self.end = Some(at.wrapping_add(read));
-            let mut done = read;
-            if let Err(error) = result {
-                // On to the next page: nothing smaller comes back.
-                let skipped = (PAGE - at.wrapping_add(read) % PAGE).min(contiguous - read);
-                self.lost(error, skipped);
-                done += skipped;
+    /// Searches the bytes from `gpa` on, which are those at `gva..=last`, and
+    /// `times - 1` times more behind.
+    fn piece(&mut self, gva: Gva, last: Gva, gpa: Gpa, times: u64) -> anyhow::Result<()> {
+        let mut at = Some(gva);
+        while let Some(here) = at.filter(|at| *at <= last) {
+            let from = Gpa(gpa.0.saturating_add(here.0 - gva.0));
+            let len = (last.0 - here.0).min(CHUNK - 1) + 1;
+            let kept = self.keep_tail(here.0);
+            self.window.resize(kept + len as usize, 0);
+            let result = self.guest.read_physical(from, &mut self.window[kept..]);
+            let read =
+                result.as_ref().map_or_else(|error| error.addr.wrapping_sub(from.0), |()| len);
+            self.window.truncate(kept + read.min(len) as usize);
+            self.look(here, kept, times)?;
+            at = here.checked_add(read);
+            self.end = at.map(|at| at.0);
+            if let (Err(error), Some(stopped)) = (result, at) {
+                let hole = self.hole(Gpa(error.addr)).min((last.0 - stopped.0).saturating_add(1));
+                self.lost(error, hole);
                 self.end = None;
+                at = stopped.checked_add(hole);
             }
-            at = at.wrapping_add(done);
-            left -= done;
+            self.searched += len;
+            self.progress.set(self.searched);
         }
-        self.searched += len;
-        self.progress.set(self.searched);
         Ok(())
+    }
+
+    /// Bytes from `gpa` on that cannot be read, as far as is known: up to the
+    /// next block of memory, or to the next page in one.
+    fn hole(&self, gpa: Gpa) -> u64 {
+        let behind = self.held.partition_point(|&(start, _)| start <= gpa);
+        let before = self.held[..behind].last();
+        if before.is_some_and(|&(start, len)| gpa.0 - start.0 < len) {
+            return PAGE - gpa.0 % PAGE;
+        }
+        self.held.get(behind).map_or(u64::MAX, |&(start, _)| start.0 - gpa.0)
     }
 
     /// Keeps what a match that goes on at `at` may begin with.
@@ -139,28 +158,33 @@ impl Search<'_> {
         keep
     }
 
-    fn look(&mut self, gva: Gva, kept: usize) -> anyhow::Result<()> {
+    fn look(&mut self, gva: Gva, kept: usize, times: u64) -> anyhow::Result<()> {
         let mut from = 0;
         while let Some(offset) = self.finder.find(&self.window[from..]) {
             let at = from + offset;
             let place = Gva(gva.0.wrapping_add(at as u64).wrapping_sub(kept as u64));
             self.found += 1;
-            self.show(place)?;
+            self.show(place, times)?;
             from = at + 1;
         }
         Ok(())
     }
 
-    fn show(&mut self, gva: Gva) -> anyhow::Result<()> {
+    fn show(&mut self, gva: Gva, count: u64) -> anyhow::Result<()> {
         let mmu = self.guest.mmu().ok();
         let memory = self.guest.memory().ok();
         let gpa = mmu.zip(memory).and_then(|(mmu, memory)| mmu.translate(memory, gva).ok());
         let gpa = gpa.map(|found| found.gpa);
+        let stride = if count > 1 { self.stride } else { 0 };
         if self.output.json {
-            return self.output.row(&Row { gva, gpa });
+            return self.output.row(&Row { gva, gpa, count, stride });
         }
         let gpa = gpa.map_or("unknown".into(), |gpa| gpa.to_string());
-        self.output.line(format_args!("{gva} -> {gpa}"))
+        let times = match count {
+            1 => String::new(),
+            _ => format!("  {count} times, every {stride:#x}"),
+        };
+        self.output.line(format_args!("{gva} -> {gpa}{times}"))
     }
 
     /// Devices are not searched; pages that the source leaves out are said.
