@@ -52,6 +52,14 @@ pub struct Program<'a> {
     pub file: &'a MappedFile,
 }
 
+impl Program<'_> {
+    /// The name of the architecture that it is for, if it is a program.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        Some(Elf::parse(self.file.bytes()).ok()?.host())
+    }
+}
+
 impl Search {
     /// The members `wanted` of the structs of `program`. Structs that it does
     /// not have are left out.

@@ -21,7 +21,7 @@ use crate::{
 pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
     let chosen = &args.source.emulator;
     let Emulator { process, machine } =
-        emulator::attach(chosen.pid, chosen.layout.as_deref(), output.verbose)?;
+        emulator::attach(chosen.pid, &chosen.offsets()?, output.verbose)?;
     let opened = emulator::guest(&args.source, &process, machine, output.verbose)?;
     let missing = |missing| opened.lacks(missing);
     let everything = Gva(0)..=Gva(u64::MAX);

@@ -4,13 +4,13 @@ use std::{fs, path::Path};
 
 use rr_mem::{
     addr::Hva,
-    debuginfo::Layout,
+    debuginfo::{Layout, Search},
     guest::{AnyMemory, Guest},
     host::{
         Host, Module,
         process::{self, Process, ProcessMemory},
     },
-    qemu::{self, Accelerator, Machine, QemuError, VirtualCpu, layouts},
+    qemu::{self, Accelerator, Machine, Misfit, Offsets, QemuError, VirtualCpu},
     region::{
         FlatView, RegionMap,
         physical::{Backing, Physical},
@@ -20,7 +20,7 @@ use rr_mem::{
 
 use super::{Known, Opened, choose_cpu, held};
 use crate::{
-    cli::{EmulatorOnly, Source},
+    cli::{Emulator as EmulatorArgs, EmulatorOnly, Source},
     output::{failed, note, usage},
 };
 
@@ -38,7 +38,7 @@ pub struct Emulator {
 /// Opens the emulator that --pid names as a guest.
 pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     let Emulator { process, machine } =
-        attach(args.emulator.pid, args.emulator.layout.as_deref(), verbose)?;
+        attach(args.emulator.pid, &args.emulator.offsets()?, verbose)?;
     guest(args, &process, machine, verbose)
 }
 
@@ -108,24 +108,41 @@ fn remarks(machine: &Machine, space: usize, cpu: Option<&VirtualCpu>) {
     }
 }
 
+impl EmulatorArgs {
+    /// Where the offsets of its structs come from.
+    pub fn offsets(&self) -> anyhow::Result<Offsets> {
+        offsets(self.layout.as_deref(), self.debug_file.as_deref())
+    }
+}
+
+fn offsets(layout: Option<&Path>, debug_file: Option<&Path>) -> anyhow::Result<Offsets> {
+    match layout {
+        Some(path) => read_layout(path).map(Offsets::Given),
+        None => {
+            let debug_file = debug_file.map(Path::to_owned);
+            Ok(Offsets::Found(Search { debug_file, ..Search::default() }))
+        }
+    }
+}
+
 /// Attaches to the emulator that is meant; with none named, to the only one.
 pub fn attach_any(args: &EmulatorOnly, verbose: bool) -> anyhow::Result<Emulator> {
-    attach(args.pid, args.layout.as_deref(), verbose)
+    let offsets = offsets(args.layout.as_deref(), args.debug_file.as_deref())?;
+    attach(args.pid, &offsets, verbose)
 }
 
 /// Attaches to process `pid`, or to the only emulator that runs.
-pub fn attach(pid: Option<u32>, layout: Option<&Path>, verbose: bool) -> anyhow::Result<Emulator> {
-    let given = layout.map(read_layout).transpose()?;
+pub fn attach(pid: Option<u32>, offsets: &Offsets, verbose: bool) -> anyhow::Result<Emulator> {
     let pid = pid.map_or_else(only_one, Ok)?;
     let process = Process::open(pid).map_err(|error| failed(&error, error.hint()))?;
-    let machine = match given {
-        Some(layout) => qemu::read(&process, [layout]),
-        None => qemu::read(&process, layouts::shipped()),
-    };
-    let machine = machine.map_err(|error| explain(&process, &error))?;
+    let machine = qemu::read(&process, offsets).map_err(|error| explain(&process, &error))?;
     if verbose {
-        let Machine { layout, module, cpus, .. } = &machine;
-        note(format!("process {pid}, {module}: layout {layout} fits, {} CPUs", cpus.len()));
+        let Machine { layout, source, module, misfits, cpus, .. } = &machine;
+        for Misfit { layout, why } in misfits {
+            note(format!("layout of {layout} does not fit: {why}"));
+        }
+        note(format!("layout of {layout} fits, from {source}"));
+        note(format!("process {pid}, {module}: {} CPUs", cpus.len()));
     }
     Ok(Emulator { process, machine })
 }
@@ -143,7 +160,7 @@ fn explain(process: &Process, error: &QemuError) -> anyhow::Error {
 
 fn read_layout(path: &Path) -> anyhow::Result<Layout> {
     let shown = path.display();
-    let hint = "it is a JSON file of struct offsets; leave --layout away to try the shipped ones";
+    let hint = "it is a JSON file of struct offsets; `rr-mem layout ELF` makes one; leave --layout away to have them found";
     let text = fs::read_to_string(path).map_err(|e| failed(format!("{shown}: {e}"), hint))?;
     serde_json::from_str(&text).map_err(|error| failed(format!("{shown}: {error}"), hint))
 }
