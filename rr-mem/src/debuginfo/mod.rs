@@ -8,6 +8,10 @@ mod error;
 mod files;
 mod layout;
 pub mod symbols;
+#[cfg(test)]
+pub(crate) mod synthetic;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 use std::path::{Path, PathBuf};

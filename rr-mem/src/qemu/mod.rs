@@ -14,6 +14,8 @@ pub mod layouts;
 mod map;
 mod structs;
 mod symbols;
+#[cfg(test)]
+mod tests;
 
 use thiserror::Error;
 
