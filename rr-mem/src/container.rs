@@ -1,5 +1,5 @@
-//! What wraps other files: gzip and zstd, found by magic. Knows nothing of the
-//! contents.
+//! What wraps other files: gzip, zstd and lz4, found by magic. Knows nothing of
+//! the contents.
 //!
 //! Contents are unpacked once, into an unlinked temporary file that keeps long
 //! runs of zeros as holes, and mapped from there.
@@ -10,6 +10,7 @@ use std::{
     path::Path,
 };
 
+use lz4_flex::frame::FrameDecoder;
 use thiserror::Error;
 
 use crate::memory::MappedFile;
@@ -79,15 +80,18 @@ pub fn unpack(
 enum Compression {
     Gzip,
     Zstd,
+    Lz4,
 }
 
 impl Compression {
     /// By magic: RFC 1952 section "Member header and trailer", RFC 8878
-    /// section "Zstandard Frames".
+    /// section "Zstandard Frames", LZ4 Frame Format Description section "General
+    /// Structure of LZ4 Frame format".
     fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0x1f, 0x8b, 8, ..] => Some(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            [0x04, 0x22, 0x4d, 0x18, ..] => Some(Self::Lz4),
             _ => None,
         }
     }
@@ -96,6 +100,7 @@ impl Compression {
         match self {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Lz4 => "lz4",
         }
     }
 
@@ -103,6 +108,7 @@ impl Compression {
         Ok(match self {
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
             Self::Zstd => Box::new(zstd::Decoder::with_buffer(bytes)?),
+            Self::Lz4 => Box::new(Lz4Frames::new(bytes)),
         })
     }
 
@@ -129,6 +135,41 @@ impl Compression {
                 return Err(ContainerError::Bomb(self.name()));
             }
             progress(out.len);
+        }
+    }
+}
+
+/// LZ4 frames, one behind the other; none at the end.
+struct Lz4Frames<'a>(Option<FrameDecoder<Whole<'a>>>);
+
+impl<'a> Lz4Frames<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self((!bytes.is_empty()).then(|| FrameDecoder::new(Whole(bytes))))
+    }
+}
+
+impl Read for Lz4Frames<'_> {
+    fn read(&mut self, dst: &mut [u8]) -> io::Result<usize> {
+        while let Some(frame) = &mut self.0 {
+            let len = frame.read(dst)?;
+            if len > 0 || dst.is_empty() {
+                return Ok(len);
+            }
+            *self = Self::new(frame.get_ref().0);
+        }
+        Ok(0)
+    }
+}
+
+/// Bytes whose end is an error: the decoder takes the end of the data for that
+/// of the frame.
+struct Whole<'a>(&'a [u8]);
+
+impl Read for Whole<'_> {
+    fn read(&mut self, dst: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(dst)? {
+            0 if !dst.is_empty() => Err(io::Error::other("the data end within a frame")),
+            len => Ok(len),
         }
     }
 }
@@ -202,13 +243,19 @@ mod tests {
         zstd::encode_all(bytes, 1).expect("memory takes all")
     }
 
+    fn lz4(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        encoder.write_all(bytes).expect("memory takes all");
+        encoder.finish().expect("memory takes all")
+    }
+
     fn unpacked(bytes: Vec<u8>) -> Result<MappedFile, ContainerError> {
         unpack(MappedFile::from_vec(bytes), &mut |_| {})
     }
 
     #[test]
-    fn layers_of_gzip_and_zstd_are_taken_off() {
-        let file = unpacked(zstd(&gzip(b"inside"))).expect("both are whole");
+    fn layers_of_gzip_zstd_and_lz4_are_taken_off() {
+        let file = unpacked(zstd(&gzip(&lz4(b"inside")))).expect("all are whole");
         assert_eq!(file.bytes(), b"inside");
         assert_eq!(unpacked(b"plain".to_vec()).expect("nothing to do").bytes(), b"plain");
     }
@@ -229,6 +276,20 @@ mod tests {
         packed.truncate(packed.len() / 2);
         let error = unpacked(packed).expect_err("cut");
         assert!(error.to_string().starts_with("could not unpack the gzip data after"), "{error}");
+    }
+
+    #[test]
+    fn lz4_frames_are_joined_and_an_end_between_blocks_is_noticed() {
+        let (first, second) = (vec![7; 200_000], vec![8; 10]);
+        let mut packed = lz4(&first);
+        packed.extend(lz4(&second));
+        assert!(
+            unpacked(packed).expect("both are whole").bytes() == [first.clone(), second].concat()
+        );
+        let mut packed = lz4(&first);
+        packed.truncate(packed.len() - 4);
+        let error = unpacked(packed).expect_err("without its end mark");
+        assert!(error.to_string().starts_with("could not unpack the lz4 data"), "{error}");
     }
 
     #[test]

@@ -94,6 +94,8 @@ class Guest:
         command_line = f"console={self.kind.console} panic=-1 {self.append}".rstrip()
         return [
             *self.kind.machine.split(),
+            # QEMU's own size of this buffer, 1 GB, makes its cores large.
+            "-accel", "tcg,tb-size=64",
             "-kernel", str(self.kernel.vmlinuz),
             "-initrd", str(self.kernel.initrd),
             "-append", command_line,

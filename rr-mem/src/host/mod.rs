@@ -4,14 +4,15 @@
 //! A third kind, a debugger's inferior, comes in from outside: whoever has a
 //! memory, a memory map and the modules' files can be a [`Host`].
 
+mod any;
+pub mod core;
+mod module;
 pub mod process;
 
-use std::path::PathBuf;
+use crate::{addr::Hva, memory::Memory};
 
-use crate::{
-    addr::Hva,
-    memory::{MappedFile, Memory},
-};
+pub use any::{AnyHost, AnyHostMemory, HostKind};
+pub use module::Module;
 
 /// An emulator's process.
 pub trait Host {
@@ -23,6 +24,9 @@ pub trait Host {
 
     /// Its memory map, lowest address first.
     fn areas(&self) -> &[Area];
+
+    /// Whether nothing else is mapped: a core may leave areas out.
+    fn knows_all_areas(&self) -> bool;
 
     /// The executable and the shared libraries that it has loaded, the
     /// executable first.
@@ -45,17 +49,6 @@ pub struct Area {
     pub writable: bool,
     /// What is mapped there, as the kernel names it; empty for anonymous memory.
     pub name: String,
-}
-
-/// An ELF file that the process has loaded.
-#[derive(Clone, Debug)]
-pub struct Module {
-    /// Its path as the process sees it.
-    pub path: PathBuf,
-    /// What to add to an address in the file to get the one in the process.
-    pub bias: u64,
-    /// The file, where it could be had: it may be deleted, or in a container.
-    pub file: Option<MappedFile>,
 }
 
 /// A thread of the process.

@@ -118,6 +118,8 @@ pub enum ReadCause {
     Hole,
     /// Memory is at this address, but the source does not hold its bytes.
     Absent,
+    /// The source is an emulator's core, which leaves these bytes out.
+    NotInCore,
     /// The address belongs to a device: reading could have side effects.
     Device(Arc<str>),
     /// The operating system refused.
@@ -139,6 +141,7 @@ impl ReadError {
         match self.cause {
             ReadCause::Hole => "hole",
             ReadCause::Absent => "absent",
+            ReadCause::NotInCore => "not_in_core",
             ReadCause::Device(_) => "device",
             ReadCause::Io(_) => "io",
             ReadCause::NoMemory => "no_memory",
@@ -153,6 +156,12 @@ impl ReadError {
             ReadCause::Absent => {
                 "give a source that holds this page; a slice or a filtered dump leaves pages out"
             }
+            ReadCause::NotInCore if self.space == Space::Hva => {
+                "give the emulator's executable and libraries with --exe; of a core that is cut or filtered, take another"
+            }
+            ReadCause::NotInCore => {
+                "take the core again, whole and with guest RAM (without dump-guest-core=off; core(5) has the filter); the kernel leaves out RAM that nobody wrote to, gcore does not"
+            }
             ReadCause::Device(_) => "only RAM and ROM can be read without side effects",
             ReadCause::Io(_) => "check that the file is complete and readable",
             ReadCause::NoMemory => "give guest memory with --image",
@@ -166,6 +175,10 @@ impl fmt::Display for ReadError {
         match &self.cause {
             ReadCause::Hole => f.write_str("the source has no memory there"),
             ReadCause::Absent => f.write_str("the source leaves this page out"),
+            ReadCause::NotInCore if self.space == Space::Hva => {
+                f.write_str("these bytes are not in the core")
+            }
+            ReadCause::NotInCore => f.write_str("this RAM is not in the core"),
             ReadCause::Device(name) => write!(f, "it belongs to device {name}"),
             ReadCause::Io(error) => f.write_str(error),
             ReadCause::NoMemory => f.write_str("the source holds no guest memory"),

@@ -267,7 +267,7 @@ fn read_once<H: Host>(
 ) -> Result<Machine, Wrong> {
     let before = map::snapshot(structs, symbols)?;
     let (map, spaces) = map::read(structs, symbols, &before)?;
-    check_blocks(&map, host.areas())?;
+    check_blocks(&map, host)?;
     let cpus = cpus::read(structs, symbols, &spaces)?;
     if map::snapshot(structs, symbols)? != before {
         return Err(Wrong::Torn);
@@ -277,19 +277,23 @@ fn read_once<H: Host>(
     Ok(Machine { layout, source, misfits: Vec::new(), module, map, cpus })
 }
 
-/// Every RAM block is in one piece of the emulator's memory map.
-fn check_blocks(map: &RegionMap, areas: &[Area]) -> Result<(), Wrong> {
+/// Every RAM block is in the emulator's memory map, or in no part of it where
+/// that is not all known.
+fn check_blocks(map: &RegionMap, host: &impl Host) -> Result<(), Wrong> {
     for block in map.ram_blocks() {
-        let Some(host) = block.host else { continue };
-        let mapped = |address: Hva| {
-            let after = areas.partition_point(|area| area.start <= address);
-            let area = after.checked_sub(1).map(|i| &areas[i]);
-            area.is_some_and(|area| address.0 - area.start.0 < area.len)
-        };
-        let last = host.checked_add(block.used_length.saturating_sub(1));
-        if !mapped(host) || !last.is_some_and(mapped) {
-            return Err(Wrong::at(&format!("RAM block {:?} is not mapped", block.name), host.0));
+        let Some(start) = block.host else { continue };
+        let wrong = |what| Wrong::at(&format!("RAM block {:?} {what}", block.name), start.0);
+        let last = start.checked_add(block.used_length.saturating_sub(1));
+        let last = last.ok_or_else(|| wrong("passes the end of all addresses"))?;
+        let mapped = [start, last].map(|end| area(host.areas(), end).is_some());
+        if mapped != [true; 2] && (host.knows_all_areas() || mapped != [false; 2]) {
+            return Err(wrong("is not mapped"));
         }
     }
     Ok(())
+}
+
+fn area(areas: &[Area], address: Hva) -> Option<&Area> {
+    let after = areas.partition_point(|area| area.start <= address);
+    areas[..after].last().filter(|area| address.0 - area.start.0 < area.len)
 }

@@ -46,6 +46,10 @@ impl Host for Fixture {
         &[]
     }
 
+    fn knows_all_areas(&self) -> bool {
+        true
+    }
+
     fn modules(&self) -> &[Module] {
         &self.0
     }

@@ -125,6 +125,9 @@ pub struct RamRow {
     /// Bytes that the host has memory for now.
     #[serde(serialize_with = "optional_hex")]
     pub resident: Option<u64>,
+    /// Bytes that the core holds, of an emulator's core.
+    #[serde(serialize_with = "optional_hex")]
+    pub in_core: Option<u64>,
     /// Bytes in a host page of the block.
     pub page_size: u64,
     /// What the host has mapped there; empty for anonymous memory.
@@ -132,9 +135,10 @@ pub struct RamRow {
 }
 
 impl RamRow {
-    /// The row of `block` in a process whose memory map is `areas`.
+    /// The row of `block` in a process whose memory map is `areas`; how much of
+    /// it there is, is still to be found.
     #[must_use]
-    pub fn new(block: &RamBlock, areas: &[Area], resident: Option<u64>) -> Self {
+    pub fn new(block: &RamBlock, areas: &[Area]) -> Self {
         let area = block.host.and_then(|host| area(areas, host));
         Self {
             name: block.name.clone(),
@@ -142,7 +146,8 @@ impl RamRow {
             offset: block.offset,
             used_length: block.used_length,
             max_length: block.max_length,
-            resident,
+            resident: None,
+            in_core: None,
             page_size: block.page_size,
             backing: area.map(|area| area.name.clone()),
         }

@@ -11,7 +11,8 @@ use rr_mem::{
 
 /// Compressed files may hold a terabyte: their decoders are not ours, and have
 /// fuzzers of their own.
-const COMPRESSED: [&[u8]; 2] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd]];
+const COMPRESSED: [&[u8]; 3] =
+    [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd], &[0x04, 0x22, 0x4d, 0x18]];
 
 fuzz_target!(|input: (u64, &[u8])| {
     let (ram_base, bytes) = input;

@@ -56,7 +56,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct Source {
-    /// Guest memory at rest: raw RAM or an ELF core of dump-guest-memory; zstd or gzip around it
+    /// Guest memory at rest: raw RAM or an ELF core of dump-guest-memory; zstd, lz4 or gzip around it
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
     /// Where raw RAM starts in guest-physical memory
@@ -71,21 +71,27 @@ pub struct Source {
     pub cpu: Cpu,
 }
 
-/// A running emulator, read from outside
+/// An emulator: a running one, or the core of one
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct Emulator {
     /// A running QEMU, read from outside; it is not stopped (`rr-mem ps` lists them)
-    #[arg(long, value_name = "PID", conflicts_with_all = ["image", "mtree"])]
+    #[arg(long, value_name = "PID", group = "host", conflicts_with_all = ["image", "mtree"])]
     pub pid: Option<u32>,
+    /// The core of a QEMU: of gcore, the kernel or coredumpctl; zstd, lz4 or gzip around it
+    #[arg(long, value_name = "FILE", group = "host", conflicts_with_all = ["image", "mtree"])]
+    pub core: Option<PathBuf>,
+    /// The executable that left the core, or a library of it; default: the files the core names
+    #[arg(long, value_name = "FILE", requires = "core")]
+    pub exe: Vec<PathBuf>,
     /// See memory through this address space; default: the one the CPU uses now
-    #[arg(long = "as", value_name = "NAME", requires = "pid")]
+    #[arg(long = "as", value_name = "NAME", requires = "host")]
     pub address_space: Option<String>,
     /// Struct offsets of this build of QEMU, instead of its debug info or the shipped ones
-    #[arg(long, value_name = "FILE", requires = "pid", conflicts_with = "debug_file")]
+    #[arg(long, value_name = "FILE", requires = "host", conflicts_with = "debug_file")]
     pub layout: Option<PathBuf>,
     /// Debug info of this build of QEMU, where it is in no usual place
-    #[arg(long, value_name = "FILE", requires = "pid")]
+    #[arg(long, value_name = "FILE", requires = "host")]
     pub debug_file: Option<PathBuf>,
 }
 
@@ -355,22 +361,23 @@ pub struct Mtree {
 #[command(after_help = "Example:\n  rr-mem ps")]
 pub struct Ps {}
 
-/// Show the CPUs of a running emulator: mode, address space, paging registers
+/// Show the CPUs of an emulator: mode, address space, paging registers
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --pid: the only emulator that runs.
+Without --pid and --core: the only emulator that runs.
 
-Example:
-  rr-mem cpus --pid $(pidof qemu-system-x86_64)")]
+Examples:
+  rr-mem cpus --pid $(pidof qemu-system-x86_64)
+  rr-mem cpus --core core.4242 --exe qemu-system-aarch64")]
 pub struct Cpus {
     #[command(flatten)]
     pub emulator: EmulatorOnly,
 }
 
-/// List the RAM blocks of a running emulator and where they are in its memory
+/// List the RAM blocks of an emulator and where they are in its memory
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --pid: the only emulator that runs.
+Without --pid and --core: the only emulator that runs.
 
 Example:
   rr-mem ram --pid $(pidof qemu-system-x86_64)")]
@@ -398,8 +405,14 @@ pub struct Where {
 #[command(next_help_heading = "Source")]
 pub struct EmulatorOnly {
     /// A running QEMU, read from outside; it is not stopped
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", group = "host")]
     pub pid: Option<u32>,
+    /// The core of a QEMU: of gcore, the kernel or coredumpctl; zstd, lz4 or gzip around it
+    #[arg(long, value_name = "FILE", group = "host")]
+    pub core: Option<PathBuf>,
+    /// The executable that left the core, or a library of it; default: the files the core names
+    #[arg(long, value_name = "FILE", requires = "core")]
+    pub exe: Vec<PathBuf>,
     /// Struct offsets of this build of QEMU, instead of its debug info or the shipped ones
     #[arg(long, value_name = "FILE", conflicts_with = "debug_file")]
     pub layout: Option<PathBuf>,

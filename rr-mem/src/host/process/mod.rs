@@ -134,6 +134,10 @@ impl Host for Process {
         &self.areas
     }
 
+    fn knows_all_areas(&self) -> bool {
+        true
+    }
+
     fn modules(&self) -> &[Module] {
         &self.modules
     }

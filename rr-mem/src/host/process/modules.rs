@@ -8,15 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use object::{
-    Endianness,
-    elf::{FileHeader64, PT_LOAD},
-    read::elf::{FileHeader, ProgramHeader},
-};
-
 use super::{ProcessMemory, maps::Mapping};
 use crate::{
-    host::Module,
+    host::{Module, module::bias},
     memory::{MappedFile, Memory},
 };
 
@@ -50,7 +44,7 @@ fn module(pid: u32, mapping: &Mapping, memory: &ProcessMemory, main: bool) -> Op
     }
     let file = contents(pid, mapping, head.as_deref(), main);
     let bias = match &file {
-        Some(file) => bias(file.bytes(), mapping)?,
+        Some(file) => bias(file.bytes(), mapping.area.start.0, mapping.offset)?,
         None => mapping.area.start.0.wrapping_sub(mapping.offset),
     };
     let path = mapping.area.name.trim_end_matches(DELETED);
@@ -80,27 +74,13 @@ fn contents(pid: u32, mapping: &Mapping, head: Option<&[u8]>, main: bool) -> Opt
     })
 }
 
-/// What to add to addresses of the file: its segments say which of them the
-/// mapping's first byte has. "Base Address", System V ABI, "Program Loading".
-fn bias(file: &[u8], mapping: &Mapping) -> Option<u64> {
-    let header = FileHeader64::<Endianness>::parse(file).ok()?;
-    let endian = header.endian().ok()?;
-    let segments = header.program_headers(endian, file).ok()?;
-    let page = |value: u64| value & !0xfff;
-    let loaded = segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD);
-    let mut holding = loaded.filter(|segment| {
-        let (start, size) = (segment.p_offset(endian), segment.p_filesz(endian));
-        page(start) <= mapping.offset && mapping.offset < start.saturating_add(size).max(1)
-    });
-    let segment = holding.next()?;
-    let address =
-        segment.p_vaddr(endian).wrapping_sub(segment.p_offset(endian)).wrapping_add(mapping.offset);
-    Some(mapping.area.start.0.wrapping_sub(address))
-}
-
 #[cfg(test)]
 mod tests {
-    use object::elf::ProgramHeader64;
+    use object::{
+        Endianness,
+        elf::{FileHeader64, PT_LOAD, ProgramHeader64},
+        read::elf::{FileHeader, ProgramHeader},
+    };
 
     use super::*;
     use crate::host::{Host, process::Process};
@@ -124,12 +104,5 @@ mod tests {
         let text = segments.iter().find(holds).expect("code");
         let at = (elf.e_entry(endian) - text.p_vaddr(endian) + text.p_offset(endian)) as usize;
         assert_eq!(code[..], bytes[at..at + 16]);
-    }
-
-    #[test]
-    fn files_that_are_no_elf_have_no_bias() {
-        let mapping = super::super::maps::parse(b"1000-2000 r--p 00000000 00:01 5 /x").remove(0);
-        assert_eq!(bias(b"\x7fELF", &mapping), None);
-        assert_eq!(bias(&[0xff; 200], &mapping), None);
     }
 }

@@ -5,11 +5,11 @@ use rr_mem::report::CpuRow;
 use crate::{
     cli::Cpus,
     output::{Outcome, Output},
-    source::emulator::attach_any,
+    source::emulator::attach,
 };
 
 pub fn run(args: &Cpus, output: &mut Output) -> anyhow::Result<Outcome> {
-    let machine = attach_any(&args.emulator, output.verbose)?.machine;
+    let machine = attach(&(&args.emulator).into(), output.verbose)?.machine;
     for cpu in &machine.cpus {
         let row = CpuRow::new(cpu, &machine.map);
         if output.json {

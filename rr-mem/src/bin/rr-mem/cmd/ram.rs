@@ -1,20 +1,22 @@
 //! `rr-mem ram`.
 
-use rr_mem::{host::Host, report::RamRow};
+use rr_mem::{
+    host::{AnyHost, AnyHostMemory, Host},
+    region::RamBlock,
+    report::RamRow,
+};
 
 use super::size;
 use crate::{
     cli::Ram,
     output::{Outcome, Output},
-    source::emulator::attach_any,
+    source::emulator::attach,
 };
 
 pub fn run(args: &Ram, output: &mut Output) -> anyhow::Result<Outcome> {
-    let emulator = attach_any(&args.emulator, output.verbose)?;
+    let emulator = attach(&(&args.emulator).into(), output.verbose)?;
     for block in emulator.machine.map.ram_blocks() {
-        let resident =
-            block.host.and_then(|host| emulator.process.memory().resident(host, block.used_length));
-        let row = RamRow::new(block, emulator.process.areas(), resident);
+        let row = row(block, &emulator.host);
         if output.json {
             output.row(&row)?;
         } else {
@@ -24,6 +26,19 @@ pub fn run(args: &Ram, output: &mut Output) -> anyhow::Result<Outcome> {
     Ok(Outcome::Answered)
 }
 
+fn row(block: &RamBlock, host: &AnyHost) -> RamRow {
+    let (start, len) = (block.host, block.used_length);
+    let row = RamRow::new(block, host.areas());
+    match host.memory() {
+        AnyHostMemory::Process(memory) => {
+            RamRow { resident: start.and_then(|start| memory.resident(start, len)), ..row }
+        }
+        AnyHostMemory::Core(memory) => {
+            RamRow { in_core: start.map(|start| memory.held(start, len)), ..row }
+        }
+    }
+}
+
 fn text(row: &RamRow) -> String {
     let RamRow { name, offset, used_length, .. } = row;
     let host = row.host.map_or("unknown".into(), |host| host.to_string());
@@ -31,14 +46,19 @@ fn text(row: &RamRow) -> String {
         max if max == *used_length => String::new(),
         max => format!(" of at most {}", size(max)),
     };
-    let resident = row.resident.map_or("unknown".into(), size);
+    let there = match (row.resident, row.in_core) {
+        (_, Some(0)) => "not in the core".into(),
+        (_, Some(bytes)) => format!("{} in the core", size(bytes)),
+        (Some(bytes), None) => format!("resident {}", size(bytes)),
+        (None, None) => "resident unknown".into(),
+    };
     let backing = match row.backing.as_deref() {
         None => "unknown",
         Some("") => "anonymous memory",
         Some(name) => name,
     };
     format!(
-        "{name}  host {host}  {}{max}  resident {resident}  ram_addr {offset:#x}  pages of {}  {backing}",
+        "{name}  host {host}  {}{max}  {there}  ram_addr {offset:#x}  pages of {}  {backing}",
         size(*used_length),
         size(row.page_size),
     )

@@ -19,10 +19,9 @@ use crate::{
 };
 
 pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
-    let chosen = &args.source.emulator;
-    let Emulator { process, machine } =
-        emulator::attach(chosen.pid, &chosen.offsets()?, output.verbose)?;
-    let opened = emulator::guest(&args.source, &process, machine, output.verbose)?;
+    let Emulator { host, machine } =
+        emulator::attach(&(&args.source.emulator).into(), output.verbose)?;
+    let opened = emulator::guest(&args.source, &host, machine, output.verbose)?;
     let missing = |missing| opened.lacks(missing);
     let everything = Gva(0)..=Gva(u64::MAX);
     let space = opened.guest.space(everything, SpaceLimits::default()).map_err(missing)?;
@@ -30,13 +29,13 @@ pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
     let map = opened.guest.regions().map_err(missing)?;
     let mut outcome = Outcome::Answered;
     for &address in &args.addresses {
-        let found = one(&opened, map, process.areas(), &aliases, Hva(address), args.limit);
+        let found = one(&opened, map, host.areas(), &aliases, Hva(address), args.limit);
         if found.ram_block.is_none() {
             outcome = outcome.max(Outcome::Negative);
         }
         match output.json {
             true => output.row(&found)?,
-            false => text(&found, output)?,
+            false => text(&found, host.knows_all_areas(), output)?,
         }
     }
     Ok(outcome.max(complain_about(&opened.guest, &space, output)?))
@@ -60,11 +59,12 @@ fn one(
     row
 }
 
-fn text(row: &WhereRow, output: &mut Output) -> anyhow::Result<()> {
+fn text(row: &WhereRow, all_known: bool, output: &mut Output) -> anyhow::Result<()> {
     let hva = row.hva;
     let Some((block, offset)) = row.ram_block.as_ref().zip(row.offset_in_block) else {
         let area = match row.area.as_deref() {
-            None => "not mapped in the emulator".into(),
+            None if all_known => "not mapped in the emulator".into(),
+            None => "not in the core, no guest RAM".into(),
             Some("") => "anonymous memory of the emulator, no guest RAM".into(),
             Some(name) => format!("{name}, no guest RAM"),
         };

@@ -1,14 +1,18 @@
-//! A running emulator as the source.
+//! An emulator as the source: a running one, or the core of one.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use rr_mem::{
     addr::Hva,
     debuginfo::{Layout, Search},
     guest::{AnyMemory, Guest},
     host::{
-        Host, Module,
-        process::{self, Process, ProcessMemory},
+        AnyHost, AnyHostMemory, Host, HostKind, Module,
+        core::Core,
+        process::{self, Process},
     },
     qemu::{self, Accelerator, Machine, Misfit, Offsets, QemuError, VirtualCpu},
     region::{
@@ -20,32 +24,71 @@ use rr_mem::{
 
 use super::{Known, Opened, choose_cpu, held};
 use crate::{
-    cli::{Emulator as EmulatorArgs, EmulatorOnly, Source},
-    output::{failed, note, usage},
+    cli::{self, EmulatorOnly, Source},
+    output::{Progress, failed, note, usage},
 };
 
 /// What QEMU's files are called.
 const NAMES: [&str; 2] = ["qemu", "panda"];
 
-/// A process and what it says of its guest.
+const GIVE_EXE: &str = "give the emulator's executable, or the library that QEMU is in, as it was when it ran, with --exe FILE";
+
+/// Which emulator is meant.
+pub struct Choice<'a> {
+    pid: Option<u32>,
+    core: Option<&'a Path>,
+    exe: &'a [PathBuf],
+    layout: Option<&'a Path>,
+    debug_file: Option<&'a Path>,
+}
+
+impl<'a> From<&'a cli::Emulator> for Choice<'a> {
+    fn from(args: &'a cli::Emulator) -> Self {
+        let (core, layout) = (args.core.as_deref(), args.layout.as_deref());
+        let debug_file = args.debug_file.as_deref();
+        Self { pid: args.pid, core, exe: &args.exe, layout, debug_file }
+    }
+}
+
+impl<'a> From<&'a EmulatorOnly> for Choice<'a> {
+    fn from(args: &'a EmulatorOnly) -> Self {
+        let (core, layout) = (args.core.as_deref(), args.layout.as_deref());
+        let debug_file = args.debug_file.as_deref();
+        Self { pid: args.pid, core, exe: &args.exe, layout, debug_file }
+    }
+}
+
+impl Choice<'_> {
+    /// Where the offsets of its structs come from.
+    fn offsets(&self) -> anyhow::Result<Offsets> {
+        match self.layout {
+            Some(path) => read_layout(path).map(Offsets::Given),
+            None => {
+                let debug_file = self.debug_file.map(Path::to_owned);
+                Ok(Offsets::Found(Search { debug_file, ..Search::default() }))
+            }
+        }
+    }
+}
+
+/// An emulator and what it says of its guest.
 pub struct Emulator {
-    /// The process.
-    pub process: Process,
+    /// Its process, or what is left of it.
+    pub host: AnyHost,
     /// Its memory map and CPUs.
     pub machine: Machine,
 }
 
-/// Opens the emulator that --pid names as a guest.
+/// Opens the emulator that --pid or --core names as a guest.
 pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
-    let Emulator { process, machine } =
-        attach(args.emulator.pid, &args.emulator.offsets()?, verbose)?;
-    guest(args, &process, machine, verbose)
+    let Emulator { host, machine } = attach(&(&args.emulator).into(), verbose)?;
+    guest(args, &host, machine, verbose)
 }
 
-/// The guest in `machine`, whose memory is `process`.
+/// The guest in `machine`, whose memory is that of `host`.
 pub fn guest(
     args: &Source,
-    process: &Process,
+    host: &AnyHost,
     machine: Machine,
     verbose: bool,
 ) -> anyhow::Result<Opened> {
@@ -63,7 +106,7 @@ pub fn guest(
     let render = |error| failed(error, "the emulator's memory map is damaged");
     let view = machine.map.address_spaces().get(space).map(|space| machine.map.view(space));
     let view = view.transpose().map_err(render)?.unwrap_or_default();
-    let memory = memory(&machine.map, &view, process.memory());
+    let memory = memory(&machine.map, &view, host.memory());
     let (held, regs) = (held(&memory), chosen.tables_known.then_some(chosen.regs));
     let guest = Guest::in_space(Some(Box::new(memory) as AnyMemory), regs, machine.map, space);
     Ok(Opened {
@@ -77,7 +120,7 @@ pub fn guest(
     })
 }
 
-fn memory(map: &RegionMap, view: &FlatView, host: &ProcessMemory) -> Physical<Hva, ProcessMemory> {
+fn memory(map: &RegionMap, view: &FlatView, host: &AnyHostMemory) -> Physical<Hva, AnyHostMemory> {
     Physical::of_view(map, view, host.clone(), |block| map.block(block).host.map(Backing::At))
 }
 
@@ -108,54 +151,74 @@ fn remarks(machine: &Machine, space: usize, cpu: Option<&VirtualCpu>) {
     }
 }
 
-impl EmulatorArgs {
-    /// Where the offsets of its structs come from.
-    pub fn offsets(&self) -> anyhow::Result<Offsets> {
-        offsets(self.layout.as_deref(), self.debug_file.as_deref())
-    }
-}
-
-fn offsets(layout: Option<&Path>, debug_file: Option<&Path>) -> anyhow::Result<Offsets> {
-    match layout {
-        Some(path) => read_layout(path).map(Offsets::Given),
-        None => {
-            let debug_file = debug_file.map(Path::to_owned);
-            Ok(Offsets::Found(Search { debug_file, ..Search::default() }))
-        }
-    }
-}
-
-/// Attaches to the emulator that is meant; with none named, to the only one.
-pub fn attach_any(args: &EmulatorOnly, verbose: bool) -> anyhow::Result<Emulator> {
-    let offsets = offsets(args.layout.as_deref(), args.debug_file.as_deref())?;
-    attach(args.pid, &offsets, verbose)
-}
-
-/// Attaches to process `pid`, or to the only emulator that runs.
-pub fn attach(pid: Option<u32>, offsets: &Offsets, verbose: bool) -> anyhow::Result<Emulator> {
-    let pid = pid.map_or_else(only_one, Ok)?;
-    let process = Process::open(pid).map_err(|error| failed(&error, error.hint()))?;
-    let machine = qemu::read(&process, offsets).map_err(|error| explain(&process, &error))?;
+/// Attaches to the emulator that is meant; with none named, to the only one
+/// that runs.
+pub fn attach(choice: &Choice<'_>, verbose: bool) -> anyhow::Result<Emulator> {
+    let offsets = choice.offsets()?;
+    let host = match choice.core {
+        Some(path) => open_core(path, choice.exe)?,
+        None => open_process(choice.pid.map_or_else(only_one, Ok)?)?,
+    };
+    let machine = qemu::read(&host, &offsets);
+    let machine = machine.map_err(|error| explain(&host, choice.core, &error))?;
     if verbose {
-        let Machine { layout, source, module, misfits, cpus, .. } = &machine;
-        for Misfit { layout, why } in misfits {
-            note(format!("layout of {layout} does not fit: {why}"));
-        }
-        note(format!("layout of {layout} fits, from {source}"));
-        note(format!("process {pid}, {module}: {} CPUs", cpus.len()));
+        choice_made(&name(&host, choice.core), &machine);
     }
-    Ok(Emulator { process, machine })
+    Ok(Emulator { host, machine })
 }
 
-/// A process that ends while it is read looks like one that holds nonsense.
-fn explain(process: &Process, error: &QemuError) -> anyhow::Error {
-    let pid = process.pid();
-    if let Err(gone) = Process::open(pid) {
-        return failed(&gone, gone.hint());
+/// Says which layout fits, and what was tried before.
+fn choice_made(name: &str, machine: &Machine) {
+    let Machine { layout, source, module, misfits, cpus, .. } = machine;
+    for Misfit { layout, why } in misfits {
+        note(format!("layout of {layout} does not fit: {why}"));
     }
-    let without_file = process.modules().first().is_none_or(|main: &Module| main.file.is_none());
-    let more = if without_file { " (its executable could not be opened)" } else { "" };
-    failed(format!("process {pid}: {error}{more}"), error.hint())
+    note(format!("layout of {layout} fits, from {source}"));
+    note(format!("{name}, {module}: {} CPUs", cpus.len()));
+}
+
+fn open_process(pid: u32) -> anyhow::Result<AnyHost> {
+    Ok(Process::open(pid).map_err(|error| failed(&error, error.hint()))?.into())
+}
+
+fn open_core(path: &Path, exe: &[PathBuf]) -> anyhow::Result<AnyHost> {
+    let mut progress = Progress::new("unpacking");
+    let core = Core::open(path, exe, &mut |bytes| progress.set(bytes))
+        .map_err(|error| failed(format!("{}: {error}", path.display()), error.hint()))?;
+    core.remarks().iter().for_each(note);
+    Ok(core.into())
+}
+
+fn name(host: &AnyHost, core: Option<&Path>) -> String {
+    match (host.kind(), core) {
+        (HostKind::Process(process), _) => format!("process {}", process.pid()),
+        (HostKind::Core(_), path) => path.unwrap_or(Path::new("core")).display().to_string(),
+    }
+}
+
+/// A process that ends while it is read looks like one that holds nonsense, and
+/// so does a core without the files that it leaves out.
+fn explain(host: &AnyHost, core: Option<&Path>, error: &QemuError) -> anyhow::Error {
+    let name = name(host, core);
+    match host.kind() {
+        HostKind::Process(process) => {
+            if let Err(gone) = Process::open(process.pid()) {
+                return failed(&gone, gone.hint());
+            }
+            let main = host.modules().first();
+            let without_file = main.is_none_or(|main: &Module| main.file.is_none());
+            let more = if without_file { " (its executable could not be opened)" } else { "" };
+            failed(format!("{name}: {error}{more}"), error.hint())
+        }
+        HostKind::Core(core) => {
+            let why = core.without_executable().map_or(String::new(), |why| format!("; {why}"));
+            let hint = match error {
+                QemuError::NoEmulator(_) => GIVE_EXE,
+                _ => error.hint(),
+            };
+            failed(format!("{name}: {error}{why}"), hint)
+        }
+    }
 }
 
 fn read_layout(path: &Path) -> anyhow::Result<Layout> {

@@ -1,0 +1,109 @@
+//! A host whose kind is chosen at run time.
+
+use super::{
+    Area, Host, Module, Thread,
+    core::{Core, CoreMemory},
+    process::{Process, ProcessMemory},
+};
+use crate::{
+    addr::Hva,
+    memory::{Memory, ReadError},
+};
+
+/// A process, or what is left of one.
+#[derive(Debug)]
+pub struct AnyHost {
+    kind: HostKind,
+    memory: AnyHostMemory,
+}
+
+/// See [`AnyHost`].
+#[derive(Debug)]
+pub enum HostKind {
+    /// A running process.
+    Process(Process),
+    /// A core.
+    Core(Core),
+}
+
+/// The memory of an [`AnyHost`]; cheap to clone.
+#[derive(Clone, Debug)]
+pub enum AnyHostMemory {
+    /// Of a running process.
+    Process(ProcessMemory),
+    /// In a core.
+    Core(CoreMemory),
+}
+
+impl AnyHost {
+    /// Which kind it is.
+    #[must_use]
+    pub fn kind(&self) -> &HostKind {
+        &self.kind
+    }
+}
+
+impl From<Process> for AnyHost {
+    fn from(process: Process) -> Self {
+        let memory = AnyHostMemory::Process(process.memory().clone());
+        Self { kind: HostKind::Process(process), memory }
+    }
+}
+
+impl From<Core> for AnyHost {
+    fn from(core: Core) -> Self {
+        let memory = AnyHostMemory::Core(core.memory().clone());
+        Self { kind: HostKind::Core(core), memory }
+    }
+}
+
+macro_rules! either {
+    ($host:expr, $inner:ident => $value:expr) => {
+        match &$host.kind {
+            HostKind::Process($inner) => $value,
+            HostKind::Core($inner) => $value,
+        }
+    };
+}
+
+impl Host for AnyHost {
+    type Memory = AnyHostMemory;
+
+    fn memory(&self) -> &AnyHostMemory {
+        &self.memory
+    }
+
+    fn areas(&self) -> &[Area] {
+        either!(self, host => host.areas())
+    }
+
+    fn knows_all_areas(&self) -> bool {
+        either!(self, host => host.knows_all_areas())
+    }
+
+    fn modules(&self) -> &[Module] {
+        either!(self, host => host.modules())
+    }
+
+    fn threads(&self) -> &[Thread] {
+        either!(self, host => host.threads())
+    }
+}
+
+impl Memory<Hva> for AnyHostMemory {
+    #[inline]
+    fn read(&self, addr: Hva, dst: &mut [u8]) -> Result<(), ReadError> {
+        match self {
+            Self::Process(memory) => memory.read(addr, dst),
+            Self::Core(memory) => memory.read(addr, dst),
+        }
+    }
+
+    #[inline]
+    fn slice(&self, addr: Hva, len: usize) -> Option<&[u8]> {
+        match self {
+            Self::Process(memory) => memory.slice(addr, len),
+            Self::Core(memory) => memory.slice(addr, len),
+        }
+    }
+}
