@@ -151,7 +151,8 @@ fn symbols_come_from_the_debug_file_too() {
     let below = folder.path().join(".build-id/ab");
     fs::create_dir_all(&below).expect("is made");
     let id = build_id(b"\xab\xcd\xef");
-    fs::write(below.join("cdef.debug"), elf(X86_64, &[id.clone()], &["symbol"])).expect("written");
+    fs::write(below.join("cdef.debug"), elf(X86_64, std::slice::from_ref(&id), &["symbol"]))
+        .expect("written");
     let file = MappedFile::from_vec(elf(X86_64, &[id], &[]));
     let program = Program { path: Path::new("/nowhere/program"), file: &file };
     let found = search(folder.path()).symbol_file(program).expect("is found");
