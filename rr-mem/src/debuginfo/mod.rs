@@ -99,6 +99,14 @@ impl Search {
         Elf::parse(found.file.bytes()).ok()?.has_symbols().then_some(found.file)
     }
 
+    /// Whether the debug file that is given, if any, is of `program`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is of another build.
+    pub fn check(&self, program: Program<'_>) -> Result<(), DebugError> {
+        self.given(program, &parse(program.path, program.file)?).map(drop)
+    }
+
     /// The debug file that was given, which must be of the same build.
     fn given(&self, program: Program<'_>, elf: &Elf<'_>) -> Result<Option<Found>, DebugError> {
         let Some(path) = &self.debug_file else { return Ok(None) };

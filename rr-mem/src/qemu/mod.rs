@@ -154,7 +154,7 @@ impl QemuError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::NoEmulator(_) => {
-                "`rr-mem ps` lists emulators; of a QEMU without exported symbols, give the monitor's text with --mtree FILE and memory with --image FILE"
+                "`rr-mem ps` lists emulators; of a QEMU without exported symbols, give its debug file with --debug-file FILE, or the monitor's text with --mtree FILE and memory with --image FILE"
             }
             Self::Architecture(_) => "x86 and ARM guests can be read",
             Self::DebugInfo(error) => error.hint(),

@@ -46,7 +46,10 @@ impl Symbols {
     pub fn find(host: &impl Host, search: &Search) -> Result<Self, QemuError> {
         let elsewhere = |module: &Module| search.symbol_file(program(module)?);
         match Self::look(host, |module| module.file.clone()) {
-            Err(QemuError::NoEmulator(_)) => Self::look(host, elsewhere),
+            Err(QemuError::NoEmulator(_)) => {
+                belongs(host, search)?;
+                Self::look(host, elsewhere)
+            }
             found => found,
         }
     }
@@ -76,6 +79,14 @@ impl Symbols {
         }
         Err(QemuError::NoEmulator(SPACE))
     }
+}
+
+/// Whether the debug file that is given, if any, is of one of the modules; if
+/// not, what it has to do with the first.
+fn belongs(host: &impl Host, search: &Search) -> Result<(), QemuError> {
+    let mut checks = host.modules().iter().filter_map(program).map(|one| search.check(one));
+    let Some(Err(first)) = checks.next() else { return Ok(()) };
+    if checks.any(|check| check.is_ok()) { Ok(()) } else { Err(first.into()) }
 }
 
 /// A module whose file could be had.

@@ -116,6 +116,9 @@ fn a_debug_file_that_is_given_is_the_only_one_and_must_fit_the_build() {
     assert_eq!(names, ["qemu-system-arm"]);
     let (names, text) = tried(of(b"two"), &search(Some(path)));
     assert!(names.is_empty() && text.contains("its build-id is 6f6e65, not 74776f"), "{text}");
+    let stripped = elf(Architecture::X86_64, &[build_id(b"two")], &[]);
+    let (_, text) = tried(stripped, &search(Some(folder.path().join("debug"))));
+    assert!(text.contains("its build-id is 6f6e65, not 74776f"), "{text}");
 }
 
 #[test]
