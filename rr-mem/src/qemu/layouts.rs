@@ -2,7 +2,10 @@
 //! x86_64 hosts. Configuration moves members: what the distribution builds with
 //! comes before the plain build of a version. Which one fits is tested, see [`super::read`].
 
-use crate::debuginfo::Layout;
+use crate::debuginfo::{Layout, Wanted};
+
+/// The architecture of the hosts that they are for.
+pub const HOST: &str = "x86_64";
 
 /// Newest first.
 const SHIPPED: [&str; 6] = [
@@ -17,6 +20,18 @@ const SHIPPED: [&str; 6] = [
 /// The shipped layouts, newest first, each read when it is asked for.
 pub fn shipped() -> impl Iterator<Item = Layout> {
     SHIPPED.iter().filter_map(|text| serde_json::from_str(text).ok())
+}
+
+/// What is wanted of any QEMU's debug info: every member that some layout has.
+#[must_use]
+pub fn wanted() -> Wanted {
+    let layouts: Vec<Layout> = shipped().collect();
+    let structs = layouts.iter().flat_map(|layout| &layout.structs);
+    // NAME@arm is no struct's name, but a NAME of another build.
+    let named = structs.filter(|(name, _)| !name.contains('@'));
+    named
+        .flat_map(|(name, of)| of.fields.keys().map(|field| (name.as_str(), field.as_str())))
+        .collect()
 }
 
 #[cfg(test)]
@@ -37,6 +52,11 @@ mod tests {
                 "panda-2.9"
             ]
         );
+    }
+
+    #[test]
+    fn every_shipped_layout_is_for_the_one_host() {
+        assert!(shipped().all(|layout| layout.host == HOST));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub mod layouts;
 mod map;
 mod structs;
 mod symbols;
+#[cfg(test)]
+mod tests;
 
 use thiserror::Error;
 
@@ -21,7 +23,7 @@ pub use cpus::{Accelerator, VirtualCpu};
 
 use crate::{
     addr::{Address, Hva},
-    debuginfo::Layout,
+    debuginfo::{DebugError, Layout, Search},
     host::{Area, Host},
     memory::ReadError,
     region::{FlatError, MapError, RegionMap},
@@ -37,12 +39,32 @@ const ATTEMPTS: usize = 5;
 pub struct Machine {
     /// The name of the layout that fits.
     pub layout: String,
+    /// Where that was read from.
+    pub source: String,
+    /// What was tried before it.
+    pub misfits: Vec<Misfit>,
     /// The file that QEMU's symbols were found in.
     pub module: String,
     /// Address spaces, regions and RAM blocks, with their host addresses.
     pub map: RegionMap,
     /// Every CPU, by number.
     pub cpus: Vec<VirtualCpu>,
+}
+
+/// Where struct offsets may come from.
+#[derive(Clone, Debug)]
+pub enum Offsets {
+    /// From this layout and no other.
+    Given(Layout),
+    /// From QEMU's own debug info; without, from the layouts that come with
+    /// the program. A debug file that is given excludes those.
+    Found(Search),
+}
+
+impl Default for Offsets {
+    fn default() -> Self {
+        Self::Found(Search::default())
+    }
 }
 
 /// Why an emulator could not be read.
@@ -55,6 +77,9 @@ pub enum QemuError {
     /// The architecture of its guests is not known.
     #[error("{0} emulates neither x86 nor ARM")]
     Architecture(String),
+    /// The debug file that was given will not do.
+    #[error("{0}")]
+    DebugInfo(#[from] DebugError),
     /// No layout fits.
     #[error("no layout fits this QEMU: {}", list(.0))]
     NoLayout(Vec<Misfit>),
@@ -83,6 +108,12 @@ pub enum Wrong {
     /// A struct that holds what it cannot hold.
     #[error("{0}")]
     Struct(String),
+    /// No layout could be had from its debug info.
+    #[error("{0}")]
+    DebugInfo(#[from] DebugError),
+    /// They are for other hosts.
+    #[error("they are for {known} hosts, and this is {0}: debug info is needed", known = layouts::HOST)]
+    Host(String),
     /// The flat views were replaced while they were read.
     #[error("the memory map changed {ATTEMPTS} times while it was read")]
     Torn,
@@ -113,6 +144,7 @@ impl QemuError {
         match self {
             Self::NoEmulator(_) => "no_emulator",
             Self::Architecture(_) => "architecture",
+            Self::DebugInfo(error) => error.kind(),
             Self::NoLayout(_) => "no_layout",
         }
     }
@@ -122,11 +154,12 @@ impl QemuError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::NoEmulator(_) => {
-                "`rr-mem ps` lists emulators; of a QEMU without exported symbols, give the monitor's text with --mtree FILE and memory with --image FILE"
+                "`rr-mem ps` lists emulators; of a QEMU without exported symbols, give its debug file with --debug-file FILE, or the monitor's text with --mtree FILE and memory with --image FILE"
             }
             Self::Architecture(_) => "x86 and ARM guests can be read",
+            Self::DebugInfo(error) => error.hint(),
             Self::NoLayout(_) => {
-                "give the struct offsets of this build with --layout FILE (JSON as in src/qemu/layouts)"
+                "install the debug symbols of this QEMU (Debian: -dbgsym), or give them with --debug-file FILE, or the struct offsets with --layout FILE (`rr-mem layout ELF` makes one)"
             }
         }
     }
@@ -144,26 +177,72 @@ fn list(misfits: &[Misfit]) -> String {
 /// # Errors
 /// [`QemuError::NoEmulator`].
 pub fn detect(host: &impl Host) -> Result<(), QemuError> {
-    Symbols::find(host).map(drop)
+    Symbols::find(host, &Search::default()).map(drop)
 }
 
-/// Reads the memory map and the CPUs with the first of `layouts` that fits.
+/// Reads the memory map and the CPUs with the first layout that fits.
 ///
 /// # Errors
 /// When no module has QEMU's symbols, or no layout fits.
-pub fn read<H: Host>(
-    host: &H,
-    layouts: impl IntoIterator<Item = Layout>,
-) -> Result<Machine, QemuError> {
-    let symbols = Symbols::find(host)?;
-    let mut misfits = Vec::new();
-    for layout in layouts {
-        match read_steadily(host, &symbols, &layout) {
-            Ok(machine) => return Ok(machine),
-            Err(why) => misfits.push(Misfit { layout: layout.emulator, why }),
+pub fn read<H: Host>(host: &H, offsets: &Offsets) -> Result<Machine, QemuError> {
+    let default = Search::default();
+    let search = if let Offsets::Found(search) = offsets { search } else { &default };
+    let symbols = Symbols::find(host, search)?;
+    let mut trial = Trial { host, symbols: &symbols, misfits: Vec::new() };
+    let machine = match offsets {
+        Offsets::Given(layout) => trial.fit(layout),
+        Offsets::Found(search) => match trial.own(search) {
+            Err(error) if search.debug_file.is_some() => return Err(error.into()),
+            Err(error) => {
+                trial.misfit("its debug info", error);
+                trial.shipped()
+            }
+            Ok(None) if search.debug_file.is_none() => trial.shipped(),
+            Ok(found) => found,
+        },
+    };
+    let misfits = trial.misfits;
+    match machine {
+        Some(machine) => Ok(Machine { misfits, ..machine }),
+        None => Err(QemuError::NoLayout(misfits)),
+    }
+}
+
+/// Layout after layout.
+struct Trial<'a, H> {
+    host: &'a H,
+    symbols: &'a Symbols,
+    misfits: Vec<Misfit>,
+}
+
+impl<H: Host> Trial<'_, H> {
+    fn fit(&mut self, layout: &Layout) -> Option<Machine> {
+        let read = read_steadily(self.host, self.symbols, layout);
+        read.map_err(|why| self.misfit(&layout.emulator, why)).ok()
+    }
+
+    fn misfit(&mut self, layout: &str, why: impl Into<Wrong>) {
+        self.misfits.push(Misfit { layout: layout.into(), why: why.into() });
+    }
+
+    /// With the debug info of the module that has QEMU's symbols.
+    fn own(&mut self, search: &Search) -> Result<Option<Machine>, DebugError> {
+        let Some(program) = symbols::program(&self.symbols.module) else { return Ok(None) };
+        let layout = search.layout(program, &layouts::wanted())?;
+        Ok(self.fit(&layout))
+    }
+
+    fn shipped(&mut self) -> Option<Machine> {
+        let program = symbols::program(&self.symbols.module);
+        let host = program.and_then(|program| program.host());
+        match host.filter(|host| host != layouts::HOST) {
+            Some(other) => {
+                self.misfit("the shipped layouts", Wrong::Host(other));
+                None
+            }
+            None => layouts::shipped().find_map(|layout| self.fit(&layout)),
         }
     }
-    Err(QemuError::NoLayout(misfits))
 }
 
 /// A map that is torn is no reason to give up a layout.
@@ -193,8 +272,9 @@ fn read_once<H: Host>(
     if map::snapshot(structs, symbols)? != before {
         return Err(Wrong::Torn);
     }
-    let (layout, module) = (structs.layout_name().to_owned(), symbols.module.clone());
-    Ok(Machine { layout, module, map, cpus })
+    let Layout { emulator: layout, source, .. } = structs.layout().clone();
+    let module = symbols.module.path.display().to_string();
+    Ok(Machine { layout, source, misfits: Vec::new(), module, map, cpus })
 }
 
 /// Every RAM block is in the emulator's memory map, or in no part of it where

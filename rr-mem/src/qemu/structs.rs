@@ -38,8 +38,8 @@ impl<'a, M: Memory<Hva>> Structs<'a, M> {
         Self { memory, layout }
     }
 
-    pub fn layout_name(&self) -> &'a str {
-        &self.layout.emulator
+    pub fn layout(&self) -> &'a Layout {
+        self.layout
     }
 
     fn kind(&self, kind: &'static str) -> Result<&'a StructLayout, Wrong> {

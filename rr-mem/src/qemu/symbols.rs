@@ -2,7 +2,11 @@
 //! CPU it emulates.
 
 use super::QemuError;
-use crate::{debuginfo::symbols, host::Host};
+use crate::{
+    debuginfo::{Program, Search, symbols},
+    host::{Host, Module},
+    memory::MappedFile,
+};
 
 /// The architecture of a QEMU's CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +22,7 @@ pub(super) enum Target {
 #[derive(Clone, Debug)]
 pub(super) struct Symbols {
     /// The file that they were found in.
-    pub module: String,
+    pub module: Module,
     pub target: Target,
     pub address_space_memory: u64,
     pub ram_list: u64,
@@ -37,21 +41,36 @@ const ARM: [&str; 2] = ["arm_cpu_do_interrupt", "arm_cpu_list"];
 const A64: [&str; 2] = ["a64_translate_init", "gen_a64_set_pc_im"];
 
 impl Symbols {
-    /// Looks through all modules: PANDA's symbols are in a library.
-    pub fn find(host: &impl Host) -> Result<Self, QemuError> {
-        let with_file = |module| Some((module, module_file(module)?));
-        for (module, file) in host.modules().iter().filter_map(with_file) {
+    /// Looks through all modules: PANDA's symbols are in a library. Where none
+    /// exports them, their debug files are looked for.
+    pub fn find(host: &impl Host, search: &Search) -> Result<Self, QemuError> {
+        let elsewhere = |module: &Module| search.symbol_file(program(module)?);
+        match Self::look(host, |module| module.file.clone()) {
+            Err(QemuError::NoEmulator(_)) => {
+                belongs(host, search)?;
+                Self::look(host, elsewhere)
+            }
+            found => found,
+        }
+    }
+
+    fn look(
+        host: &impl Host,
+        file: impl Fn(&Module) -> Option<MappedFile>,
+    ) -> Result<Self, QemuError> {
+        for module in host.modules() {
+            let Some(file) = file(module) else { continue };
             let names =
                 [SPACE, BLOCKS, CPUS[0], CPUS[1], X86[0], X86[1], ARM[0], ARM[1], A64[0], A64[1]];
-            let Ok(found) = symbols::find(file, names) else { continue };
+            let Ok(found) = symbols::find(file.bytes(), names) else { continue };
             let there =
                 found.map(|address| address.map(|address| address.wrapping_add(module.bias)));
             let [Some(space), Some(blocks), new, old, kinds @ ..] = there else { continue };
-            let path = module.path.display().to_string();
             let cpus = new.or(old).ok_or(QemuError::NoEmulator(CPUS[0]))?;
-            let target = target(kinds).ok_or_else(|| QemuError::Architecture(path.clone()))?;
+            let target = target(kinds)
+                .ok_or_else(|| QemuError::Architecture(module.path.display().to_string()))?;
             return Ok(Self {
-                module: path,
+                module: module.clone(),
                 target,
                 address_space_memory: space,
                 ram_list: blocks,
@@ -62,8 +81,17 @@ impl Symbols {
     }
 }
 
-fn module_file(module: &crate::host::Module) -> Option<&[u8]> {
-    module.file.as_ref().map(crate::memory::MappedFile::bytes)
+/// Whether the debug file that is given, if any, is of one of the modules; if
+/// not, what it has to do with the first.
+fn belongs(host: &impl Host, search: &Search) -> Result<(), QemuError> {
+    let mut checks = host.modules().iter().filter_map(program).map(|one| search.check(one));
+    let Some(Err(first)) = checks.next() else { return Ok(()) };
+    if checks.any(|check| check.is_ok()) { Ok(()) } else { Err(first.into()) }
+}
+
+/// A module whose file could be had.
+pub(super) fn program(module: &Module) -> Option<Program<'_>> {
+    Some(Program { path: &module.path, file: module.file.as_ref()? })
 }
 
 fn target([x86, old_x86, arm, old_arm, a64, old_a64]: [Option<u64>; 6]) -> Option<Target> {

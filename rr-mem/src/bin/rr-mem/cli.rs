@@ -45,6 +45,7 @@ pub enum Command {
     Cpus(Cpus),
     Ram(Ram),
     Where(Where),
+    Layout(Layout),
     Completions(Completions),
     /// Print the manual page
     #[command(after_help = "Example:\n  rr-mem man | man -l -")]
@@ -86,9 +87,12 @@ pub struct Emulator {
     /// See memory through this address space; default: the one the CPU uses now
     #[arg(long = "as", value_name = "NAME", requires = "host")]
     pub address_space: Option<String>,
-    /// Struct offsets of this build of QEMU, instead of the shipped ones
-    #[arg(long, value_name = "FILE", requires = "host")]
+    /// Struct offsets of this build of QEMU, instead of its debug info or the shipped ones
+    #[arg(long, value_name = "FILE", requires = "host", conflicts_with = "debug_file")]
     pub layout: Option<PathBuf>,
+    /// Debug info of this build of QEMU, where it is in no usual place
+    #[arg(long, value_name = "FILE", requires = "host")]
+    pub debug_file: Option<PathBuf>,
 }
 
 /// Registers given here win over the file's, one by one
@@ -409,9 +413,35 @@ pub struct EmulatorOnly {
     /// The executable that left the core, or a library of it; default: the files the core names
     #[arg(long, value_name = "FILE", requires = "core")]
     pub exe: Vec<PathBuf>,
-    /// Struct offsets of this build of QEMU, instead of the shipped ones
-    #[arg(long, value_name = "FILE")]
+    /// Struct offsets of this build of QEMU, instead of its debug info or the shipped ones
+    #[arg(long, value_name = "FILE", conflicts_with = "debug_file")]
     pub layout: Option<PathBuf>,
+    /// Debug info of this build of QEMU, where it is in no usual place
+    #[arg(long, value_name = "FILE")]
+    pub debug_file: Option<PathBuf>,
+}
+
+/// Print where the members of a QEMU's structs are, read from its debug info
+///
+/// The result is what --layout FILE takes. Debug info is looked for in the file itself, then as
+/// gdb does: by build-id under /usr/lib/debug, by .gnu_debuglink beside the file, in .debug and
+/// under /usr/lib/debug; what was read is kept by build-id in ~/.cache/rr-mem.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem layout build/qemu-system-x86_64 > layout.json
+  rr-mem layout --debug-file qemu.debug /usr/bin/qemu-system-aarch64
+  rr-mem layout --unit target/arm libpanda-arm.so")]
+pub struct Layout {
+    /// The module that holds QEMU: the executable, or a library such as libpanda-x86_64.so
+    #[arg(value_name = "ELF")]
+    pub module: PathBuf,
+    /// Its debug info, where it is in no usual place: the build-id must be the same
+    #[arg(long, value_name = "FILE")]
+    pub debug_file: Option<PathBuf>,
+    /// Where units differ on a struct, take the definition of the one with NAME in its path
+    #[arg(long, value_name = "NAME")]
+    pub unit: Option<String>,
 }
 
 /// Print a completion script for a shell

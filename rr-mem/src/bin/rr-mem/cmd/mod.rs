@@ -2,6 +2,7 @@
 
 pub mod cpus;
 pub mod find;
+pub mod layout;
 pub mod mtree;
 pub mod p2v;
 pub mod ps;

@@ -3,7 +3,7 @@
 use rr_mem::{
     host::process::Process,
     mmu::Mmu,
-    qemu::{self, Machine, layouts},
+    qemu::{self, Machine, Offsets},
 };
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ fn row(emulator: &Running) -> Row {
 
 fn read(pid: u32) -> Result<Machine, String> {
     let process = Process::open(pid).map_err(|error| error.to_string())?;
-    qemu::read(&process, layouts::shipped()).map_err(|error| error.to_string())
+    qemu::read(&process, &Offsets::default()).map_err(|error| error.to_string())
 }
 
 /// Bytes of RAM that the guest may write.

@@ -7,14 +7,14 @@ use std::{
 
 use rr_mem::{
     addr::Hva,
-    debuginfo::Layout,
+    debuginfo::{Layout, Search},
     guest::{AnyMemory, Guest},
     host::{
         AnyHost, AnyHostMemory, Host, HostKind, Module,
         core::Core,
         process::{self, Process},
     },
-    qemu::{self, Accelerator, Machine, QemuError, VirtualCpu, layouts},
+    qemu::{self, Accelerator, Machine, Misfit, Offsets, QemuError, VirtualCpu},
     region::{
         FlatView, RegionMap,
         physical::{Backing, Physical},
@@ -39,19 +39,35 @@ pub struct Choice<'a> {
     core: Option<&'a Path>,
     exe: &'a [PathBuf],
     layout: Option<&'a Path>,
+    debug_file: Option<&'a Path>,
 }
 
 impl<'a> From<&'a cli::Emulator> for Choice<'a> {
     fn from(args: &'a cli::Emulator) -> Self {
         let (core, layout) = (args.core.as_deref(), args.layout.as_deref());
-        Self { pid: args.pid, core, exe: &args.exe, layout }
+        let debug_file = args.debug_file.as_deref();
+        Self { pid: args.pid, core, exe: &args.exe, layout, debug_file }
     }
 }
 
 impl<'a> From<&'a EmulatorOnly> for Choice<'a> {
     fn from(args: &'a EmulatorOnly) -> Self {
         let (core, layout) = (args.core.as_deref(), args.layout.as_deref());
-        Self { pid: args.pid, core, exe: &args.exe, layout }
+        let debug_file = args.debug_file.as_deref();
+        Self { pid: args.pid, core, exe: &args.exe, layout, debug_file }
+    }
+}
+
+impl Choice<'_> {
+    /// Where the offsets of its structs come from.
+    fn offsets(&self) -> anyhow::Result<Offsets> {
+        match self.layout {
+            Some(path) => read_layout(path).map(Offsets::Given),
+            None => {
+                let debug_file = self.debug_file.map(Path::to_owned);
+                Ok(Offsets::Found(Search { debug_file, ..Search::default() }))
+            }
+        }
     }
 }
 
@@ -138,22 +154,27 @@ fn remarks(machine: &Machine, space: usize, cpu: Option<&VirtualCpu>) {
 /// Attaches to the emulator that is meant; with none named, to the only one
 /// that runs.
 pub fn attach(choice: &Choice<'_>, verbose: bool) -> anyhow::Result<Emulator> {
-    let given = choice.layout.map(read_layout).transpose()?;
+    let offsets = choice.offsets()?;
     let host = match choice.core {
         Some(path) => open_core(path, choice.exe)?,
         None => open_process(choice.pid.map_or_else(only_one, Ok)?)?,
     };
-    let machine = match given {
-        Some(layout) => qemu::read(&host, [layout]),
-        None => qemu::read(&host, layouts::shipped()),
-    };
+    let machine = qemu::read(&host, &offsets);
     let machine = machine.map_err(|error| explain(&host, choice.core, &error))?;
     if verbose {
-        let Machine { layout, module, cpus, .. } = &machine;
-        let name = name(&host, choice.core);
-        note(format!("{name}, {module}: layout {layout} fits, {} CPUs", cpus.len()));
+        choice_made(&name(&host, choice.core), &machine);
     }
     Ok(Emulator { host, machine })
+}
+
+/// Says which layout fits, and what was tried before.
+fn choice_made(name: &str, machine: &Machine) {
+    let Machine { layout, source, module, misfits, cpus, .. } = machine;
+    for Misfit { layout, why } in misfits {
+        note(format!("layout of {layout} does not fit: {why}"));
+    }
+    note(format!("layout of {layout} fits, from {source}"));
+    note(format!("{name}, {module}: {} CPUs", cpus.len()));
 }
 
 fn open_process(pid: u32) -> anyhow::Result<AnyHost> {
@@ -202,7 +223,7 @@ fn explain(host: &AnyHost, core: Option<&Path>, error: &QemuError) -> anyhow::Er
 
 fn read_layout(path: &Path) -> anyhow::Result<Layout> {
     let shown = path.display();
-    let hint = "it is a JSON file of struct offsets; leave --layout away to try the shipped ones";
+    let hint = "it is a JSON file of struct offsets; `rr-mem layout ELF` makes one; leave --layout away to have them found";
     let text = fs::read_to_string(path).map_err(|e| failed(format!("{shown}: {e}"), hint))?;
     serde_json::from_str(&text).map_err(|error| failed(format!("{shown}: {error}"), hint))
 }
