@@ -78,6 +78,8 @@ pub struct Physical<A, S> {
     /// little memory.
     starts: Vec<u64>,
     ranges: Vec<PhysicalRange<A>>,
+    /// The longest range, which most addresses lie in: it is looked at first.
+    longest: usize,
     source: S,
 }
 
@@ -122,7 +124,9 @@ impl<A: Address, S> Physical<A, S> {
     fn painted(painter: Painter<Backing<A>>, source: S) -> Self {
         let ranges: Vec<_> = painter.into_pieces().flat_map(pieces).collect();
         let starts = ranges.iter().map(|range| range.gpa.0).collect();
-        Self { starts, ranges, source }
+        let lengths = ranges.iter().map(|range| range.len).enumerate();
+        let longest = lengths.max_by_key(|(_, len)| *len).map_or(0, |(number, _)| number);
+        Self { starts, ranges, longest, source }
     }
 
     /// The ranges, sorted, without overlaps.
@@ -141,9 +145,11 @@ impl<A: Address, S> Physical<A, S> {
     #[inline]
     #[must_use]
     pub fn range(&self, gpa: Gpa) -> Option<&PhysicalRange<A>> {
-        let after = self.starts.partition_point(|&start| start <= gpa.0);
-        let range = self.ranges.get(after.checked_sub(1)?)?;
-        (gpa.0 - range.gpa.0 < range.len).then_some(range)
+        let holds = |range: &&PhysicalRange<A>| gpa.0.wrapping_sub(range.gpa.0) < range.len;
+        self.ranges.get(self.longest).filter(holds).or_else(|| {
+            let after = self.starts.partition_point(|&start| start <= gpa.0);
+            self.ranges.get(after.checked_sub(1)?).filter(holds)
+        })
     }
 
     /// Where the byte at `gpa` is in the source, and how many bytes of its

@@ -55,7 +55,11 @@ impl Mapping {
             return None;
         }
         let gpa = self.gpa_of(first).unwrap_or(self.gpa);
-        Some(Mapping { gva: first, last, gpa, ..*self })
+        let physical = match self.physical {
+            Physical::Same(unit) if (first.0 ^ last.0) < unit => Physical::Linear,
+            physical => physical,
+        };
+        Some(Mapping { gva: first, last, gpa, physical, ..*self })
     }
 
     /// Whether one of its addresses maps `gpa`; never for one that was merged

@@ -39,6 +39,8 @@ pub struct X86Paging {
     /// Bit 63 where it means XD, else 0.
     xd: u64,
     root: Start<Inherited>,
+    /// What each [`Inherited`] means for the page below.
+    rights: [Rights; 8],
 }
 
 /// A paging-structure entry. Bits are those of "Formats of ... Paging-Structure
@@ -111,7 +113,8 @@ impl X86Paging {
             Mode::FourLevel
         };
         let xd = if regs.no_execute_enable() { 1 << 63 } else { 0 };
-        Self { mode, regs: *regs, xd, root: Self::root(mode, regs) }
+        let rights = std::array::from_fn(|allowed| Self::rights(regs, Inherited(allowed as u8)));
+        Self { mode, regs: *regs, xd, root: Self::root(mode, regs), rights }
     }
 
     /// Bits of a linear address in this mode.
@@ -179,14 +182,13 @@ impl X86Paging {
     }
 
     /// "Determination of Access Rights", without what RFLAGS.AC decides.
-    #[inline]
-    fn rights(&self, combined: Inherited) -> Rights {
+    const fn rights(regs: &X86Regs, combined: Inherited) -> Rights {
         let (writable, user) = (combined.writable(), combined.user());
         Rights {
             kernel: Rwx {
                 r: true,
-                w: writable || !self.regs.write_protect(),
-                x: combined.execute() && !(user && self.regs.smep()),
+                w: writable || !regs.write_protect(),
+                x: combined.execute() && !(user && regs.smep()),
             },
             user: Rwx { r: user, w: user && writable, x: user && combined.execute() },
         }
@@ -203,7 +205,7 @@ impl X86Paging {
         Page {
             base: Gpa(base),
             shift: table.shift,
-            rights: self.rights(self.inherit(table, entry)),
+            rights: self.rights[usize::from(self.inherit(table, entry).0)],
         }
     }
 
