@@ -215,14 +215,15 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         items: &mut Vec<Item>,
     ) {
         let swap = self.paging.big_endian();
+        // In every format an entry of 0 is not valid, and most are 0.
         if self.paging.entry_bytes() == 8 {
             let words = bytes.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b));
-            for (index, raw) in (from..).zip(words) {
+            for (index, raw) in (from..).zip(words).filter(|(_, raw)| *raw != 0) {
                 self.entry(part, index, if swap { raw.swap_bytes() } else { raw }, items);
             }
         } else {
             let words = bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b));
-            for (index, raw) in (from..).zip(words) {
+            for (index, raw) in (from..).zip(words).filter(|(_, raw)| *raw != 0) {
                 let raw = if swap { raw.swap_bytes() } else { raw };
                 self.entry(part, index, u64::from(raw), items);
             }
@@ -257,10 +258,6 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
 
     #[inline]
     fn entry(&mut self, part: &Part<P::Inherited>, index: u64, raw: u64, items: &mut Vec<Item>) {
-        // In every format an entry of 0 is not valid.
-        if raw == 0 {
-            return;
-        }
         let table = &part.table;
         let kind = match self.paging.decode(table, raw) {
             Decoded::Invalid(_) => return,
