@@ -23,7 +23,11 @@ pub fn run(args: &Cpus, output: &mut Output) -> anyhow::Result<Outcome> {
 
 fn text(row: &CpuRow, output: &mut Output) -> anyhow::Result<()> {
     let CpuRow { cpu, arch, mode, accelerator, thread, pc, .. } = row;
-    let state = if row.halted { "halted" } else { "running" };
+    let state = match (row.stopped, row.halted) {
+        (true, _) => "stopped",
+        (false, true) => "halted",
+        (false, false) => "running",
+    };
     let privilege = if row.user_mode { "user" } else { "kernel" };
     let space = row.address_space.as_deref().unwrap_or("unknown");
     let world = row.world.map_or(String::new(), |world| format!("  {world}"));
