@@ -79,12 +79,14 @@ impl Missing {
 
     /// The option that provides it.
     #[must_use]
-    pub const fn hint(self) -> &'static str {
+    pub fn hint(self) -> &'static str {
         match self {
             Self::Registers => {
                 "give --cr3 (x86) or --ttbr0/--ttbr1 and --tcr (ARM); `rr-mem roots` finds candidates"
             }
-            Self::Table(_) => "give it with --cr3, --ttbr0 or --ttbr1",
+            Self::Table("TTBR0") => "give --ttbr0",
+            Self::Table("TTBR1") => "give --ttbr1",
+            Self::Table(_) => "give --cr3",
             Self::Memory => "give guest memory with --image FILE",
             Self::Regions => "give the text of the monitor's `info mtree -f` with --mtree FILE",
             Self::AddressSpace => {
