@@ -189,6 +189,18 @@ def test_ram_blocks_equal_info_ramblock(machine: Qemu, binary: Path) -> None:
     assert shown == expected and expected
 
 
+def test_the_descriptor_of_a_block_leads_to_the_file_behind_it(binary: Path, tmp_path: Path) -> None:
+    file = tmp_path / "backend"
+    backend = f"-object memory-backend-file,id=m,size=32M,mem-path={file},share=on"
+    with Qemu("qemu-system-x86_64", ["-S", *f"-M pc,memory-backend=m -m 32 {backend}".split()]) as qemu:
+        qemu.hmp("info version")
+        rows = {row["name"]: row for row in Live(binary, qemu).rows("ram")}
+        backed = [name for name, row in rows.items() if row["fd"] is not None]
+        assert backed == ["m"]
+        assert os.readlink(f"/proc/{qemu.pid}/fd/{rows['m']['fd']}") == str(file)
+        assert rows["m"]["backing"] == str(file)
+
+
 def test_every_cpu_of_a_machine_with_four_is_listed(binary: Path) -> None:
     with Qemu(X86, ["-S", "-M", "q35", "-m", "64", "-smp", "4"]) as qemu:
         text = qemu.hmp("info cpus")

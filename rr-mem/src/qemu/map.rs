@@ -138,6 +138,11 @@ fn ram_block(block: &Struct<'_>) -> Result<RamBlock, Wrong> {
         used_length,
         max_length,
         page_size,
+        // -1 without a file.
+        fd: block
+            .first_of(&["fd"])
+            .and_then(|fd| u32::try_from(fd).ok())
+            .filter(|fd| fd >> 31 == 0),
     })
 }
 

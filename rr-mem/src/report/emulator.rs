@@ -130,6 +130,8 @@ pub struct RamRow {
     pub in_core: Option<u64>,
     /// Bytes in a host page of the block.
     pub page_size: u64,
+    /// The emulator's descriptor of the file that it is mapped from.
+    pub fd: Option<u32>,
     /// What the host has mapped there; empty for anonymous memory.
     pub backing: Option<String>,
 }
@@ -149,6 +151,7 @@ impl RamRow {
             resident: None,
             in_core: None,
             page_size: block.page_size,
+            fd: block.fd,
             backing: area.map(|area| area.name.clone()),
         }
     }
