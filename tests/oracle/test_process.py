@@ -201,6 +201,22 @@ def test_the_descriptor_of_a_block_leads_to_the_file_behind_it(binary: Path, tmp
         assert rows["m"]["backing"] == str(file)
 
 
+@pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="this machine has no KVM")
+def test_registers_that_only_kvm_knows_are_called_stale(binary: Path) -> None:
+    with Qemu("qemu-system-x86_64", "-M pc -accel kvm -m 64".split()) as qemu:
+        live = Live(binary, qemu)
+        qemu.qmp.execute("query-status")
+        assert live.rows("cpus")[0]["accelerator"] == "kvm (stale)"
+        done = run_program(binary, "v2p", "--pid", str(qemu.pid), "0x7c00")
+        assert b"KVM has newer registers" in done.stderr
+        qemu.qmp.execute("stop")
+        registers = qemu.hmp("info registers")
+        (row,) = live.rows("cpus")
+        assert row["accelerator"] == "kvm"
+        shown = re.search(r"CR0=([0-9a-f]+)", registers)
+        assert shown is not None and number(row["registers"]["cr0"]) == int(shown.group(1), 16)
+
+
 def test_every_cpu_of_a_machine_with_four_is_listed(binary: Path) -> None:
     with Qemu(X86, ["-S", "-M", "q35", "-m", "64", "-smp", "4"]) as qemu:
         text = qemu.hmp("info cpus")

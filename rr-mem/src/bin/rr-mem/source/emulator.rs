@@ -99,8 +99,11 @@ pub fn guest(
     };
     let chosen = choose_cpu(Some(&known), &args.cpu)?;
     let space = choose_space(&machine.map, args.emulator.address_space.as_deref(), cpu)?;
+    if cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale) {
+        note("KVM has newer registers: these are of the last time that QEMU asked for them, as when the guest is stopped");
+    }
     if verbose {
-        remarks(&machine, space, cpu);
+        remarks(&machine, space);
         chosen.assumed.iter().for_each(note);
     }
     let render = |error| failed(error, "the emulator's memory map is damaged");
@@ -142,12 +145,9 @@ fn choose_space(
 }
 
 /// What is worth saying of the choice.
-fn remarks(machine: &Machine, space: usize, cpu: Option<&VirtualCpu>) {
+fn remarks(machine: &Machine, space: usize) {
     if let Some(space) = machine.map.address_spaces().get(space) {
         note(format!("address space {:?}", space.name));
-    }
-    if cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale) {
-        note("registers are those of the last time that QEMU asked KVM for them");
     }
 }
 
