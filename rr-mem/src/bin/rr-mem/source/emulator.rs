@@ -100,7 +100,9 @@ pub fn guest(
     let chosen = choose_cpu(Some(&known), &args.cpu)?;
     let space = choose_space(&machine.map, args.emulator.address_space.as_deref(), cpu)?;
     if cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale) {
-        note("KVM has newer registers: these are of the last time that QEMU asked for them, as when the guest is stopped");
+        note(
+            "KVM has newer registers: these are of the last time that QEMU asked for them, as when the guest is stopped",
+        );
     }
     if verbose {
         remarks(&machine, space);
