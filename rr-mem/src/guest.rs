@@ -4,6 +4,8 @@
 //! A guest may be partial: a raw dump has no region map, the monitor's text has
 //! no memory. What is missing is an error that names the option to give.
 
+pub mod emulator;
+
 use std::{borrow::Cow, ops::RangeInclusive, sync::Arc};
 
 use thiserror::Error;
@@ -187,6 +189,13 @@ impl<M> Guest<M> {
         &self.unknown_tables
     }
 
+    /// The same guest over other memory, made of its own.
+    #[must_use]
+    pub fn map_memory<N>(self, change: impl FnOnce(M) -> N) -> Guest<N> {
+        let Self { memory, paging, unknown_tables, regions } = self;
+        Guest { memory: memory.map(change), paging, unknown_tables, regions }
+    }
+
     /// The registers of the CPU in question.
     #[must_use]
     pub fn regs(&self) -> Option<&Regs> {
@@ -328,6 +337,31 @@ impl<M: Memory> Guest<M> {
             done += self.read_in_page(here.ok_or(end)?, &mut dst[done..])?;
         }
         Ok(())
+    }
+
+    /// Reads guest memory `offset` bytes behind a virtual or physical address:
+    /// how many bytes could be read, and what stopped it.
+    pub fn read_at(
+        &self,
+        physical: bool,
+        start: u64,
+        offset: u64,
+        dst: &mut [u8],
+    ) -> (usize, Option<VirtualReadError>) {
+        let Some(addr) = start.checked_add(offset) else {
+            return (0, Some(VirtualReadError { gva: Gva(0), cause: VirtualReadCause::End }));
+        };
+        let result = match physical {
+            false => self.read_virtual(Gva(addr), dst),
+            true => self.read_physical(Gpa(addr), dst).map_err(|error| VirtualReadError {
+                gva: Gva(error.addr),
+                cause: VirtualReadCause::Data(error),
+            }),
+        };
+        match result {
+            Ok(()) => (dst.len(), None),
+            Err(error) => (error.gva.0.wrapping_sub(addr) as usize, Some(error)),
+        }
     }
 
     fn read_in_page(&self, gva: Gva, dst: &mut [u8]) -> Result<usize, VirtualReadError> {

@@ -2,16 +2,18 @@
 //! its modules, its threads. Knows nothing of QEMU.
 //!
 //! A third kind, a debugger's inferior, comes in from outside: whoever has a
-//! memory, a memory map and the modules' files can be a [`Host`].
+//! memory, a memory map and the modules' files can be a [`Given`].
 
 mod any;
 pub mod core;
+mod given;
 mod module;
 pub mod process;
 
 use crate::{addr::Hva, memory::Memory};
 
 pub use any::{AnyHost, AnyHostMemory, HostKind};
+pub use given::{Given, GivenError};
 pub use module::Module;
 
 /// An emulator's process.

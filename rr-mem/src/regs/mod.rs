@@ -72,6 +72,21 @@ impl Cpu {
         Self { regs, missing: &[] }
     }
 
+    /// The registers, with the usual value of what dumps leave out: with PAE, NX
+    /// is on.
+    #[must_use]
+    pub fn with_usual_values(&self) -> Regs {
+        let mut regs = self.regs;
+        if let Regs::X86(x86) = &mut regs
+            && self.missing.contains(&"EFER")
+            && x86.paging()
+            && x86.physical_address_extension()
+        {
+            x86.efer |= X86Regs::EFER_NXE;
+        }
+        regs
+    }
+
     /// Whether the base of the tables is among the missing registers, so that
     /// no address can be translated.
     #[must_use]

@@ -5,8 +5,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use super::rows::{AliasRow, optional_hex};
 use crate::{
     addr::{Gpa, Hva, hex},
-    host::Area,
-    mmu::Mmu,
+    host::{Area, Host},
+    mmu::{Aliases, Mmu},
     qemu::VirtualCpu,
     region::{BlockId, FlatRange, FlatView, RamBlock, RegionMap},
     regs::Regs,
@@ -177,6 +177,9 @@ pub struct WhereRow {
     pub offset_in_block: Option<u64>,
     /// Where the guest sees it.
     pub places: Vec<WherePlace>,
+    /// Whether nothing is mapped but `areas`.
+    #[serde(skip)]
+    pub all_known: bool,
 }
 
 /// Where the guest sees a byte of its RAM.
@@ -197,9 +200,9 @@ pub struct WherePlace {
 
 impl WhereRow {
     /// Looks `hva` up in the RAM blocks of `map` and in `view`; guest virtual
-    /// addresses are still to be found.
+    /// addresses are still to be found. `host` is the emulator.
     #[must_use]
-    pub fn new(map: &RegionMap, view: Option<&FlatView>, areas: &[Area], hva: Hva) -> Self {
+    pub fn new(map: &RegionMap, view: Option<&FlatView>, host: &impl Host, hva: Hva) -> Self {
         let inside = |block: &RamBlock| {
             let offset = hva.0.checked_sub(block.host?.0)?;
             (offset < block.used_length.max(1)).then_some(offset)
@@ -212,11 +215,25 @@ impl WhereRow {
         });
         Self {
             hva,
-            area: area(areas, hva).map(|area| area.name.clone()),
+            area: area(host.areas(), hva).map(|area| area.name.clone()),
             ram_block: found.map(|(_, block, _)| block.name.clone()),
             offset_in_block: found.map(|(_, _, offset)| offset),
             places,
+            all_known: host.knows_all_areas(),
         }
+    }
+}
+
+impl WhereRow {
+    /// The same with up to `limit` guest virtual addresses of each place.
+    #[must_use]
+    pub fn with_aliases(mut self, aliases: &Aliases<'_>, limit: usize) -> Self {
+        for place in &mut self.places {
+            let (found, more) = aliases.of(place.gpa, limit);
+            place.gvas = found.iter().map(|alias| AliasRow::new(place.gpa, alias)).collect();
+            place.more = more;
+        }
+        self
     }
 }
 

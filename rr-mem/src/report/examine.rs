@@ -30,6 +30,16 @@ pub enum Letter {
     String,
 }
 
+/// What a listing reads from: fills the bytes from an address on, as far as it
+/// can; how many, and what stopped it.
+pub trait Source {
+    /// Why bytes could not be read.
+    type Error;
+
+    /// Fills `dst` with the bytes `offset` bytes behind `start`.
+    fn read_at(&mut self, start: u64, offset: u64, dst: &mut [u8]) -> (usize, Option<Self::Error>);
+}
+
 /// A parsed format such as `4gx`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Format {
@@ -57,6 +67,15 @@ impl Format {
     /// # Errors
     /// [`BadFormat`].
     pub fn parse(text: &str, pointer: usize) -> Result<Self, BadFormat> {
+        Self::parse_after(text, pointer, None)
+    }
+
+    /// The same behind an `x` of the format `last`, whose letter and size are
+    /// the defaults.
+    ///
+    /// # Errors
+    /// [`BadFormat`].
+    pub fn parse_after(text: &str, pointer: usize, last: Option<Self>) -> Result<Self, BadFormat> {
         let bad = || BadFormat(text.to_owned());
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let count = match &text[..digits] {
@@ -72,18 +91,34 @@ impl Format {
                 _ => return Err(bad()),
             }
         }
-        let letter = letter.unwrap_or(Letter::Hex);
-        let default = match letter {
+        let letter = letter.or(last.map(|last| last.letter)).unwrap_or(Letter::Hex);
+        let size = match letter {
             Letter::Address => pointer,
-            Letter::Char | Letter::String => 1,
-            Letter::Float => 8,
-            _ => 4,
+            _ => size.unwrap_or(usual_size(letter, last)),
         };
-        let size = if letter == Letter::Address { pointer } else { size.unwrap_or(default) };
         if letter == Letter::String && size != 1 {
             return Err(bad());
         }
         Ok(Self { count, letter, size })
+    }
+
+    /// Whether values are strings, whose length is their own.
+    #[must_use]
+    pub fn is_string(&self) -> bool {
+        self.letter == Letter::String
+    }
+
+    /// The format of one value of this, as text.
+    #[must_use]
+    pub fn unit(&self) -> String {
+        let size = match self.size {
+            1 => 'b',
+            2 => 'h',
+            4 => 'w',
+            _ => 'g',
+        };
+        let letter = LETTERS.iter().find(|(_, letter)| *letter == self.letter);
+        letter.map_or('x', |(byte, _)| char::from(*byte)).to_string() + &size.to_string()
     }
 
     /// Values on one line.
@@ -118,20 +153,33 @@ impl Format {
     }
 }
 
+/// The size of a value when none is said: characters and strings have their
+/// own, what follows them has not theirs.
+fn usual_size(letter: Letter, last: Option<Format>) -> usize {
+    let last = last.filter(|last| !last.is_string()).map(|last| last.size);
+    match letter {
+        Letter::Char | Letter::String => 1,
+        Letter::Float => last.filter(|size| *size >= 4).unwrap_or(8),
+        _ => last.unwrap_or(4),
+    }
+}
+
+/// As gdb names them.
+const LETTERS: [(u8, Letter); 10] = [
+    (b'o', Letter::Octal),
+    (b'x', Letter::Hex),
+    (b'z', Letter::PaddedHex),
+    (b'd', Letter::Decimal),
+    (b'u', Letter::Unsigned),
+    (b't', Letter::Binary),
+    (b'f', Letter::Float),
+    (b'a', Letter::Address),
+    (b'c', Letter::Char),
+    (b's', Letter::String),
+];
+
 fn letter_of(byte: u8) -> Option<Letter> {
-    Some(match byte {
-        b'o' => Letter::Octal,
-        b'x' => Letter::Hex,
-        b'z' => Letter::PaddedHex,
-        b'd' => Letter::Decimal,
-        b'u' => Letter::Unsigned,
-        b't' => Letter::Binary,
-        b'f' => Letter::Float,
-        b'a' => Letter::Address,
-        b'c' => Letter::Char,
-        b's' => Letter::String,
-        _ => return None,
-    })
+    LETTERS.iter().find(|(known, _)| *known == byte).map(|(_, letter)| *letter)
 }
 
 fn size_of(byte: u8) -> Option<usize> {
@@ -244,3 +292,76 @@ pub fn string_at(bytes: &[u8]) -> (&[u8], usize, bool) {
 
 /// The most bytes that one string looks at.
 pub const STRING_WINDOW: usize = STRING_LIMIT;
+
+/// Bytes read at once.
+const CHUNK: usize = 1 << 16;
+
+/// Shows what `source` has at `start`, line by line: the line's address and
+/// its values. The address to go on from.
+///
+/// # Errors
+/// Those of `show`; what stopped the source is in the result.
+pub fn lines<S: Source, E>(
+    format: Format,
+    start: u64,
+    source: &mut S,
+    mut show: impl FnMut(u64, Vec<String>) -> Result<(), E>,
+) -> Result<Result<u64, S::Error>, E> {
+    match format.letter {
+        Letter::String => strings(format, start, source, &mut show),
+        _ => values(format, start, source, &mut show),
+    }
+}
+
+fn values<S: Source, E>(
+    format: Format,
+    start: u64,
+    source: &mut S,
+    show: &mut impl FnMut(u64, Vec<String>) -> Result<(), E>,
+) -> Result<Result<u64, S::Error>, E> {
+    let line = format.per_line() * format.size;
+    let mut bytes = vec![0; CHUNK / line * line];
+    let mut done: u64 = 0;
+    let mut left = u128::from(format.count) * format.size as u128;
+    while left > 0 {
+        let wanted = left.min(bytes.len() as u128) as usize;
+        let (len, error) = source.read_at(start, done, &mut bytes[..wanted]);
+        let addr = start.wrapping_add(done);
+        let whole = len / format.size * format.size;
+        for (i, row) in bytes[..whole].chunks(line).enumerate() {
+            let values = row.chunks(format.size).map(|value| format.value(value)).collect();
+            show(addr.wrapping_add((i * line) as u64), values)?;
+        }
+        if let Some(error) = error {
+            return Ok(Err(error));
+        }
+        done += len as u64;
+        left -= len as u128;
+    }
+    Ok(Ok(start.wrapping_add(done)))
+}
+
+fn strings<S: Source, E>(
+    format: Format,
+    start: u64,
+    source: &mut S,
+    show: &mut impl FnMut(u64, Vec<String>) -> Result<(), E>,
+) -> Result<Result<u64, S::Error>, E> {
+    let mut done = 0;
+    for _ in 0..format.count {
+        let mut bytes = [0; STRING_WINDOW];
+        let (len, error) = source.read_at(start, done, &mut bytes);
+        let addr = start.wrapping_add(done);
+        let (string, next, cut) = string_at(&bytes[..len]);
+        if let (Some(error), true) = (error, cut) {
+            if !string.is_empty() {
+                show(addr, vec![quoted(string)])?;
+            }
+            return Ok(Err(error));
+        }
+        let dots = if cut { "..." } else { "" };
+        show(addr, vec![format!("{}{dots}", quoted(string))])?;
+        done += next as u64;
+    }
+    Ok(Ok(start.wrapping_add(done)))
+}

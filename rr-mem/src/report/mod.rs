@@ -6,9 +6,11 @@
 mod emulator;
 pub mod examine;
 mod rows;
+mod text;
 pub mod tlb;
 
 pub use emulator::{CpuRow, RamRow, WherePlace, WhereRow};
 pub use rows::{
     AliasRow, ErrorRow, FaultRow, FindRow, MappingRow, RightsRow, RootRow, RwxRow, StepRow, V2pRow,
 };
+pub use text::size;

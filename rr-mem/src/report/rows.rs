@@ -12,6 +12,7 @@ use crate::{
         TableUnreadable, WalkError,
     },
     region::Section,
+    regs::{Arch, Regs},
 };
 
 /// Where a guest virtual address leads.
@@ -40,6 +41,9 @@ pub struct V2pRow {
     pub error: Option<ErrorRow>,
     /// Every table entry read.
     pub steps: Vec<StepRow>,
+    /// The architecture of the CPU.
+    #[serde(skip)]
+    pub arch: Option<Arch>,
 }
 
 /// Effective rights.
@@ -299,6 +303,7 @@ impl V2pRow {
         let mmu = guest.mmu()?;
         let steps = walk.steps.iter().map(|step| StepRow::new(guest, mmu, step)).collect();
         let mut row = Self::unknown(gva, steps);
+        row.arch = guest.regs().map(Regs::arch);
         match &walk.result {
             Ok(found) => {
                 row.gpa = Some(found.gpa);
@@ -325,6 +330,7 @@ impl V2pRow {
             fault: None,
             error: None,
             steps,
+            arch: None,
         }
     }
 

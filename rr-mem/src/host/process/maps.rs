@@ -1,4 +1,5 @@
-//! The lines of `/proc/PID/maps`: "proc_pid_maps(5)".
+//! The lines of `/proc/PID/maps`: "proc_pid_maps(5)"; and those of gdb's
+//! `info proc mappings` ("Process Information" of the gdb manual).
 
 use std::{
     fs::File,
@@ -9,7 +10,7 @@ use crate::{addr::Hva, host::Area};
 
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mapping {
+pub(in crate::host) struct Mapping {
     /// What everybody may know of it.
     pub area: Area,
     /// Writes are the process's own (flag `p`).
@@ -42,8 +43,11 @@ pub(super) fn read(pid: u32, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 /// All lines that make sense, lowest address first.
-pub(super) fn parse(text: &[u8]) -> Vec<Mapping> {
-    let mut mappings: Vec<_> = text.split(|byte| *byte == b'\n').filter_map(line).collect();
+pub(in crate::host) fn parse(text: &[u8]) -> Vec<Mapping> {
+    let mut mappings: Vec<_> = text
+        .split(|byte| *byte == b'\n')
+        .filter_map(|bytes| line(bytes).or_else(|| gdb_line(bytes)))
+        .collect();
     mappings.sort_by_key(|mapping| mapping.area.start);
     mappings
 }
@@ -67,6 +71,37 @@ fn line(bytes: &[u8]) -> Option<Mapping> {
         name: words.next().unwrap_or_default().trim_start_matches(' ').to_owned(),
     };
     Some(Mapping { area, private: permissions.get(3) == Some(&b'p'), offset, inode })
+}
+
+/// `START END SIZE OFFSET [PERMS] [NAME]`, the numbers with `0x`. Of a core gdb
+/// shows no permissions: what it lists is readable.
+fn gdb_line(bytes: &[u8]) -> Option<Mapping> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut rest = text.as_ref();
+    let [start, end, _size, offset] =
+        [(); 4].map(|()| word(&mut rest).strip_prefix("0x").and_then(hex));
+    let (start, offset) = (start?, offset?);
+    let len = end?.checked_sub(start).filter(|len| *len > 0)?;
+    let mut name = rest.trim();
+    let is_rights = |word: &str| word.len() == 4 && word.bytes().all(|b| b"rwxps-".contains(&b));
+    let rights = name.split(' ').next().filter(|word| is_rights(word)).unwrap_or_default();
+    name = name[rights.len()..].trim_start();
+    let area = Area {
+        start: Hva(start),
+        len,
+        readable: rights.is_empty() || rights.starts_with('r'),
+        writable: rights.as_bytes().get(1) == Some(&b'w'),
+        name: name.to_owned(),
+    };
+    Some(Mapping { area, private: rights.ends_with('p'), offset, inode: 0 })
+}
+
+/// The next word, taken off `rest`.
+fn word<'a>(rest: &mut &'a str) -> &'a str {
+    let text = rest.trim_start();
+    let (word, behind) = text.split_at(text.find(' ').unwrap_or(text.len()));
+    *rest = behind;
+    word
 }
 
 fn hex(digits: &str) -> Option<u64> {
@@ -115,6 +150,22 @@ mod tests {
         assert_eq!(parse(text.join("\n").as_bytes()), []);
         assert_eq!(parse(b"\xff\xfe-1 r--p"), []);
         assert_eq!(parse(b"1000-2000  00000000 00:00 0").len(), 1, "no rights at all");
+    }
+
+    #[test]
+    fn gdbs_lines_hold_the_same_with_and_without_rights() {
+        let text = "process 7\nMapped address spaces:\n\n  Start Addr  End Addr  Size  Offset  Perms  objfile\n\
+              0x1000     0x3000     0x2000        0x10  r-xp   /opt/a b\n\
+              0x4000     0x5000     0x1000        0x0  rw-p   \n\
+              0x6000     0x7000     0x1000        0x0 /opt/c\n";
+        let found = parse(text.as_bytes());
+        let names: Vec<_> = found.iter().map(|one| one.area.name.as_str()).collect();
+        assert_eq!(names, ["/opt/a b", "", "/opt/c"]);
+        assert_eq!(
+            (found[0].area.start.0, found[0].area.len, found[0].offset),
+            (0x1000, 0x2000, 0x10)
+        );
+        assert!(found[0].area.readable && !found[0].area.writable && found[1].area.writable);
     }
 
     #[test]

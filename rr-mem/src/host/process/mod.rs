@@ -3,7 +3,7 @@
 //!
 //! Not here: freezing the process, and symbols.
 
-mod maps;
+pub(super) mod maps;
 mod memory;
 mod modules;
 

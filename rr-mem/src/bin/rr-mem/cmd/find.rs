@@ -21,25 +21,8 @@ pub fn run(args: &Find, output: &mut Output) -> anyhow::Result<Outcome> {
         if output.json {
             output.row(&row)?;
         } else {
-            output.line(text(&row))?;
+            output.line(&row)?;
         }
     }
     Ok(outcome)
-}
-
-fn text(row: &FindRow) -> String {
-    let FindRow { gpa, region: Some(region), .. } = row else {
-        return format!("{} -> no region", row.gpa);
-    };
-    let hex = |value: Option<u64>| value.map_or("unknown".into(), |value| format!("{value:#x}"));
-    let yes = |value: Option<bool>| if value == Some(true) { "yes" } else { "no" };
-    let host = row.host.map_or(String::new(), |host| format!("  host {host}"));
-    format!(
-        "{gpa} -> {region}  offset_within_region {}  offset_within_address_space {}  size {:#x}  readonly {}  nonvolatile {}{host}",
-        hex(row.offset_within_region),
-        hex(row.offset_within_address_space),
-        row.size.unwrap_or_default(),
-        yes(row.readonly),
-        yes(row.nonvolatile),
-    )
 }

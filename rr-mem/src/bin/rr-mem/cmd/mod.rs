@@ -16,7 +16,6 @@ pub mod r#where;
 pub mod x;
 
 use rr_mem::{
-    addr::{Gpa, Gva},
     guest::{Guest, VirtualReadCause, VirtualReadError},
     memory::ReadCause,
     mmu::Space,
@@ -25,24 +24,6 @@ use rr_mem::{
 use serde::Serialize;
 
 use crate::output::{Outcome, Output};
-
-/// `4K`, `2M`, `1G`; other sizes in hex.
-fn size(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 4] =
-        [(1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
-    match UNITS.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
-        Some((unit, letter)) => format!("{}{letter}", bytes / unit),
-        None => format!("{bytes:#x}"),
-    }
-}
-
-/// A place in words: `pc.ram+0x1000`.
-fn place(region: Option<&str>, offset: Option<u64>) -> String {
-    match (region, offset) {
-        (Some(region), Some(offset)) => format!("  {region}+{offset:#x}"),
-        _ => String::new(),
-    }
-}
 
 /// Tables that could not be read, and limits that were hit: mappings may be
 /// missing from what was listed.
@@ -63,30 +44,6 @@ fn complain_about(guest: &Guest, space: &Space, output: &mut Output) -> anyhow::
         outcome = Outcome::Unreadable;
     }
     Ok(outcome)
-}
-
-/// Reads guest memory `offset` bytes behind a virtual or physical address: how
-/// many bytes could be read, and what stopped it.
-fn read_at(
-    guest: &Guest,
-    physical: bool,
-    (start, offset): (u64, u64),
-    dst: &mut [u8],
-) -> (usize, Option<VirtualReadError>) {
-    let Some(addr) = start.checked_add(offset) else {
-        return (0, Some(VirtualReadError { gva: Gva(0), cause: VirtualReadCause::End }));
-    };
-    let result = match physical {
-        false => guest.read_virtual(Gva(addr), dst),
-        true => guest.read_physical(Gpa(addr), dst).map_err(|error| VirtualReadError {
-            gva: Gva(error.addr),
-            cause: VirtualReadCause::Data(error),
-        }),
-    };
-    match result {
-        Ok(()) => (dst.len(), None),
-        Err(error) => (error.gva.0.wrapping_sub(addr) as usize, Some(error)),
-    }
 }
 
 /// A read that ended early, as a row of its own.

@@ -2,11 +2,11 @@
 
 use rr_mem::{
     addr::{Gpa, Gva},
-    mmu::{Alias, Aliases},
+    mmu::Aliases,
     report::AliasRow,
 };
 
-use super::{complain_about, size};
+use super::complain_about;
 use crate::{
     cli::P2v,
     output::{Outcome, Output, note},
@@ -32,32 +32,19 @@ fn one(
 ) -> anyhow::Result<Outcome> {
     let (found, more) = aliases.of(gpa, limit);
     for alias in &found {
-        if output.json {
-            output.row(&AliasRow::new(gpa, alias))?;
-        } else {
-            output.line(text(gpa, alias))?;
-        }
+        show(&AliasRow::new(gpa, alias), output)?;
     }
     if more {
         output.flush()?;
         note(format!("{gpa} has more aliases than the {limit} listed; raise --limit for all"));
     }
     if found.is_empty() {
-        if output.json {
-            output.row(&AliasRow::unmapped(gpa))?;
-        } else {
-            output.line(format_args!("{gpa} -> not mapped"))?;
-        }
+        show(&AliasRow::unmapped(gpa), output)?;
         return Ok(Outcome::Negative);
     }
     Ok(Outcome::Answered)
 }
 
-fn text(gpa: Gpa, alias: &Alias) -> String {
-    let Alias { gva, count, stride, page_size, rights } = *alias;
-    let times = match count {
-        1 => String::new(),
-        _ => format!("  {count} times, every {stride:#x}"),
-    };
-    format!("{gpa} -> {gva}  {}  {rights}{times}", size(page_size))
+fn show(row: &AliasRow, output: &mut Output) -> anyhow::Result<()> {
+    if output.json { output.row(row) } else { output.line(row) }
 }

@@ -1,16 +1,17 @@
 //! `rr-mem ps`.
 
 use rr_mem::{
+    guest::emulator::Running,
     host::process::Process,
     mmu::Mmu,
     qemu::{self, Machine, Offsets},
+    report::size,
 };
 use serde::Serialize;
 
-use super::size;
 use crate::{
     output::{Outcome, Output},
-    source::emulator::{Running, running},
+    source::emulator::running,
 };
 
 /// An emulator.

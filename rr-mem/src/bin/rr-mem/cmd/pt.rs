@@ -6,10 +6,10 @@ use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
     mmu::{Ask, Mapping, Merge, Physical, Rights, Space},
-    report::{MappingRow, tlb},
+    report::{MappingRow, size, tlb},
 };
 
-use super::{complain_about, size};
+use super::complain_about;
 use crate::{
     cli::Pt,
     output::{Outcome, Output, style_of, usage},

@@ -6,7 +6,6 @@ use rr_mem::{
     report::RamRow,
 };
 
-use super::size;
 use crate::{
     cli::Ram,
     output::{Outcome, Output},
@@ -20,7 +19,7 @@ pub fn run(args: &Ram, output: &mut Output) -> anyhow::Result<Outcome> {
         if output.json {
             output.row(&row)?;
         } else {
-            output.line(text(&row))?;
+            output.line(&row)?;
         }
     }
     Ok(Outcome::Answered)
@@ -37,29 +36,4 @@ fn row(block: &RamBlock, host: &AnyHost) -> RamRow {
             RamRow { in_core: start.map(|start| memory.held(start, len)), ..row }
         }
     }
-}
-
-fn text(row: &RamRow) -> String {
-    let RamRow { name, offset, used_length, .. } = row;
-    let host = row.host.map_or("unknown".into(), |host| host.to_string());
-    let max = match row.max_length {
-        max if max == *used_length => String::new(),
-        max => format!(" of at most {}", size(max)),
-    };
-    let there = match (row.resident, row.in_core) {
-        (_, Some(0)) => "not in the core".into(),
-        (_, Some(bytes)) => format!("{} in the core", size(bytes)),
-        (Some(bytes), None) => format!("resident {}", size(bytes)),
-        (None, None) => "resident unknown".into(),
-    };
-    let backing = match row.backing.as_deref() {
-        None => "unknown",
-        Some("") => "anonymous memory",
-        Some(name) => name,
-    };
-    format!(
-        "{name}  host {host}  {}{max}  {there}  ram_addr {offset:#x}  pages of {}  {backing}",
-        size(*used_length),
-        size(row.page_size),
-    )
 }

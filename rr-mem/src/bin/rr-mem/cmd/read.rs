@@ -5,7 +5,7 @@ use std::{
     io::{BufWriter, Write},
 };
 
-use super::{complain_read, read_at};
+use super::complain_read;
 use crate::{
     cli::Read,
     output::{Outcome, Output, Progress, failed},
@@ -37,8 +37,8 @@ pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut done = 0;
     while done < args.len {
         let len = CHUNK.min(args.len - done) as usize;
-        let at = (args.address, done);
-        let (read, error) = read_at(&opened.guest, args.phys, at, &mut bytes[..len]);
+        let dst = &mut bytes[..len];
+        let (read, error) = opened.guest.read_at(args.phys, args.address, done, dst);
         match &mut file {
             Some(file) => file.write_all(&bytes[..read])?,
             None => output.raw(&bytes[..read])?,

@@ -7,10 +7,9 @@ use rr_mem::{
     guest::Guest,
     mmu::{Access, AccessKind, Ask},
     regs::Regs,
-    report::{RightsRow, RwxRow, StepRow, V2pRow},
+    report::V2pRow,
 };
 
-use super::{place, size};
 use crate::{
     cli::{self, Privilege, V2p},
     number::number,
@@ -102,53 +101,16 @@ fn answer(guest: &Guest, gva: Gva, ask: Ask, output: &mut Output) -> anyhow::Res
     if output.verbose {
         let mode = guest.mmu().map_or("", |mmu| mmu.mode());
         output.line(format_args!("{gva}  ({mode})"))?;
-        steps(&row.steps, output)?;
+        row.steps.iter().try_for_each(|step| output.line(step))?;
     }
-    text(guest, &row, output)?;
+    text(&row, output)?;
     Ok(outcome)
 }
 
-/// The walk in the manner of crash's vtop: entry address => raw value.
-fn steps(steps: &[StepRow], output: &mut Output) -> anyhow::Result<()> {
-    for step in steps {
-        let StepRow { level, index, at, entry, .. } = step;
-        let host = step.host.map_or(String::new(), |host| format!(" (host {host})"));
-        let flags = step.flags.join("|");
-        output
-            .line(format_args!("{level:>13}: {at:x}{host} => {entry:x}  [{index}]  ({flags})"))?;
+fn text(row: &V2pRow, output: &mut Output) -> anyhow::Result<()> {
+    output.line(row)?;
+    match &row.error {
+        Some(error) => output.complain(format!("{}: {}", row.gva, error.text), &error.hint),
+        None => Ok(()),
     }
-    Ok(())
-}
-
-fn text(guest: &Guest, row: &V2pRow, output: &mut Output) -> anyhow::Result<()> {
-    let V2pRow { gva, .. } = row;
-    if let Some(error) = &row.error {
-        output.line(format_args!("{gva} -> unknown"))?;
-        return output.complain(format!("{gva}: {}", error.text), &error.hint);
-    }
-    if let Some(fault) = &row.fault {
-        let head = match (fault.status, guest.regs()) {
-            (Some(code), Some(Regs::X86(_))) => format!("#PF, error code {code:#x}"),
-            (Some(code), _) => format!("fault, status {code:#x}"),
-            (None, _) => "not mapped".into(),
-        };
-        return output.line(format_args!("{gva} -> {head}: {}", fault.text));
-    }
-    let (Some(gpa), Some(page), Some(rights)) = (row.gpa, row.page_size, row.rights) else {
-        return Ok(());
-    };
-    let place = place(row.region.as_deref(), row.offset);
-    let host = row.host.map_or(String::new(), |host| format!("  host {host}"));
-    let rights = rights_text(rights);
-    output.line(format_args!("{gva} -> {gpa}  {}  {rights}{place}{host}", size(page)))
-}
-
-fn rights_text(rights: RightsRow) -> String {
-    let rwx = |RwxRow { r, w, x }: RwxRow| -> String {
-        [(r, 'r'), (w, 'w'), (x, 'x')]
-            .map(|(set, letter)| if set { letter } else { '-' })
-            .iter()
-            .collect()
-    };
-    format!("kernel {} user {}", rwx(rights.kernel), rwx(rights.user))
 }

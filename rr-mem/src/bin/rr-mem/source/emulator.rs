@@ -6,19 +6,10 @@ use std::{
 };
 
 use rr_mem::{
-    addr::Hva,
     debuginfo::{Layout, Search},
-    guest::{AnyMemory, Guest},
-    host::{
-        AnyHost, AnyHostMemory, Host, HostKind, Module,
-        core::Core,
-        process::{self, Process},
-    },
-    qemu::{self, Accelerator, Machine, Misfit, Offsets, QemuError, VirtualCpu},
-    region::{
-        FlatView, RegionMap,
-        physical::{Backing, Physical},
-    },
+    guest::{self, AnyMemory, emulator::Running},
+    host::{AnyHost, Host, HostKind, Module, core::Core, process::Process},
+    qemu::{self, Accelerator, Machine, Misfit, Offsets, QemuError},
     regs::Cpu,
 };
 
@@ -27,9 +18,6 @@ use crate::{
     cli::{self, EmulatorOnly, Source},
     output::{Progress, failed, note, usage},
 };
-
-/// What QEMU's files are called.
-const NAMES: [&str; 2] = ["qemu", "panda"];
 
 const GIVE_EXE: &str = "give the emulator's executable, or the library that QEMU is in, as it was when it ran, with --exe FILE";
 
@@ -72,77 +60,47 @@ impl Choice<'_> {
 }
 
 /// An emulator and what it says of its guest.
-pub struct Emulator {
-    /// Its process, or what is left of it.
-    pub host: AnyHost,
-    /// Its memory map and CPUs.
-    pub machine: Machine,
-}
+pub type Emulator = guest::emulator::Emulator<AnyHost>;
 
 /// Opens the emulator that --pid or --core names as a guest.
 pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
-    let Emulator { host, machine } = attach(&(&args.emulator).into(), verbose)?;
-    guest(args, &host, machine, verbose)
+    let emulator = attach(&(&args.emulator).into(), verbose)?;
+    guest(args, &emulator, verbose)
 }
 
-/// The guest in `machine`, whose memory is that of `host`.
-pub fn guest(
-    args: &Source,
-    host: &AnyHost,
-    machine: Machine,
-    verbose: bool,
-) -> anyhow::Result<Opened> {
+/// The guest in `emulator`.
+pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Result<Opened> {
+    let machine = &emulator.machine;
     let cpu = machine.cpus.get(args.cpu.number);
     let known = Known {
         arch: cpu.map(|cpu| cpu.regs.arch()),
         cpus: machine.cpus.iter().map(|cpu| Cpu::known(cpu.regs)).collect(),
     };
     let chosen = choose_cpu(Some(&known), &args.cpu)?;
-    let space = choose_space(&machine.map, args.emulator.address_space.as_deref(), cpu)?;
+    let space = emulator.space(args.emulator.address_space.as_deref(), cpu);
+    let space = space.map_err(|error| usage(&error, error.hint()))?;
     if cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale) {
         note(
             "KVM has newer registers: these are of the last time that QEMU asked for them, as when the guest is stopped",
         );
     }
     if verbose {
-        remarks(&machine, space);
+        remarks(machine, space);
         chosen.assumed.iter().for_each(note);
     }
-    let render = |error| failed(error, "the emulator's memory map is damaged");
-    let view = machine.map.address_spaces().get(space).map(|space| machine.map.view(space));
-    let view = view.transpose().map_err(render)?.unwrap_or_default();
-    let memory = memory(&machine.map, &view, host.memory());
-    let (held, regs) = (held(&memory), chosen.tables_known.then_some(chosen.regs));
-    let guest = Guest::in_space(Some(Box::new(memory) as AnyMemory), regs, machine.map, space);
+    let guest = emulator
+        .guest(space, chosen.tables_known.then_some(chosen.regs))
+        .map_err(|error| failed(error, "the emulator's memory map is damaged"))?;
     Ok(Opened {
-        guest: guest.map_err(render)?.without_tables(chosen.unknown_tables),
-        held,
+        held: guest.memory().map(held).unwrap_or_default(),
+        guest: guest
+            .map_memory(|memory| Box::new(memory) as AnyMemory)
+            .without_tables(chosen.unknown_tables),
         shape: chosen.regs,
         control_known: chosen.control_known,
         tree_text: None,
         style: None,
         missing: chosen.missing,
-    })
-}
-
-fn memory(map: &RegionMap, view: &FlatView, host: &AnyHostMemory) -> Physical<Hva, AnyHostMemory> {
-    Physical::of_view(map, view, host.clone(), |block| map.block(block).host.map(Backing::At))
-}
-
-/// The address space to see memory through, by its place in the map.
-fn choose_space(
-    map: &RegionMap,
-    wanted: Option<&str>,
-    cpu: Option<&VirtualCpu>,
-) -> anyhow::Result<usize> {
-    let spaces = map.address_spaces();
-    let Some(name) = wanted else { return Ok(cpu.and_then(|cpu| cpu.space).unwrap_or(0)) };
-    spaces.iter().position(|space| space.name == name).ok_or_else(|| {
-        let names: Vec<_> = spaces.iter().map(|space| space.name.as_str()).collect();
-        usage(
-            format!("no address space is called {name:?}"),
-            format!("there are {}", names.join(", ")),
-        )
     })
 }
 
@@ -230,33 +188,10 @@ fn read_layout(path: &Path) -> anyhow::Result<Layout> {
     serde_json::from_str(&text).map_err(|error| failed(format!("{shown}: {error}"), hint))
 }
 
-/// An emulator that runs on this machine.
-pub struct Running {
-    /// Its number.
-    pub pid: u32,
-    /// Its executable's path.
-    pub binary: String,
-    /// Its command line.
-    pub command: Vec<String>,
-}
-
-/// Every process that could be an emulator, by the name of its executable or
-/// of a library.
+/// Every process that could be an emulator.
 pub fn running() -> anyhow::Result<Vec<Running>> {
-    let all = process::all()
-        .map_err(|error| failed(format!("/proc: {error}"), "check that it is mounted"))?;
-    Ok(all.into_iter().filter_map(|(pid, command)| candidate(pid, command)).collect())
-}
-
-fn candidate(pid: u32, command: Vec<String>) -> Option<Running> {
-    let first = command.first()?;
-    // Without rights to the process its command line is all that is seen.
-    let path = process::executable(pid).unwrap_or_else(|_| first.into());
-    let name = path.file_name()?.to_string_lossy().into_owned();
-    let is_system = name.contains("-system-") || name.contains("qemu-kvm");
-    let known = NAMES.iter().any(|known| name.contains(known));
-    let binary = path.to_string_lossy().into_owned();
-    (known && is_system).then_some(Running { pid, binary, command })
+    guest::emulator::running()
+        .map_err(|error| failed(format!("/proc: {error}"), "check that it is mounted"))
 }
 
 fn only_one() -> anyhow::Result<u32> {
