@@ -5,10 +5,12 @@
 
 mod emulator;
 pub mod examine;
+mod registers;
 mod rows;
 pub mod tlb;
 
 pub use emulator::{CpuRow, RamRow, WherePlace, WhereRow};
+pub use registers::RegsRow;
 pub use rows::{
     AliasRow, ErrorRow, FaultRow, FindRow, MappingRow, RightsRow, RootRow, RwxRow, StepRow, V2pRow,
 };

@@ -43,6 +43,7 @@ pub enum Command {
     Mtree(Mtree),
     Ps(Ps),
     Cpus(Cpus),
+    Regs(Regs),
     Ram(Ram),
     Where(Where),
     Layout(Layout),
@@ -372,6 +373,19 @@ Examples:
 pub struct Cpus {
     #[command(flatten)]
     pub emulator: EmulatorOnly,
+}
+
+/// Show the paging registers of one CPU of any source, by the names of the flags
+///
+/// What the source does not hold and no flag gives is shown as unknown, never as a usual value.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem regs --pid $(pidof qemu-system-x86_64) --cpu 1
+  rr-mem regs --json --image dump.elf")]
+pub struct Regs {
+    #[command(flatten)]
+    pub source: Source,
 }
 
 /// List the RAM blocks of an emulator and where they are in its memory

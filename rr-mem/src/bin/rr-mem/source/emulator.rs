@@ -117,6 +117,7 @@ pub fn guest(
         tree_text: None,
         style: None,
         missing: chosen.missing,
+        given: chosen.given,
     })
 }
 
