@@ -76,7 +76,7 @@ pub struct Source {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct Emulator {
-    /// A running QEMU, read from outside; it is not stopped (`rr-mem ps` lists them)
+    /// A running QEMU, read from outside (`rr-mem ps` lists them)
     #[arg(long, value_name = "PID", group = "host", conflicts_with_all = ["image", "mtree"])]
     pub pid: Option<u32>,
     /// The core of a QEMU: of gcore, the kernel or coredumpctl; zstd, lz4 or gzip around it
@@ -85,6 +85,9 @@ pub struct Emulator {
     /// The executable that left the core, or a library of it; default: the files the core names
     #[arg(long, value_name = "FILE", requires = "core")]
     pub exe: Vec<PathBuf>,
+    /// Stop the emulator while the command runs; it goes on however the command ends
+    #[arg(long, requires = "host", conflicts_with = "core")]
+    pub freeze: bool,
     /// See memory through this address space; default: the one the CPU uses now
     #[arg(long = "as", value_name = "NAME", requires = "host")]
     pub address_space: Option<String>,
@@ -418,7 +421,7 @@ pub struct Where {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct EmulatorOnly {
-    /// A running QEMU, read from outside; it is not stopped
+    /// A running QEMU, read from outside
     #[arg(long, value_name = "PID", group = "host")]
     pub pid: Option<u32>,
     /// The core of a QEMU: of gcore, the kernel or coredumpctl; zstd, lz4 or gzip around it
@@ -427,6 +430,9 @@ pub struct EmulatorOnly {
     /// The executable that left the core, or a library of it; default: the files the core names
     #[arg(long, value_name = "FILE", requires = "core")]
     pub exe: Vec<PathBuf>,
+    /// Stop the emulator while the command runs; it goes on however the command ends
+    #[arg(long, conflicts_with = "core")]
+    pub freeze: bool,
     /// Struct offsets of this build of QEMU, instead of its debug info or the shipped ones
     #[arg(long, value_name = "FILE", conflicts_with = "debug_file")]
     pub layout: Option<PathBuf>,

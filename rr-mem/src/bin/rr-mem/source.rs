@@ -8,6 +8,7 @@ use anyhow::Context;
 use rr_mem::{
     addr::{Address, Gpa, Gva},
     guest::{AnyMemory, Guest, Missing},
+    host::process::Frozen,
     image::{self, Image},
     mmu::{Space, SpaceLimits},
     region::{
@@ -40,6 +41,8 @@ pub struct Opened {
     pub style: Option<monitor::Style>,
     missing: Option<&'static [&'static str]>,
     given: Vec<&'static str>,
+    /// Keeps the emulator from running, if that is asked for.
+    frozen: Option<Frozen>,
 }
 
 impl Opened {
@@ -122,6 +125,7 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
         style: text.style,
         missing: cpu.missing,
         given: cpu.given,
+        frozen: None,
     })
 }
 

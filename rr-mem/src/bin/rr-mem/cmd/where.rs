@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
-    let Emulator { host, machine } =
+    let Emulator { host, machine, frozen: _frozen } =
         emulator::attach(&(&args.source.emulator).into(), output.verbose)?;
     let opened = emulator::guest(&args.source, &host, machine, output.verbose)?;
     let missing = |missing| opened.lacks(missing);

@@ -12,7 +12,7 @@ use rr_mem::{
     host::{
         AnyHost, AnyHostMemory, Host, HostKind, Module,
         core::Core,
-        process::{self, Process},
+        process::{self, Frozen, Process},
     },
     qemu::{self, Accelerator, Machine, Misfit, Offsets, QemuError, VirtualCpu},
     region::{
@@ -38,6 +38,7 @@ pub struct Choice<'a> {
     pid: Option<u32>,
     core: Option<&'a Path>,
     exe: &'a [PathBuf],
+    freeze: bool,
     layout: Option<&'a Path>,
     debug_file: Option<&'a Path>,
 }
@@ -46,7 +47,7 @@ impl<'a> From<&'a cli::Emulator> for Choice<'a> {
     fn from(args: &'a cli::Emulator) -> Self {
         let (core, layout) = (args.core.as_deref(), args.layout.as_deref());
         let debug_file = args.debug_file.as_deref();
-        Self { pid: args.pid, core, exe: &args.exe, layout, debug_file }
+        Self { pid: args.pid, core, exe: &args.exe, freeze: args.freeze, layout, debug_file }
     }
 }
 
@@ -54,7 +55,7 @@ impl<'a> From<&'a EmulatorOnly> for Choice<'a> {
     fn from(args: &'a EmulatorOnly) -> Self {
         let (core, layout) = (args.core.as_deref(), args.layout.as_deref());
         let debug_file = args.debug_file.as_deref();
-        Self { pid: args.pid, core, exe: &args.exe, layout, debug_file }
+        Self { pid: args.pid, core, exe: &args.exe, freeze: args.freeze, layout, debug_file }
     }
 }
 
@@ -77,12 +78,14 @@ pub struct Emulator {
     pub host: AnyHost,
     /// Its memory map and CPUs.
     pub machine: Machine,
+    /// Keeps it from running, if that is asked for.
+    pub frozen: Option<Frozen>,
 }
 
 /// Opens the emulator that --pid or --core names as a guest.
 pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
-    let Emulator { host, machine } = attach(&(&args.emulator).into(), verbose)?;
-    guest(args, &host, machine, verbose)
+    let Emulator { host, machine, frozen } = attach(&(&args.emulator).into(), verbose)?;
+    Ok(Opened { frozen, ..guest(args, &host, machine, verbose)? })
 }
 
 /// The guest in `machine`, whose memory is that of `host`.
@@ -118,6 +121,7 @@ pub fn guest(
         style: None,
         missing: chosen.missing,
         given: chosen.given,
+        frozen: None,
     })
 }
 
@@ -156,16 +160,16 @@ fn remarks(machine: &Machine, space: usize, cpu: Option<&VirtualCpu>) {
 /// that runs.
 pub fn attach(choice: &Choice<'_>, verbose: bool) -> anyhow::Result<Emulator> {
     let offsets = choice.offsets()?;
-    let host = match choice.core {
-        Some(path) => open_core(path, choice.exe)?,
-        None => open_process(choice.pid.map_or_else(only_one, Ok)?)?,
+    let (host, frozen) = match choice.core {
+        Some(path) => (open_core(path, choice.exe)?, None),
+        None => open_process(choice.pid.map_or_else(only_one, Ok)?, choice.freeze)?,
     };
     let machine = qemu::read(&host, &offsets);
     let machine = machine.map_err(|error| explain(&host, choice.core, &error))?;
     if verbose {
         choice_made(&name(&host, choice.core), &machine);
     }
-    Ok(Emulator { host, machine })
+    Ok(Emulator { host, machine, frozen })
 }
 
 /// Says which layout fits, and what was tried before.
@@ -178,8 +182,11 @@ fn choice_made(name: &str, machine: &Machine) {
     note(format!("{name}, {module}: {} CPUs", cpus.len()));
 }
 
-fn open_process(pid: u32) -> anyhow::Result<AnyHost> {
-    Ok(Process::open(pid).map_err(|error| failed(&error, error.hint()))?.into())
+fn open_process(pid: u32, freeze: bool) -> anyhow::Result<(AnyHost, Option<Frozen>)> {
+    let frozen = freeze.then(|| Frozen::new(pid)).transpose();
+    let frozen = frozen.map_err(|error| failed(&error, error.hint()))?;
+    let process = Process::open(pid).map_err(|error| failed(&error, error.hint()))?;
+    Ok((process.into(), frozen))
 }
 
 fn open_core(path: &Path, exe: &[PathBuf]) -> anyhow::Result<AnyHost> {
