@@ -79,6 +79,9 @@ pub struct Emulator {
     /// A running QEMU, read from outside (`rr-mem ps` lists them)
     #[arg(long, value_name = "PID", group = "host", conflicts_with_all = ["image", "mtree"])]
     pub pid: Option<u32>,
+    /// The QEMU that serves this monitor's Unix socket; no command is sent to it
+    #[arg(long, value_name = "SOCKET", group = "host", conflicts_with_all = ["image", "mtree"])]
+    pub qmp: Option<PathBuf>,
     /// The core of a QEMU: of gcore, the kernel or coredumpctl; zstd, lz4 or gzip around it
     #[arg(long, value_name = "FILE", group = "host", conflicts_with_all = ["image", "mtree"])]
     pub core: Option<PathBuf>,
@@ -424,6 +427,9 @@ pub struct EmulatorOnly {
     /// A running QEMU, read from outside
     #[arg(long, value_name = "PID", group = "host")]
     pub pid: Option<u32>,
+    /// The QEMU that serves this monitor's Unix socket; no command is sent to it
+    #[arg(long, value_name = "SOCKET", group = "host")]
+    pub qmp: Option<PathBuf>,
     /// The core of a QEMU: of gcore, the kernel or coredumpctl; zstd, lz4 or gzip around it
     #[arg(long, value_name = "FILE", group = "host")]
     pub core: Option<PathBuf>,

@@ -90,7 +90,7 @@ struct Text {
 
 /// Opens what `args` name.
 pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
-    if args.emulator.pid.is_some() || args.emulator.core.is_some() {
+    if emulator::is_meant(&args.emulator) {
         return emulator::open(args, verbose);
     }
     let text = args.mtree.as_deref().map(read_mtree).transpose()?.unwrap_or_default();

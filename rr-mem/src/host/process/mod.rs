@@ -7,6 +7,7 @@ mod freeze;
 mod maps;
 mod memory;
 mod modules;
+mod socket;
 
 use std::{fs, io, path::PathBuf};
 
@@ -16,6 +17,7 @@ use super::{Area, Host, Module, Thread};
 
 pub use freeze::{FreezeError, Frozen};
 pub use memory::ProcessMemory;
+pub use socket::{SocketError, server};
 
 /// More of `/proc/PID/maps` is not read: a million lines.
 const MAPS_LIMIT: u64 = 128 << 20;

@@ -33,9 +33,12 @@ const NAMES: [&str; 2] = ["qemu", "panda"];
 
 const GIVE_EXE: &str = "give the emulator's executable, or the library that QEMU is in, as it was when it ran, with --exe FILE";
 
+const GIVE_PID: &str = "it opened the socket, as managers do that hand it over to their emulator: give the emulator's --pid (`rr-mem ps` lists them)";
+
 /// Which emulator is meant.
 pub struct Choice<'a> {
     pid: Option<u32>,
+    qmp: Option<&'a Path>,
     core: Option<&'a Path>,
     exe: &'a [PathBuf],
     freeze: bool,
@@ -46,20 +49,33 @@ pub struct Choice<'a> {
 impl<'a> From<&'a cli::Emulator> for Choice<'a> {
     fn from(args: &'a cli::Emulator) -> Self {
         let (core, layout) = (args.core.as_deref(), args.layout.as_deref());
-        let debug_file = args.debug_file.as_deref();
-        Self { pid: args.pid, core, exe: &args.exe, freeze: args.freeze, layout, debug_file }
+        let (qmp, debug_file) = (args.qmp.as_deref(), args.debug_file.as_deref());
+        Self { pid: args.pid, qmp, core, exe: &args.exe, freeze: args.freeze, layout, debug_file }
     }
 }
 
 impl<'a> From<&'a EmulatorOnly> for Choice<'a> {
     fn from(args: &'a EmulatorOnly) -> Self {
         let (core, layout) = (args.core.as_deref(), args.layout.as_deref());
-        let debug_file = args.debug_file.as_deref();
-        Self { pid: args.pid, core, exe: &args.exe, freeze: args.freeze, layout, debug_file }
+        let (qmp, debug_file) = (args.qmp.as_deref(), args.debug_file.as_deref());
+        Self { pid: args.pid, qmp, core, exe: &args.exe, freeze: args.freeze, layout, debug_file }
     }
 }
 
 impl Choice<'_> {
+    /// The process that is meant; with none named, the only emulator that runs.
+    fn pid(&self) -> anyhow::Result<u32> {
+        let served = |socket: &Path| {
+            let shown = socket.display();
+            process::server(socket).map_err(|e| failed(format!("{shown}: {e}"), e.hint()))
+        };
+        match (self.pid, self.qmp) {
+            (Some(pid), _) => Ok(pid),
+            (None, Some(socket)) => served(socket),
+            (None, None) => only_one(),
+        }
+    }
+
     /// Where the offsets of its structs come from.
     fn offsets(&self) -> anyhow::Result<Offsets> {
         match self.layout {
@@ -82,7 +98,12 @@ pub struct Emulator {
     pub frozen: Option<Frozen>,
 }
 
-/// Opens the emulator that --pid or --core names as a guest.
+/// Whether an emulator is the source, not a file.
+pub fn is_meant(args: &cli::Emulator) -> bool {
+    args.pid.is_some() || args.qmp.is_some() || args.core.is_some()
+}
+
+/// Opens the emulator that --pid, --qmp or --core names as a guest.
 pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     let Emulator { host, machine, frozen } = attach(&(&args.emulator).into(), verbose)?;
     Ok(Opened { frozen, ..guest(args, &host, machine, verbose)? })
@@ -162,10 +183,10 @@ pub fn attach(choice: &Choice<'_>, verbose: bool) -> anyhow::Result<Emulator> {
     let offsets = choice.offsets()?;
     let (host, frozen) = match choice.core {
         Some(path) => (open_core(path, choice.exe)?, None),
-        None => open_process(choice.pid.map_or_else(only_one, Ok)?, choice.freeze)?,
+        None => open_process(choice.pid()?, choice.freeze)?,
     };
     let machine = qemu::read(&host, &offsets);
-    let machine = machine.map_err(|error| explain(&host, choice.core, &error))?;
+    let machine = machine.map_err(|error| explain(&host, choice, &error))?;
     if verbose {
         choice_made(&name(&host, choice.core), &machine);
     }
@@ -206,8 +227,8 @@ fn name(host: &AnyHost, core: Option<&Path>) -> String {
 
 /// A process that ends while it is read looks like one that holds nonsense, and
 /// so does a core without the files that it leaves out.
-fn explain(host: &AnyHost, core: Option<&Path>, error: &QemuError) -> anyhow::Error {
-    let name = name(host, core);
+fn explain(host: &AnyHost, choice: &Choice<'_>, error: &QemuError) -> anyhow::Error {
+    let name = name(host, choice.core);
     match host.kind() {
         HostKind::Process(process) => {
             if let Err(gone) = Process::open(process.pid()) {
@@ -216,7 +237,11 @@ fn explain(host: &AnyHost, core: Option<&Path>, error: &QemuError) -> anyhow::Er
             let main = host.modules().first();
             let without_file = main.is_none_or(|main: &Module| main.file.is_none());
             let more = if without_file { " (its executable could not be opened)" } else { "" };
-            failed(format!("{name}: {error}{more}"), error.hint())
+            let hint = match (error, choice.qmp) {
+                (QemuError::NoEmulator(_), Some(_)) => GIVE_PID,
+                _ => error.hint(),
+            };
+            failed(format!("{name}: {error}{more}"), hint)
         }
         HostKind::Core(core) => {
             let why = core.without_executable().map_or(String::new(), |why| format!("; {why}"));
