@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence
 
 import pytest
 
@@ -49,6 +49,11 @@ class Live:
         """One row for each address, in order."""
         stdin = "".join(f"{address:#x}\n" for address in addresses)
         return self.rows("v2p", *flags, "-", stdin=stdin)
+
+
+def registers_of(row: Row) -> Dict[str, Optional[int]]:
+    """The registers of a row as numbers."""
+    return {name: number(value) for name, value in row["registers"].items()}
 
 
 def gpa2hva(qemu: Qemu, gpa: int) -> Optional[int]:
@@ -95,6 +100,15 @@ def test_registers_equal_the_monitors_or_the_stubs(guest: Guest, live: Live) -> 
     assert row["user_mode"] == (guest.moment == "user")
     assert (row["arch"], row["accelerator"]) == (guest.kind.arch, "tcg")
     assert row["stopped"]
+
+
+def test_regs_of_one_cpu_equal_the_monitors_or_the_stubs(guest: Guest, live: Live) -> None:
+    (row,) = live.rows("regs", "--cpu", "0")
+    assert registers_of(row).items() >= {
+        name: value for name, value in guest.registers.items() if name != "cr2"}.items()
+    assert (row["cpu"], row["arch"]) == (0, guest.kind.arch) and row["mode"] is not None
+    (cpu,) = live.rows("cpus")
+    assert (row["registers"], row["mode"]) == (cpu["registers"], cpu["mode"])
 
 
 def test_program_counter_equals_info_registers(guest: Guest, live: Live) -> None:

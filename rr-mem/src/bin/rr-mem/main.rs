@@ -37,6 +37,7 @@ fn run(cli: &Cli, output: &mut Output) -> anyhow::Result<Outcome> {
         Command::Mtree(args) => cmd::mtree::run(args, output),
         Command::Ps(_) => cmd::ps::run(output),
         Command::Cpus(args) => cmd::cpus::run(args, output),
+        Command::Regs(args) => cmd::regs::run(args, output),
         Command::Ram(args) => cmd::ram::run(args, output),
         Command::Where(args) => cmd::r#where::run(args, output),
         Command::Layout(args) => cmd::layout::run(args, output),

@@ -1,11 +1,13 @@
 //! A running process, read from outside: `proc(5)`, "process_vm_readv(2)".
-//! Nothing is stopped, attached to or written.
+//! Nothing is stopped, attached to or written, but by who asks for a [`Frozen`].
 //!
-//! Not here: freezing the process, and symbols.
+//! Not here: symbols.
 
+mod freeze;
 pub(super) mod maps;
 mod memory;
 mod modules;
+mod socket;
 
 use std::{fs, io, path::PathBuf};
 
@@ -13,7 +15,9 @@ use thiserror::Error;
 
 use super::{Area, Host, Module, Thread};
 
+pub use freeze::{FreezeError, Frozen};
 pub use memory::ProcessMemory;
+pub use socket::{SocketError, server};
 
 /// More of `/proc/PID/maps` is not read: a million lines.
 const MAPS_LIMIT: u64 = 128 << 20;
@@ -183,17 +187,21 @@ fn folder(pid: u32) -> PathBuf {
 }
 
 /// The main thread first, which has the number of the process.
-fn threads(pid: u32) -> io::Result<Vec<Thread>> {
-    let task = folder(pid).join("task");
-    let mut tids: Vec<u64> = fs::read_dir(&task)?
+fn tids(pid: u32) -> io::Result<Vec<u64>> {
+    let mut tids: Vec<u64> = fs::read_dir(folder(pid).join("task"))?
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .take(THREAD_LIMIT)
         .collect();
     tids.sort_unstable_by_key(|&tid| (tid != u64::from(pid), tid));
+    Ok(tids)
+}
+
+fn threads(pid: u32) -> io::Result<Vec<Thread>> {
+    let task = folder(pid).join("task");
     let name = |tid: u64| fs::read_to_string(task.join(tid.to_string()).join("comm")).ok();
     let thread = |tid| Thread { tid, name: name(tid).map(|name| name.trim_end().to_owned()) };
-    Ok(tids.into_iter().map(thread).collect())
+    Ok(tids(pid)?.into_iter().map(thread).collect())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod ps;
 pub mod pt;
 pub mod ram;
 pub mod read;
+pub mod regs;
 pub mod roots;
 pub mod shell;
 pub mod v2p;
