@@ -100,7 +100,9 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
         (None, Some(_)) => None,
         (None, None) => Some(open_sample(&args.cpu)?),
     };
-    let known = image.as_ref().map(|image| Known { arch: image.arch, cpus: image.cpus.clone() });
+    let known = image
+        .as_ref()
+        .map(|image| Known { arch: image.arch, cpus: (0..).zip(image.cpus.clone()).collect() });
     let cpu = choose_cpu(known.as_ref(), &args.cpu)?;
     // A damaged file is said always, what was assumed when asked.
     image.iter().flat_map(|image| &image.notes).for_each(note);
@@ -182,7 +184,8 @@ struct Chosen {
 /// The CPUs of a source.
 struct Known {
     arch: Option<Arch>,
-    cpus: Vec<Cpu>,
+    /// By number.
+    cpus: Vec<(u64, Cpu)>,
 }
 
 fn choose_cpu(source: Option<&Known>, args: &CpuArgs) -> anyhow::Result<Chosen> {
@@ -242,13 +245,18 @@ fn file_cpu(
     if wanted.is_some() && wanted != source.arch {
         return Ok(None);
     }
-    match source.cpus.get(args.number) {
-        Some(cpu) => Ok(Some(*cpu)),
-        None if source.cpus.is_empty() && args.number == 0 => Ok(None),
-        None => Err(usage(
-            format!("no CPU {}: the source knows {} CPUs", args.number, source.cpus.len()),
-            "CPUs are numbered from 0",
-        )),
+    let wanted = args.number as u64;
+    match source.cpus.iter().find(|(number, _)| *number == wanted) {
+        Some((_, cpu)) => Ok(Some(*cpu)),
+        None if source.cpus.is_empty() && wanted == 0 => Ok(None),
+        None => {
+            let numbers: Vec<_> =
+                source.cpus.iter().map(|(number, _)| number.to_string()).collect();
+            Err(usage(
+                format!("no CPU {wanted}: the source knows {} CPUs", source.cpus.len()),
+                format!("their numbers are {}", numbers.join(", ")),
+            ))
+        }
     }
 }
 

@@ -19,5 +19,5 @@ pub fn run(args: &Cpus, output: &mut Output) -> anyhow::Result<Outcome> {
             output.line(&row)?;
         }
     }
-    Ok(Outcome::Answered)
+    Ok(if machine.cpus.is_empty() { Outcome::Negative } else { Outcome::Answered })
 }

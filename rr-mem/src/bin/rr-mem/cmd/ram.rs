@@ -22,7 +22,8 @@ pub fn run(args: &Ram, output: &mut Output) -> anyhow::Result<Outcome> {
             output.line(&row)?;
         }
     }
-    Ok(Outcome::Answered)
+    let none = emulator.machine.map.ram_blocks().is_empty();
+    Ok(if none { Outcome::Negative } else { Outcome::Answered })
 }
 
 fn row(block: &RamBlock, host: &AnyHost) -> RamRow {

@@ -6,14 +6,14 @@ use std::{
 };
 
 use rr_mem::{
-    debuginfo::{Layout, Search},
+    debuginfo::{Cache, Layout, Search},
     guest::{self, AnyMemory, emulator::Running},
     host::{
         AnyHost, Host, HostKind, Module,
         core::Core,
         process::{self, Frozen, Process},
     },
-    qemu::{self, Accelerator, Machine, Misfit, Offsets, QemuError},
+    qemu::{self, Accelerator, Machine, Misfit, Offsets, QemuError, VirtualCpu},
     regs::Cpu,
 };
 
@@ -74,7 +74,13 @@ impl Choice<'_> {
             Some(path) => read_layout(path).map(Offsets::Given),
             None => {
                 let debug_file = self.debug_file.map(Path::to_owned);
-                Ok(Offsets::Found(Search { debug_file, ..Search::default() }))
+                let search = Search { debug_file, ..Search::default() };
+                // A core names its own files, and --exe replaces them.
+                let cache = match self.core {
+                    Some(_) => search.cache.map(Cache::read_only),
+                    None => search.cache,
+                };
+                Ok(Offsets::Found(Search { cache, ..search }))
             }
         }
     }
@@ -97,19 +103,15 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
 /// The guest in `emulator`.
 pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Result<Opened> {
     let machine = &emulator.machine;
-    let cpu = machine.cpus.get(args.cpu.number);
+    let cpu = machine.cpus.iter().find(|cpu| cpu.index == args.cpu.number as u64);
     let known = Known {
         arch: cpu.map(|cpu| cpu.regs.arch()),
-        cpus: machine.cpus.iter().map(|cpu| Cpu::known(cpu.regs)).collect(),
+        cpus: machine.cpus.iter().map(|cpu| (cpu.index, Cpu::known(cpu.regs))).collect(),
     };
     let chosen = choose_cpu(Some(&known), &args.cpu)?;
     let space = emulator.space(args.emulator.address_space.as_deref(), cpu);
     let space = space.map_err(|error| usage(&error, error.hint()))?;
-    if cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale) {
-        note(
-            "KVM has newer registers: these are of the last time that QEMU asked for them, as when the guest is stopped",
-        );
-    }
+    doubts(machine, cpu).into_iter().for_each(note);
     if verbose {
         remarks(machine, space);
         chosen.assumed.iter().for_each(note);
@@ -130,6 +132,21 @@ pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Resul
         given: chosen.given,
         _frozen: None,
     })
+}
+
+/// What may make answers wrong.
+fn doubts(machine: &Machine, cpu: Option<&VirtualCpu>) -> Vec<&'static str> {
+    let mut doubts = Vec::new();
+    if cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale) {
+        doubts.push("KVM has newer registers: these are of the last time that QEMU asked for them, as when the guest is stopped");
+    }
+    if cpu.is_some_and(VirtualCpu::is_nested) {
+        doubts.push("the CPU runs a nested guest: physical addresses are those of that guest where its hypervisor translates them once more");
+    }
+    if machine.cpus.is_empty() {
+        doubts.push("there is no CPU that could confirm the layout: members may be misread");
+    }
+    doubts
 }
 
 /// What is worth saying of the choice.
