@@ -29,7 +29,9 @@ impl RegsRow {
             cpu,
             arch: regs.arch().name(),
             mode: mode_known.then(|| Mmu::new(regs).mode()),
-            registers: registers.map(|(name, value)| (name, known(name).then_some(value))).collect(),
+            registers: registers
+                .map(|(name, value)| (name, known(name).then_some(value)))
+                .collect(),
         }
     }
 }

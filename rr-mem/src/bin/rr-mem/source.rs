@@ -42,6 +42,7 @@ pub struct Opened {
     missing: Option<&'static [&'static str]>,
     given: Vec<&'static str>,
     /// Keeps the emulator from running, if that is asked for.
+    #[expect(dead_code, reason = "what counts is when it is dropped")]
     frozen: Option<Frozen>,
 }
 

@@ -174,7 +174,8 @@ impl Frozen {
 
     fn seize(&self, tid: u64) -> Result<State, FreezeError> {
         let thread = pid_of(tid);
-        let asked = ptrace::seize(thread, Options::empty()).and_then(|()| ptrace::interrupt(thread));
+        let asked =
+            ptrace::seize(thread, Options::empty()).and_then(|()| ptrace::interrupt(thread));
         match asked {
             Ok(()) => Ok(State::Asked),
             Err(Errno::ESRCH) if tid != u64::from(self.pid) => Ok(State::Gone),
@@ -308,8 +309,7 @@ mod tests {
         assert_eq!(sleeper.state(), 't');
         drop(frozen);
         // From one stop to the other it goes by itself.
-        waitpid(pid, Some(WaitPidFlag::WUNTRACED)).expect("it stops");
-        assert_eq!(sleeper.state(), 'T');
+        assert!((0..1_000_000).any(|_| sleeper.state() == 'T'));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Which process serves a Unix socket: "unix(7)", SO_PEERCRED.
 //!
-//! The kernel names the process that called listen(2): a manager that hands
-//! sockets over to its emulators is named instead of them. Nothing is sent; the
-//! server sees a client that comes and goes.
+//! The kernel names the process that called listen(2) last: QEMU does on a socket
+//! that a manager hands over to it too, other servers may not. Nothing is sent;
+//! the server sees a client that comes and goes.
 
 use std::{io, os::fd::AsRawFd, path::Path};
 
@@ -51,7 +51,9 @@ impl SocketError {
         match self {
             Self::Busy => "end the client that talks to it, or give the emulator's --pid",
             Self::NotServed => "give the socket of a running QEMU's -qmp or -monitor unix:SOCKET",
-            Self::Elsewhere => "run in the emulator's PID namespace, or give --pid as seen from here",
+            Self::Elsewhere => {
+                "run in the emulator's PID namespace, or give --pid as seen from here"
+            }
             Self::Io(_) => "check the path and your rights to it, or give --pid",
         }
     }

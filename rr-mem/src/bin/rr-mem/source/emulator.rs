@@ -33,7 +33,7 @@ const NAMES: [&str; 2] = ["qemu", "panda"];
 
 const GIVE_EXE: &str = "give the emulator's executable, or the library that QEMU is in, as it was when it ran, with --exe FILE";
 
-const GIVE_PID: &str = "it opened the socket, as managers do that hand it over to their emulator: give the emulator's --pid (`rr-mem ps` lists them)";
+const GIVE_PID: &str = "it serves the socket, maybe as a proxy of an emulator's: give the emulator's --pid (`rr-mem ps` lists them)";
 
 /// Which emulator is meant.
 pub struct Choice<'a> {
