@@ -83,13 +83,18 @@ def test_a_socket_that_is_busy_is_named(binary: Path, tmp_path: Path) -> None:
         assert client.execute("query-status")["status"] == "prelaunch"
 
 
-def test_a_socket_that_a_manager_opened_leads_to_the_manager_and_that_is_said(
+def test_a_socket_that_a_manager_opened_leads_to_the_emulator_that_serves_it(
     binary: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "handed-over"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen(1)
+        # Until it is handed over, its server is no emulator.
+        text = complaint(binary, "cpus", "--qmp", str(path))
+        assert f"process {os.getpid()}: no QEMU is in this process" in text
+        assert "proxy" in text and "--pid" in text
+        listener.accept()[0].close()
         handed_over = f"socket,id=m,fd={listener.fileno()},server=on,wait=off"
         emulator = subprocess.Popen(
             [X86, "-nodefaults", "-display", "none", *MACHINE, "-chardev", handed_over,
@@ -97,12 +102,11 @@ def test_a_socket_that_a_manager_opened_leads_to_the_manager_and_that_is_said(
         try:
             with Qmp(connect(path, emulator)) as client:
                 assert client.execute("query-status")["status"] == "prelaunch"
-            text = complaint(binary, "cpus", "--qmp", str(path))
+            # QEMU listens on it again.
+            assert emulator_behind(binary, path) == emulator.pid
         finally:
             emulator.kill()
             emulator.wait()
-    assert f"process {os.getpid()}: no QEMU is in this process" in text
-    assert "hand it over" in text and "--pid" in text
 
 
 def test_paths_that_are_no_served_socket_are_named(binary: Path, tmp_path: Path) -> None:

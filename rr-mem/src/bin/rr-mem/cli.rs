@@ -38,6 +38,7 @@ pub enum Command {
     Find(Find),
     X(X),
     Read(Read),
+    Write(Write),
     Pt(Pt),
     Roots(Roots),
     Mtree(Mtree),
@@ -282,6 +283,36 @@ pub struct Read {
     /// The address is guest physical
     #[arg(long)]
     pub phys: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Change the guest memory of a running emulator, and read it again
+///
+/// Every byte is checked first: RAM only, not ROM, not a device, nothing that is not mapped. The
+/// guest's own page rights do not count. QEMU is not told: code that TCG has translated stays as
+/// it was, and neither a migration nor a screen takes note.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem write --write-guest-memory --freeze --pid 4242 0xffff888003a1c000 90909090
+  rr-mem write --write-guest-memory --pid 4242 --phys 0x1000 -f page.bin")]
+pub struct Write {
+    /// The address
+    #[arg(value_name = "ADDR", value_parser = number)]
+    pub address: u64,
+    /// What to write, in hex: the lowest address first
+    #[arg(value_name = "BYTES", value_parser = bytes_arg, required_unless_present = "file")]
+    pub bytes: Option<Bytes>,
+    /// Write the bytes of this file
+    #[arg(short, long, value_name = "FILE", conflicts_with = "bytes")]
+    pub file: Option<PathBuf>,
+    /// The address is guest physical
+    #[arg(long)]
+    pub phys: bool,
+    /// Yes, change the guest
+    #[arg(long)]
+    pub write_guest_memory: bool,
     #[command(flatten)]
     pub source: Source,
 }

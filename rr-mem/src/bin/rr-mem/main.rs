@@ -32,6 +32,7 @@ fn run(cli: &Cli, output: &mut Output) -> anyhow::Result<Outcome> {
         Command::Find(args) => cmd::find::run(args, output),
         Command::X(args) => cmd::x::run(args, output),
         Command::Read(args) => cmd::read::run(args, output),
+        Command::Write(args) => cmd::write::run(args, output),
         Command::Pt(args) => cmd::pt::run(args, output),
         Command::Roots(args) => cmd::roots::run(args, output),
         Command::Mtree(args) => cmd::mtree::run(args, output),

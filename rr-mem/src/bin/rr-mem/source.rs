@@ -42,7 +42,8 @@ pub struct Opened {
     missing: Option<&'static [&'static str]>,
     given: Vec<&'static str>,
     /// Keeps the emulator from running, if that is asked for.
-    _frozen: Option<Frozen>,
+    #[expect(dead_code, reason = "what counts is when it is dropped")]
+    frozen: Option<Frozen>,
 }
 
 impl Opened {
@@ -127,7 +128,7 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
         style: text.style,
         missing: cpu.missing,
         given: cpu.given,
-        _frozen: None,
+        frozen: None,
     })
 }
 

@@ -249,6 +249,10 @@ impl Host for Core {
         &self.modules
     }
 
+    fn may_change(&self) -> bool {
+        false
+    }
+
     fn threads(&self) -> &[Thread] {
         &self.threads
     }

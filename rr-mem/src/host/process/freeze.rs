@@ -309,8 +309,7 @@ mod tests {
         assert_eq!(sleeper.state(), 't');
         drop(frozen);
         // From one stop to the other it goes by itself.
-        waitpid(pid, Some(WaitPidFlag::WUNTRACED)).expect("it stops");
-        assert_eq!(sleeper.state(), 'T');
+        assert!((0..1_000_000).any(|_| sleeper.state() == 'T'));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::{fs, io, path::PathBuf};
 use thiserror::Error;
 
 use super::{Area, Host, Module, Thread};
+use crate::addr::Hva;
 
 pub use freeze::{FreezeError, Frozen};
 pub use memory::ProcessMemory;
@@ -125,6 +126,14 @@ impl Process {
     pub fn pid(&self) -> u32 {
         self.pid
     }
+
+    /// Changes its memory from `addr` on to `bytes`.
+    ///
+    /// # Errors
+    /// How many bytes were written, and why no more.
+    pub fn write(&self, addr: Hva, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+        memory::write(self.pid, addr, bytes)
+    }
 }
 
 impl Host for Process {
@@ -207,7 +216,7 @@ fn threads(pid: u32) -> io::Result<Vec<Thread>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{addr::Hva, memory::Memory};
+    use crate::memory::Memory;
 
     #[test]
     fn we_can_read_ourselves() {
@@ -218,6 +227,19 @@ mod tests {
         assert_eq!(copy, bytes);
         assert!(process.modules()[0].file.is_some(), "the executable comes first");
         assert_eq!(process.threads()[0].tid, u64::from(std::process::id()));
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let mut bytes = vec![0u8; 9000];
+        let start = Hva(bytes.as_mut_ptr() as u64);
+        let process = Process::open(std::process::id()).expect("we run");
+        process.write(Hva(start.0 + 4090), b"across the border").expect("is our own");
+        let mut copy = [0; 17];
+        process.memory().read(Hva(start.0 + 4090), &mut copy).expect("is mapped");
+        assert_eq!(&copy, b"across the border");
+        let (done, error) = process.write(Hva(8), b"null").expect_err("is not mapped");
+        assert_eq!((done, error.raw_os_error()), (0, Some(14)), "EFAULT");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod roots;
 pub mod shell;
 pub mod v2p;
 pub mod r#where;
+pub mod write;
 pub mod x;
 
 use rr_mem::{

@@ -25,7 +25,7 @@ use crate::{
 
 const GIVE_EXE: &str = "give the emulator's executable, or the library that QEMU is in, as it was when it ran, with --exe FILE";
 
-const GIVE_PID: &str = "it opened the socket, as managers do that hand it over to their emulator: give the emulator's --pid (`rr-mem ps` lists them)";
+const GIVE_PID: &str = "it serves the socket, maybe as a proxy of an emulator's: give the emulator's --pid (`rr-mem ps` lists them)";
 
 /// Which emulator is meant.
 pub struct Choice<'a> {
@@ -97,7 +97,7 @@ pub fn is_meant(args: &cli::Emulator) -> bool {
 /// Opens the emulator that --pid, --qmp or --core names as a guest.
 pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     let (emulator, frozen) = attach(&(&args.emulator).into(), verbose)?;
-    Ok(Opened { _frozen: frozen, ..guest(args, &emulator, verbose)? })
+    Ok(Opened { frozen, ..guest(args, &emulator, verbose)? })
 }
 
 /// The guest in `emulator`.
@@ -130,7 +130,7 @@ pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Resul
         style: None,
         missing: chosen.missing,
         given: chosen.given,
-        _frozen: None,
+        frozen: None,
     })
 }
 
