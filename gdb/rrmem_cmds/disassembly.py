@@ -7,39 +7,43 @@ import rr_mem
 
 
 class GuestInfo(DisassembleInfo):
-    """Bytes come from the guest."""
+    """Bytes come from the guest; gdb's own idea of a high address may be a negative number."""
 
-    def __init__(self, info, read):
+    def __init__(self, info, read, start):
         super().__init__(info)
         self._read = read
+        self._start = start
 
     def read_memory(self, length, offset=0):
         """Called by gdb."""
         try:
-            return self._read(self.address + offset, length)
+            return self._read(self._start + offset, length)
         except rr_mem.RrMemError as error:
             raise gdb.MemoryError(str(error)) from None
 
 
 class Guest(Disassembler):
-    """Stands in for gdb's own."""
+    """Stands in for gdb's own at one address."""
 
     def __init__(self, read):
         super().__init__("rr-mem guest")
         self._read = read
+        self.start = 0
 
     def __call__(self, info):
-        return builtin_disassemble(GuestInfo(info, self._read))
+        return builtin_disassemble(GuestInfo(info, self._read, self.start))
 
 
 def instructions(architecture, read, start, count):
-    """`count` instructions from guest address `start` on, one after the other."""
-    previous = register_disassembler(Guest(read), architecture.name())
+    """`count` instructions from guest address `start` on: address, text, length."""
+    guest = Guest(read)
+    previous = register_disassembler(guest, architecture.name())
     try:
         for _ in range(count):
             read(start, 1)
+            guest.start = start
             (one,) = architecture.disassemble(start)
-            yield one
-            start = one["addr"] + one["length"]
+            yield start, one["asm"], one["length"]
+            start += one["length"]
     finally:
         register_disassembler(previous, architecture.name())

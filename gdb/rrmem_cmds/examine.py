@@ -76,10 +76,13 @@ def code(guest, start, count, physical):
         from .disassembly import instructions
     except ImportError:
         raise gdb.GdbError("this gdb is too old to disassemble guest code: 13 or newer can") from None
-    for one in instructions(own, lambda at, length: guest.read(at, length, physical=physical), start, count):
-        show(f"{one['addr']:#x}:\t{one['asm']}")
-        gdb.set_convenience_variable("_", one["addr"])
-        start = one["addr"] + one["length"]
+    def read(at, length):
+        return guest.read(at, length, physical=physical)
+
+    for at, text, length in instructions(own, read, start, count):
+        show(f"{at:#x}:\t{text}")
+        gdb.set_convenience_variable("_", at)
+        start = at + length
     return start
 
 

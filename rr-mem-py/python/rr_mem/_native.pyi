@@ -267,7 +267,7 @@ class Guest:
         self, format: str, address: int, *, physical: bool = False, previous: Optional[str] = None,
     ) -> Listing: ...
     def mappings(
-        self, first: int = 0, last: int = 18446744073709551615, *, merge: str = "physical",
+        self, first: int = 0, last: int = ..., *, merge: str = "physical",
         limit: int = 1000000,
     ) -> List[Mapping]: ...
     @property
