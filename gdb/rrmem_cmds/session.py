@@ -80,8 +80,12 @@ def address(expression):
     if not expression.strip():
         raise gdb.GdbError("an address is needed: any expression of gdb")
     with gdb.with_parameter("may-call-functions", False):
-        value = gdb.parse_and_eval(expression)
-        return int(value.cast(gdb.lookup_type("unsigned long long")))
+        return number(gdb.parse_and_eval(expression))
+
+
+def number(value):
+    """A value of gdb as an address: not negative, whatever its type."""
+    return int(value.cast(gdb.lookup_type("unsigned long long")))
 
 
 def show(text):

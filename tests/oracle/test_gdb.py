@@ -94,6 +94,18 @@ def test_rrp2v_lists_the_address_that_was_translated(case: Case, guest: Guest) -
         assert gva in all_of or len(found) == 100, text
 
 
+def test_functions_give_what_the_monitor_does(case: Case, guest: Guest) -> None:
+    gva, gpa = case.ram_places()[0]
+    expected = monitor_bytes(guest, "xp", gpa, 8)
+    host = gpa2hva(guest.qemu, gpa)
+    commands = [f"p/x $rr_host({gva:#x})", f"p/x $rr_phys({gva:#x})", f"x/8xb $rr_host({gva:#x})"]
+    commands += [f"p/x $rr_u{8 * size}({gva:#x})" for size in (1, 2, 4, 8)]
+    said = answers(attached(guest.qemu.pid), commands)
+    numbers = [int(text.split()[-1], 16) for text in said[:2] + said[3:]]
+    words = [int.from_bytes(expected[:size], "little") for size in (1, 2, 4, 8)]
+    assert numbers == [host, gpa, *words] and listed(said[2]) == expected
+
+
 def test_regions_and_registers_equal_the_monitors(guest: Guest) -> None:
     tree, flat = guest.mtree, guest.mtree_f
     said = answers(attached(guest.qemu.pid), ["rrmtree", "rrmtree -f", "rrcpu"])
@@ -141,7 +153,7 @@ def bare() -> Iterator[Qemu]:
 def test_failures_are_one_sentence_and_never_a_traceback(bare: Qemu) -> None:
     commands = ["rrx/4xb 0xfee00000", "rrxp 0xe0000000", "rrx", "rrx/9y 0", "rrv2p", "rrv2p nonsense",
                 "rrx getpid()", "rrwhere 16", "rrfind 0xe0000000", "rrcpu 7", "rrmtree -x", "rrpt 1 2 3",
-                "rrp2v 0x100000000000"]
+                "rrp2v 0x100000000000", "p $rr_u32(0xfee00000)", "p $rr_host(0xfee00000)"]
     for command, text in zip(commands, answers(attached(bare.pid), commands)):
         assert text and "\n" not in text and "Traceback" not in text, (command, text)
         assert "Python Exception" not in text, (command, text)
