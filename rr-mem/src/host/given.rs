@@ -166,32 +166,50 @@ fn open(path: &Path) -> Option<MappedFile> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{
+        fs,
+        io::{Read, Write},
+        process::{Child, Command, Stdio},
+    };
 
     use super::*;
-    use crate::host::process::Process;
+    use crate::host::process::{Process, ProcessMemory};
 
-    /// Ourselves, by parts.
-    fn ourselves(files: &[PathBuf]) -> (Process, Given<crate::host::process::ProcessMemory>) {
-        let process = Process::open(std::process::id()).expect("we run");
-        let map = fs::read("/proc/self/maps").expect("there is /proc");
+    /// A program that has loaded everything and waits.
+    fn child() -> Child {
+        let mut command = Command::new("cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("there is a cat");
+        let (input, output) = (child.stdin.as_mut(), child.stdout.as_mut());
+        input.expect("a pipe").write_all(b".").expect("it reads");
+        output.expect("a pipe").read_exact(&mut [0]).expect("it writes");
+        child
+    }
+
+    /// The child as a process, and by its parts.
+    fn both(files: &[PathBuf]) -> (Process, Given<ProcessMemory>) {
+        let mut child = child();
+        let process = Process::open(child.id()).expect("it runs");
+        let map = fs::read(format!("/proc/{}/maps", child.id())).expect("there is /proc");
         let given = Given::new(process.memory().clone(), &map, files, true).expect("a map");
+        child.kill().and_then(|()| child.wait()).expect("it ran");
         (process, given)
     }
 
     #[test]
     fn a_host_of_given_parts_has_the_modules_of_the_process() {
-        let (process, given) = ourselves(&[]);
+        let (process, given) = both(&[]);
+        assert!(process.modules().len() >= 3);
         for module in process.modules() {
             let mut same = given.modules().iter().filter(|other| other.path == module.path);
-            let bias = same.next().map(|other| (other.bias, other.file.is_some()));
-            assert_eq!(bias, Some((module.bias, true)), "{}", module.path.display());
+            let found = same.next().map(|other| (other.bias, other.file.is_some()));
+            assert_eq!(found, Some((module.bias, true)), "{}", module.path.display());
         }
     }
 
     #[test]
     fn another_file_than_the_one_in_memory_is_not_taken() {
-        let (process, given) = ourselves(&["/proc/self/exe".into(), "/proc/self/maps".into()]);
+        let (process, given) = both(&["/proc/self/exe".into(), "/proc/self/maps".into()]);
         let main = &process.modules()[0];
         let own = given.modules().iter().find(|module| module.path == main.path);
         let bytes = own.and_then(|own| own.file.as_ref()).map(|file| file.bytes().len());

@@ -1,0 +1,1 @@
+"""The commands of `rrmem.py`, one topic a file."""

@@ -1,0 +1,40 @@
+"""Functions for expressions: `x/4gx $rr_host(GVA)`, `break f if $rr_u32(GVA) == 3`."""
+
+import gdb
+import rr_mem
+
+from .session import SESSION, number
+
+
+class Function(gdb.Function):
+    """A function of a guest virtual address, whose every failure is one sentence."""
+
+    def __init__(self, name, answer):
+        super().__init__(name)
+        self._answer = answer
+
+    def invoke(self, gva):
+        """Called by gdb."""
+        try:
+            return self._answer(SESSION.guest(), number(gva))
+        except rr_mem.RrMemError as error:
+            raise gdb.GdbError(str(error)) from None
+
+
+def host(guest, gva):
+    """The address in the emulator."""
+    found = guest.v2p(gva)
+    if found.host is None:
+        raise gdb.GdbError(f"{gva:#x} is at {found.gpa:#x}, where no RAM of the emulator is")
+    return found.host
+
+
+def unsigned(size):
+    """The function that gives the little-endian number of `size` bytes."""
+    return lambda guest, gva: int.from_bytes(guest.read(gva, size), "little")
+
+
+Function("rr_host", host)
+Function("rr_phys", lambda guest, gva: guest.v2p(gva).gpa)
+for bits in (8, 16, 32, 64):
+    Function(f"rr_u{bits}", unsigned(bits // 8))

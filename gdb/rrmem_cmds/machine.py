@@ -1,0 +1,71 @@
+"""`rrcpu`, `rrram`, `rrmtree`, `rrpt`: the guest's CPUs, RAM, regions and page tables."""
+
+import gdb
+
+from .session import SESSION, Command, address, show
+
+
+class Rrcpu(Command):
+    """The guest's CPUs: rrcpu lists them, rrcpu N takes CPU N for all commands, rrcpu auto the
+one that the selected thread runs."""
+
+    def __init__(self, name):
+        super().__init__(name, gdb.COMMAND_STATUS)
+
+    def run(self, argument, from_tty):
+        """Lists or chooses."""
+        guest = SESSION.guest()
+        if argument == "auto":
+            SESSION.choose(None)
+        elif argument:
+            SESSION.choose(guest.on_cpu(address(argument)).cpu)
+        else:
+            for cpu in guest.cpus:
+                show(f"{'*' if cpu.cpu == guest.cpu else ' '} {cpu.text}")
+
+
+class Rrram(Command):
+    """The RAM blocks of the guest and where they are in the emulator."""
+
+    def __init__(self, name):
+        super().__init__(name, gdb.COMMAND_STATUS, gdb.COMPLETE_NONE)
+
+    def run(self, argument, from_tty):
+        """Lists them."""
+        for block in SESSION.guest().ram_blocks:
+            show(block.text)
+
+
+class Rrmtree(Command):
+    """The region tree of the guest, as the monitor's `info mtree` prints it: rrmtree [-f].
+-f prints the flat views."""
+
+    def __init__(self, name):
+        super().__init__(name, gdb.COMMAND_STATUS, gdb.COMPLETE_NONE)
+
+    def run(self, argument, from_tty):
+        """Prints the tree."""
+        if argument not in ("", "-f"):
+            raise gdb.GdbError("rrmtree takes -f, for the flat views, and nothing else")
+        show(SESSION.guest().mtree(flat=argument == "-f"))
+
+
+class Rrpt(Command):
+    """What the guest's page tables map: rrpt [FIRST [LAST]], two expressions without spaces."""
+
+    def run(self, argument, from_tty):
+        """Lists the mappings."""
+        limits = [address(word) for word in gdb.string_to_argv(argument)]
+        if len(limits) > 2:
+            raise gdb.GdbError("rrpt takes the first and the last address, and nothing else")
+        found = SESSION.guest().mappings(*limits, merge="rights")
+        if not found:
+            raise gdb.GdbError("nothing is mapped there")
+        for run in found:
+            show(run.text)
+
+
+Rrcpu("rrcpu")
+Rrram("rrram")
+Rrmtree("rrmtree")
+Rrpt("rrpt")

@@ -1,0 +1,38 @@
+"""Guest memory of an emulator (QEMU, PANDA): from any guest address to the host byte, and back.
+
+>>> guest = rr_mem.Guest.from_process(4242)
+>>> guest.v2p(0xffffffff81000000)
+<Translation 0xffffffff81000000 -> 0x1000000  2M  kernel r-x user ---  pc.ram+0x1000000  host 0x7f36e1000000>
+
+Every exception is a `RrMemError` with `kind`, a short stable name, and `hint`, what to do.
+"""
+
+from ._native import (
+    Alias,
+    Cpu,
+    FlatRange,
+    Guest,
+    IncompleteWarning,
+    Listing,
+    Mapping,
+    MissingError,
+    NotMapped,
+    Place,
+    RamBlock,
+    ReadError,
+    RrMemError,
+    Section,
+    SourceError,
+    Step,
+    Translation,
+    UsageError,
+    Walk,
+    Where,
+    __version__,
+)
+
+__all__ = [
+    "Alias", "Cpu", "FlatRange", "Guest", "IncompleteWarning", "Listing", "Mapping",
+    "MissingError", "NotMapped", "Place", "RamBlock", "ReadError", "RrMemError", "Section",
+    "SourceError", "Step", "Translation", "UsageError", "Walk", "Where", "__version__",
+]

@@ -1,0 +1,552 @@
+//! The class `Guest`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyType},
+};
+use rr_mem::{
+    addr::{Gpa, Gva, Hva},
+    guest::{AnyMemory, Guest as Library, VirtualReadError, emulator::Emulator},
+    host::{AnyHost, Given, Host, core::Core, process::Process},
+    image,
+    memory::Memory,
+    mmu::{Ask, Merge, Space, SpaceLimits},
+    qemu::{Machine, Offsets},
+    region::{RegionMap, monitor},
+    regs::{Arch, Cpu, Regs},
+    report::{
+        AliasRow, FindRow, RamRow, V2pRow, WhereRow,
+        examine::{self, Format},
+    },
+};
+
+use crate::{
+    error::{Bridge, IncompleteWarning, RrMemError, raise, usage},
+    options::{offsets, region_map},
+    reader::{Reader, bytes_of},
+    rows,
+};
+
+/// What an address that is not mapped is in the answer to a batch.
+const UNMAPPED: u64 = u64::MAX;
+
+/// A guest as one of its CPUs sees it: what is behind its addresses.
+///
+/// Addresses and lengths are numbers of bytes. Nothing is ever written.
+#[pyclass(frozen, module = "rr_mem")]
+pub struct Guest {
+    source: Arc<Source>,
+    guest: Library,
+    cpu: usize,
+}
+
+/// Where a guest was found.
+enum Source {
+    Emulator(Emulator<AnyHost>),
+    /// A process that a Python object reads.
+    Given(Emulator<Given<Reader>>),
+    Image(image::ImageMemory, Vec<Cpu>, Option<RegionMap>),
+}
+
+macro_rules! emulator {
+    ($source:expr, $emulator:ident => $value:expr, else $other:expr) => {
+        match $source {
+            Source::Emulator($emulator) => $value,
+            Source::Given($emulator) => $value,
+            Source::Image(..) => $other,
+        }
+    };
+}
+
+impl Source {
+    fn machine(&self) -> PyResult<&Machine> {
+        emulator!(self, emulator => Ok(&emulator.machine), else Err(no_emulator()))
+    }
+
+    /// The guest as CPU number `cpu` sees it.
+    fn seen_by(self: Arc<Self>, cpu: usize, space: Option<&str>) -> PyResult<Guest> {
+        let guest = match &*self {
+            Source::Emulator(emulator) => seen(emulator, cpu, space)?,
+            Source::Given(emulator) => seen(emulator, cpu, space)?,
+            Source::Image(memory, cpus, regions) => image_guest(memory, cpus, regions, cpu)?,
+        };
+        Ok(Guest { source: self, guest, cpu })
+    }
+}
+
+fn seen<H>(emulator: &Emulator<H>, number: usize, space: Option<&str>) -> PyResult<Library>
+where
+    H: Host<Memory: Memory<Hva> + Clone + Send + Sync + 'static>,
+{
+    let cpus = &emulator.machine.cpus;
+    let cpu = cpus.get(number).ok_or_else(|| no_cpu(number, cpus.len()))?;
+    let space = emulator.space(space, Some(cpu)).map_err(|error| error.bridge())?;
+    let guest = emulator.guest(space, Some(cpu.regs)).map_err(|error| error.bridge())?;
+    Ok(guest.map_memory(|memory| Box::new(memory) as AnyMemory))
+}
+
+/// What an image holds; without paging registers only physical addresses are
+/// understood.
+fn image_guest(
+    memory: &image::ImageMemory,
+    cpus: &[Cpu],
+    regions: &Option<RegionMap>,
+    number: usize,
+) -> PyResult<Library> {
+    if number >= cpus.len().max(1) {
+        return Err(no_cpu(number, cpus.len()));
+    }
+    let cpu = cpus.get(number).filter(|cpu| !cpu.without_tables());
+    let regs = cpu.map(|cpu| cpu.with_usual_values());
+    let memory: AnyMemory = Box::new(memory.clone());
+    Library::new(Some(memory), regs, regions.clone()).map_err(|error| error.bridge())
+}
+
+fn no_cpu(number: usize, count: usize) -> PyErr {
+    usage(format!("no CPU {number}: the source knows {count} CPUs"), "CPUs are numbered from 0")
+}
+
+fn no_emulator() -> PyErr {
+    raise::<crate::error::MissingError>(
+        "the source is no emulator",
+        "no_emulator",
+        "take Guest.from_process, from_core or from_host",
+    )
+}
+
+#[pymethods]
+impl Guest {
+    /// The guest of a running emulator, read from outside; needs ptrace rights.
+    #[classmethod]
+    #[pyo3(signature = (pid, *, cpu = 0, address_space = None, layout = None, debug_file = None))]
+    fn from_process(
+        class: &Bound<'_, PyType>,
+        pid: u32,
+        cpu: usize,
+        address_space: Option<&str>,
+        layout: Option<PathBuf>,
+        debug_file: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let offsets = offsets(layout, debug_file)?;
+        let source = class.py().detach(|| {
+            let process = Process::open(pid).map_err(|error| error.bridge())?;
+            emulator(process.into(), &offsets)
+        });
+        Arc::new(source?).seen_by(cpu, address_space)
+    }
+
+    /// The guest of an emulator that left a core; `exe` are the files that ran,
+    /// where they are not at their paths.
+    #[classmethod]
+    #[pyo3(signature = (path, exe = Vec::new(), *, cpu = 0, layout = None, debug_file = None))]
+    fn from_core(
+        class: &Bound<'_, PyType>,
+        path: PathBuf,
+        exe: Vec<PathBuf>,
+        cpu: usize,
+        layout: Option<PathBuf>,
+        debug_file: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let offsets = offsets(layout, debug_file)?;
+        let source = class.py().detach(|| {
+            let core = Core::open(&path, &exe, &mut |_| ()).map_err(|error| error.bridge())?;
+            emulator(core.into(), &offsets)
+        });
+        Arc::new(source?).seen_by(cpu, None)
+    }
+
+    /// The guest of an emulator whose memory `reader.read(address, length)`
+    /// gives, as bytes. `maps` is its memory map, the text of /proc/PID/maps or
+    /// of gdb's `info proc mappings`; `modules` are files that may be its
+    /// executable and libraries; `complete` says that the map lists everything.
+    ///
+    /// The reader is called on the thread that asks, and on no other; what it
+    /// gave is kept as long as this object.
+    #[classmethod]
+    #[pyo3(signature = (reader, maps, modules = Vec::new(), *, complete = true, cpu = 0, layout = None, debug_file = None))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn from_host(
+        _class: &Bound<'_, PyType>,
+        reader: Py<PyAny>,
+        maps: &str,
+        modules: Vec<PathBuf>,
+        complete: bool,
+        cpu: usize,
+        layout: Option<PathBuf>,
+        debug_file: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let offsets = offsets(layout, debug_file)?;
+        let reader = Reader::new(reader);
+        let host = Given::new(reader.clone(), maps.as_bytes(), &modules, complete);
+        let read = host
+            .map_err(|error| error.bridge())
+            .and_then(|host| Emulator::read(host, &offsets).map_err(|error| error.bridge()));
+        reader.check()?;
+        Arc::new(Source::Given(read?)).seen_by(cpu, None)
+    }
+
+    /// The guest in a dump: raw RAM or an ELF core of `dump-guest-memory`, also
+    /// compressed. `mtree` is the text of the monitor's `info mtree -f`.
+    #[classmethod]
+    #[pyo3(signature = (path, *, cpu = 0, ram_base = 0, mtree = None))]
+    fn from_image(
+        class: &Bound<'_, PyType>,
+        path: PathBuf,
+        cpu: usize,
+        ram_base: u64,
+        mtree: Option<&str>,
+    ) -> PyResult<Self> {
+        let image = class.py().detach(|| image::open(&path, Gpa(ram_base), &mut |_| ()));
+        let image = image.map_err(|error| error.bridge())?;
+        let regions = mtree.map(region_map).transpose()?.or(image.regions);
+        Arc::new(Source::Image(image.memory, image.cpus, regions)).seen_by(cpu, None)
+    }
+
+    /// The same guest as another CPU sees it, or through the address space of
+    /// this name.
+    #[pyo3(signature = (cpu, address_space = None))]
+    fn on_cpu(&self, cpu: usize, address_space: Option<&str>) -> PyResult<Self> {
+        self.source.clone().seen_by(cpu, address_space)
+    }
+
+    /// The number of the CPU whose paging is used.
+    #[getter]
+    fn cpu(&self) -> usize {
+        self.cpu
+    }
+
+    /// Every CPU of the emulator.
+    #[getter]
+    fn cpus(&self) -> PyResult<Vec<rows::Cpu>> {
+        let machine = self.source.machine()?;
+        Ok(machine.cpus.iter().map(|cpu| rows::Cpu::new(cpu, &machine.map)).collect())
+    }
+
+    /// The architecture of the CPU's mode; `None` when it is not known.
+    #[getter]
+    fn arch(&self) -> Option<&'static str> {
+        self.guest.regs().map(|regs| regs.arch().name())
+    }
+
+    /// Where a guest virtual address leads. Raises `NotMapped`, or `ReadError`
+    /// when a table cannot be read.
+    fn v2p(&self, py: Python<'_>, gva: u64) -> PyResult<rows::Translation> {
+        let row = self.row(py, gva)?;
+        match rows::Translation::new(&row) {
+            Some(found) => Ok(found),
+            None => Err(self.refusal(py, gva)?),
+        }
+    }
+
+    /// The walk of a guest virtual address, entry by entry, whatever it finds.
+    fn walk(&self, py: Python<'_>, gva: u64) -> PyResult<rows::Walk> {
+        let row = self.row(py, gva)?;
+        let mode = self.guest.mmu().map_or("", |mmu| mmu.mode());
+        rows::Walk::new(py, &row, mode)
+    }
+
+    /// Many at once: `gvas` is a buffer of 64-bit numbers (an `array('Q')`, a
+    /// numpy array); the answer is the bytes of as many physical addresses,
+    /// 2**64 - 1 where nothing is mapped. Raises `ReadError` when a table cannot
+    /// be read.
+    fn v2p_batch<'py>(&self, gvas: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        let py = gvas.py();
+        let bytes = bytes_of(gvas)?;
+        let (words, rest) = bytes.as_bytes().as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err(usage("the buffer does not hold 64-bit numbers", "give an array('Q')"));
+        }
+        let gvas: Vec<Gva> = words.iter().map(|word| Gva(u64::from_ne_bytes(*word))).collect();
+        let mmu = self.guest.mmu().map_err(|missing| missing.bridge())?;
+        let memory = self.guest.memory().map_err(|missing| missing.bridge())?;
+        let (answers, unreadable) = self.run(py, || {
+            let mut answers = vec![UNMAPPED.to_ne_bytes(); gvas.len()];
+            let mut unreadable = None;
+            mmu.ask_batch(memory, &gvas, Ask::Presence, |i, answer| match answer {
+                Ok(found) => answers[i] = found.gpa.0.to_ne_bytes(),
+                Err(rr_mem::mmu::WalkError::Fault(_)) => {}
+                Err(error) => unreadable = unreadable.take().or(Some((gvas[i].0, error))),
+            });
+            (answers, unreadable)
+        })?;
+        match unreadable {
+            None => Ok(PyBytes::new(py, answers.as_flattened())),
+            Some((gva, error)) => Err((gva, &error).bridge()),
+        }
+    }
+
+    /// Every virtual address of a physical one, `limit` at most.
+    #[pyo3(signature = (gpa, limit = 100))]
+    fn p2v(&self, py: Python<'_>, gpa: u64, limit: usize) -> PyResult<Vec<rows::Alias>> {
+        let space = self.space(py, 0, u64::MAX)?;
+        let (found, _) = self.run(py, || space.aliases().of(Gpa(gpa), limit))?;
+        let row = |alias| rows::Alias::new(&AliasRow::new(Gpa(gpa), alias));
+        Ok(found.iter().filter_map(row).collect())
+    }
+
+    /// What `memory_region_find` returns for `size` bytes at `gpa`; `None` when
+    /// nothing is there.
+    #[pyo3(signature = (gpa, size = 0))]
+    fn find(&self, gpa: u64, size: u64) -> PyResult<Option<rows::Section>> {
+        let gpa = Gpa(gpa);
+        let found = self.guest.find(gpa, size).map_err(|missing| missing.bridge())?;
+        let row = FindRow::new(&self.guest, gpa, found.as_ref());
+        Ok(found.map(|found| rows::Section::new(row, &found)))
+    }
+
+    /// Guest memory at a virtual address, or a physical one. Devices are never
+    /// read.
+    #[pyo3(signature = (address, length, *, physical = false))]
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        address: u64,
+        length: usize,
+        physical: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).map_err(|_| {
+            usage(format!("{length:#x} bytes are more than there is room for"), "read less at once")
+        })?;
+        bytes.resize(length, 0);
+        let (_, error) = self.run(py, || self.guest.read_at(physical, address, 0, &mut bytes))?;
+        match error {
+            None => Ok(PyBytes::new(py, &bytes)),
+            Some(error) => Err(stopped(physical, &error)),
+        }
+    }
+
+    /// Guest memory as gdb's `x` shows it, in a format such as "4gx"; what it
+    /// does not say is as in `previous`, the format of a listing before.
+    #[pyo3(signature = (format, address, *, physical = false, previous = None))]
+    fn examine(
+        &self,
+        py: Python<'_>,
+        format: &str,
+        address: u64,
+        physical: bool,
+        previous: Option<&str>,
+    ) -> PyResult<rows::Listing> {
+        let format = self.format(format, previous)?;
+        let mut lines = Vec::new();
+        let mut bytes = Bytes { guest: &self.guest, physical };
+        let show = |address: u64, values: Vec<String>| {
+            lines.push((address, values));
+            Ok::<_, std::convert::Infallible>(())
+        };
+        let Ok(end) = self.run(py, || examine::lines(format, address, &mut bytes, show))?;
+        Ok(listing(py, format, address, lines, end, &mut bytes))
+    }
+
+    /// The mappings of the CPU's address space from `first` to `last`, lowest
+    /// first; `merge` is "none" (page by page), "physical" or "rights". More
+    /// than `limit` are an error.
+    #[pyo3(signature = (first = 0, last = u64::MAX, *, merge = "physical", limit = 1_000_000))]
+    fn mappings(
+        &self,
+        py: Python<'_>,
+        first: u64,
+        last: u64,
+        merge: &str,
+        limit: usize,
+    ) -> PyResult<Vec<rows::Mapping>> {
+        let merge = match merge {
+            "none" => Merge::None,
+            "physical" => Merge::Physical,
+            "rights" => Merge::Rights,
+            _ => {
+                return Err(usage(
+                    format!("no way to merge is called {merge:?}"),
+                    "none, physical, rights",
+                ));
+            }
+        };
+        let space = self.space(py, first, last)?;
+        let found: Vec<_> = self.run(py, || {
+            let clipped =
+                space.mappings(merge).filter_map(|run| run.clipped(Gva(first), Gva(last)));
+            clipped.take(limit.saturating_add(1)).collect()
+        })?;
+        if found.len() > limit {
+            return Err(raise::<RrMemError>(
+                format!("there are more than {limit} mappings"),
+                "limit",
+                "raise limit, narrow first and last, or merge",
+            ));
+        }
+        Ok(found.iter().map(rows::Mapping::from).collect())
+    }
+
+    /// RAM blocks of the emulator.
+    #[getter]
+    fn ram_blocks(&self) -> PyResult<Vec<rows::RamBlock>> {
+        emulator!(&*self.source, emulator => {
+            let blocks = emulator.machine.map.ram_blocks().iter();
+            let row = |block| RamRow::new(block, emulator.host.areas());
+            Ok(blocks.map(|block| rows::RamBlock::new(block, &row(block))).collect())
+        }, else Err(no_emulator()))
+    }
+
+    /// The flat view of the CPU's address space.
+    #[getter]
+    fn flat_view(&self) -> PyResult<Vec<rows::FlatRange>> {
+        let map = self.guest.regions().map_err(|missing| missing.bridge())?;
+        let view = self.guest.flat_view().map_err(|missing| missing.bridge())?;
+        Ok(view.ranges().iter().map(|range| rows::FlatRange::new(map, range)).collect())
+    }
+
+    /// The region tree, or the flat views, as the monitor's `info mtree` and
+    /// `info mtree -f` print them.
+    #[pyo3(signature = (*, flat = false))]
+    fn mtree(&self, flat: bool) -> PyResult<String> {
+        let map = self.guest.regions().map_err(|missing| missing.bridge())?;
+        let blocks = match flat {
+            true => monitor::flat_blocks(map, monitor::Style::default()),
+            false => monitor::tree_blocks(map, monitor::TreeOptions { disabled: false }),
+        };
+        Ok(blocks.map_err(|error| error.bridge())?.concat())
+    }
+
+    /// What a pointer of the emulator leads to, with `limit` virtual addresses
+    /// at most of each place.
+    #[pyo3(signature = (hva, limit = 100))]
+    fn r#where(&self, py: Python<'_>, hva: u64, limit: usize) -> PyResult<rows::Where> {
+        let map = self.guest.regions().map_err(|missing| missing.bridge())?;
+        let view = self.guest.flat_view().ok();
+        let row = emulator!(&*self.source,
+            emulator => WhereRow::new(map, view, &emulator.host, Hva(hva)),
+            else return Err(no_emulator()));
+        if row.places.is_empty() {
+            return rows::Where::new(py, row);
+        }
+        let space = self.space(py, 0, u64::MAX)?;
+        let row = self.run(py, || row.with_aliases(&space.aliases(), limit))?;
+        rows::Where::new(py, row)
+    }
+
+    fn __repr__(&self) -> String {
+        let source = match &*self.source {
+            Source::Emulator(_) => "an emulator",
+            Source::Given(_) => "an emulator that Python reads",
+            Source::Image(..) => "an image",
+        };
+        format!("<rr_mem.Guest of {source}, CPU {}>", self.cpu)
+    }
+}
+
+fn emulator(host: AnyHost, offsets: &Offsets) -> PyResult<Source> {
+    Emulator::read(host, offsets).map(Source::Emulator).map_err(|error| error.bridge())
+}
+
+impl Guest {
+    /// Runs `work` without the GIL, unless Python is asked for bytes on the way.
+    fn run<T: Send>(&self, py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+        let Source::Given(emulator) = &*self.source else { return Ok(py.detach(work)) };
+        let done = work();
+        emulator.host.memory().check().map(|()| done)
+    }
+
+    fn row(&self, py: Python<'_>, gva: u64) -> PyResult<V2pRow> {
+        let row = self.run(py, || V2pRow::new(&self.guest, Gva(gva), Ask::Presence))?;
+        row.map_err(|missing| missing.bridge())
+    }
+
+    /// Why an address has no translation.
+    fn refusal(&self, py: Python<'_>, gva: u64) -> PyResult<PyErr> {
+        let walk = self.run(py, || self.guest.walk(Gva(gva), Ask::Presence))?;
+        match walk.map_err(|missing| missing.bridge())?.result {
+            Err(error) => Ok((gva, &error).bridge()),
+            Ok(_) => Ok(raise::<RrMemError>(
+                format!("the tables of {gva:#x} change while they are read"),
+                "torn",
+                "ask again, or stop the emulator",
+            )),
+        }
+    }
+
+    /// Every mapping; warns when tables could not be read.
+    fn space(&self, py: Python<'_>, first: u64, last: u64) -> PyResult<Space> {
+        let range = Gva(first)..=Gva(last);
+        let space = self.run(py, || self.guest.space(range, SpaceLimits::default()))?;
+        let space = space.map_err(|missing| missing.bridge())?;
+        if let Some(first) = space.unreadable().first() {
+            let source = self.guest.explain(first.source.clone());
+            let what = format!("what the {} entry at {} maps is not known", first.level, first.at);
+            incomplete(py, &format!("{what}: {source}"))?;
+        }
+        if space.truncated() {
+            incomplete(py, "the tables are larger than any kernel's: not all were read")?;
+        }
+        Ok(space)
+    }
+
+    fn format(&self, text: &str, previous: Option<&str>) -> PyResult<Format> {
+        let pointer = match self.guest.regs().map(Regs::arch) {
+            Some(Arch::I386 | Arch::Arm) => 4,
+            _ => 8,
+        };
+        let bad = |error| usage(error, "a count, a letter of oxzdutfacs and a size of bhwg");
+        let previous =
+            previous.map(|text| Format::parse(text, pointer)).transpose().map_err(bad)?;
+        Format::parse_after(text, pointer, previous).map_err(bad)
+    }
+}
+
+fn incomplete(py: Python<'_>, text: &str) -> PyResult<()> {
+    let text = std::ffi::CString::new(text)?;
+    PyErr::warn(py, &py.get_type::<IncompleteWarning>(), &text, 1)
+}
+
+/// Physical reads say so themselves.
+fn stopped(physical: bool, error: &VirtualReadError) -> PyErr {
+    match &error.cause {
+        rr_mem::guest::VirtualReadCause::Data(data) if physical => data.bridge(),
+        _ => error.bridge(),
+    }
+}
+
+/// Guest-virtual or guest-physical memory.
+struct Bytes<'a> {
+    guest: &'a Library,
+    physical: bool,
+}
+
+impl examine::Source for Bytes<'_> {
+    type Error = VirtualReadError;
+
+    fn read_at(
+        &mut self,
+        start: u64,
+        offset: u64,
+        dst: &mut [u8],
+    ) -> (usize, Option<VirtualReadError>) {
+        self.guest.read_at(self.physical, start, offset, dst)
+    }
+}
+
+fn listing(
+    py: Python<'_>,
+    format: Format,
+    start: u64,
+    lines: Vec<(u64, Vec<String>)>,
+    end: Result<u64, VirtualReadError>,
+    bytes: &mut Bytes<'_>,
+) -> rows::Listing {
+    let line =
+        |(address, values): &(u64, Vec<String>)| format!("{address:#x}:\t{}\n", values.join("\t"));
+    let text = lines.iter().map(line).collect();
+    let last = lines.last().map(|(address, values)| {
+        address.wrapping_add((format.size * (values.len().max(1) - 1)) as u64)
+    });
+    let mut contents = vec![0; if format.is_string() { 0 } else { format.size }];
+    if let Some(last) = last {
+        let (len, _) = examine::Source::read_at(bytes, last, 0, &mut contents);
+        contents.truncate(len);
+    }
+    let error =
+        end.as_ref().err().map(|error| stopped(bytes.physical, error).into_value(py).into_any());
+    let next = end.unwrap_or(start);
+    rows::Listing { next, last, contents, error, format: format.unit(), text }
+}

@@ -1,0 +1,20 @@
+//! The Python module `rr_mem`: it converts, releases the GIL and maps errors,
+//! and decides nothing. What an answer means is in the library.
+//!
+//! Built for the stable ABI of CPython 3.9, so that one file serves every gdb.
+
+mod error;
+mod guest;
+mod options;
+mod reader;
+mod rows;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    error::register(module)?;
+    rows::register(module)?;
+    module.add_class::<guest::Guest>()
+}
