@@ -35,7 +35,7 @@ use symbols::Symbols;
 
 /// How often an emulator is read whose memory changes under our eyes: nothing
 /// may fit then, or the memory map is torn.
-const ATTEMPTS: u32 = 12;
+const ATTEMPTS: u32 = 3;
 /// What the first pause is, and how much longer each is than the one before.
 const PAUSE: Duration = Duration::from_millis(4);
 

@@ -27,6 +27,9 @@ const GIVE_EXE: &str = "give the emulator's executable, or the library that QEMU
 
 const GIVE_PID: &str = "it serves the socket, maybe as a proxy of an emulator's: give the emulator's --pid (`rr-mem ps` lists them)";
 
+/// How often a process is opened again of which nothing could be made.
+const REOPENINGS: usize = 20;
+
 /// Which emulator is meant.
 pub struct Choice<'a> {
     pid: Option<u32>,
@@ -160,11 +163,21 @@ fn remarks(machine: &Machine, space: usize) {
 /// that runs. While the second part lives, it does not run on.
 pub fn attach(choice: &Choice<'_>, verbose: bool) -> anyhow::Result<(Emulator, Option<Frozen>)> {
     let offsets = choice.offsets()?;
-    let (host, frozen) = match choice.core {
+    let (mut host, frozen) = match choice.core {
         Some(path) => (open_core(path, choice.exe)?, None),
         None => open_process(choice.pid()?, choice.freeze)?,
     };
-    let machine = qemu::read(&host, &offsets);
+    let mut machine = qemu::read(&host, &offsets);
+    for _ in 0..REOPENINGS {
+        // What was mapped since is known to who looks at the process anew.
+        let (Err(QemuError::NoLayout(_)), HostKind::Process(process)) = (&machine, host.kind())
+        else {
+            break;
+        };
+        let Ok(again) = Process::open(process.pid()) else { break };
+        host = again.into();
+        machine = qemu::read(&host, &offsets);
+    }
     let machine = machine.map_err(|error| explain(&host, choice, &error))?;
     if verbose {
         choice_made(&name(&host, choice.core), &machine);
