@@ -81,6 +81,7 @@ fn json_rows_have_the_documented_keys() {
         (&["pt", "--json", "--range", "0xffffffff81000000+1"], "`pt`"),
         (&["roots", "--json"], "`roots`"),
         (&["mtree", "--json"], "`mtree`"),
+        (&["regs", "--json"], "`regs`"),
     ] {
         let row = stdout(args).lines().next().expect("a row").to_owned();
         let row: serde_json::Value = serde_json::from_str(&row).expect("is JSON");

@@ -24,7 +24,7 @@ pub type AnyMemory = Box<dyn Memory + Send + Sync>;
 /// No page of any architecture here is smaller. Larger ones are asked for
 /// again at each of these: ARM repeats the entry of some large pages, and
 /// nothing makes a guest repeat it faithfully.
-const SMALLEST_PAGE: u64 = 4096;
+pub(crate) const SMALLEST_PAGE: u64 = 4096;
 
 /// A guest: what is behind its addresses.
 #[derive(Debug)]
@@ -81,12 +81,14 @@ impl Missing {
 
     /// The option that provides it.
     #[must_use]
-    pub const fn hint(self) -> &'static str {
+    pub fn hint(self) -> &'static str {
         match self {
             Self::Registers => {
                 "give --cr3 (x86) or --ttbr0/--ttbr1 and --tcr (ARM); `rr-mem roots` finds candidates"
             }
-            Self::Table(_) => "give it with --cr3, --ttbr0 or --ttbr1",
+            Self::Table("TTBR0") => "give --ttbr0",
+            Self::Table("TTBR1") => "give --ttbr1",
+            Self::Table(_) => "give --cr3",
             Self::Memory => "give guest memory with --image FILE",
             Self::Regions => "give the text of the monitor's `info mtree -f` with --mtree FILE",
             Self::AddressSpace => {
@@ -362,15 +364,24 @@ impl<M: Memory> Guest<M> {
         }
     }
 
-    fn read_in_page(&self, gva: Gva, dst: &mut [u8]) -> Result<usize, VirtualReadError> {
+    /// The guest physical address that `gva` is mapped to, whatever the rights.
+    ///
+    /// # Errors
+    /// When it is not mapped, or that cannot be known.
+    pub fn physical(&self, gva: Gva) -> Result<Gpa, VirtualReadError> {
         let fail = |cause| VirtualReadError { gva, cause };
         let missing = |missing| fail(VirtualReadCause::Missing(missing));
         let (mmu, memory) = (self.mmu_of(gva).map_err(missing)?, self.memory().map_err(missing)?);
         let found = mmu.translate(memory, gva).map_err(|error| fail(error.into()))?;
+        Ok(found.gpa)
+    }
+
+    fn read_in_page(&self, gva: Gva, dst: &mut [u8]) -> Result<usize, VirtualReadError> {
+        let gpa = self.physical(gva)?;
         let left = SMALLEST_PAGE - gva.0 % SMALLEST_PAGE;
         let len = left.min(dst.len() as u64) as usize;
-        self.read_physical(found.gpa, &mut dst[..len]).map_err(|error| VirtualReadError {
-            gva: Gva(gva.0.wrapping_add(error.addr.wrapping_sub(found.gpa.0))),
+        self.read_physical(gpa, &mut dst[..len]).map_err(|error| VirtualReadError {
+            gva: Gva(gva.0.wrapping_add(error.addr.wrapping_sub(gpa.0))),
             cause: VirtualReadCause::Data(error),
         })?;
         Ok(len)

@@ -38,3 +38,4 @@ pub mod region;
 pub mod regs;
 pub mod report;
 pub mod sample;
+pub mod write;

@@ -19,7 +19,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Set
 
 from addresses import kernel_split, random_addresses
 from elfcore import ElfCore, HoleError, Note, Segment
-from fetch import FetchError, require_tools
+from apt import FetchError, require_tools
 from guests import KINDS, Guest
 from qemu import QemuError
 from regionmap import Json, read_region_map, without_hosts

@@ -131,8 +131,8 @@ def test_bytes_equal_the_monitors(case: Case, cored: Cored) -> None:
 def test_every_command_answers_as_of_the_process(case: Case, cored: Cored, live: Live) -> None:
     gva, gpa = case.ram_places()[0]
     host = gpa2hva(case.guest.qemu, gpa)
-    questions = (("cpus",), ("pt",), ("pt", "--no-merge"), ("roots",), ("p2v", f"{gpa:#x}"),
-                 ("x", "-f", "8gx", f"{gva:#x}"), ("where", f"{host:#x}"), ("mtree",))
+    questions = (("cpus",), ("regs",), ("pt",), ("pt", "--no-merge"), ("roots",),
+                 ("p2v", f"{gpa:#x}"), ("x", "-f", "8gx", f"{gva:#x}"), ("where", f"{host:#x}"), ("mtree",))
     for command, *arguments in questions:
         expected = live.run(command, "--json", *arguments, codes=(0, 1))
         assert cored.run(command, "--json", *arguments, codes=(0, 1)) == expected, command

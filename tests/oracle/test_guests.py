@@ -15,7 +15,7 @@ from typing import Dict, Iterator, List, Optional, Set, Tuple
 import pytest
 
 from addresses import SEED, choose, kernel_split
-from cli import Row, RrMem, number
+from cli import Row, RrMem, json_lines, number
 from differences import SHOWN, line_differences
 from elfcore import ElfCore
 from guests import Guest, GuestKind
@@ -109,6 +109,18 @@ def test_translations_equal_gva2gpa(case: Case) -> None:
 def test_x86_registers_come_from_the_dump(case: Case) -> None:
     rows = case.rr_mem.v2p(case.addresses, with_registers=False)
     assert disagreements(case, rows, case.answers) == []
+
+
+def test_registers_of_the_dump_are_the_guests_or_unknown(case: Case) -> None:
+    (row,) = json_lines(case.rr_mem.run("regs", "--json", "--image", str(case.guest.dump)).stdout)
+    values = {name: number(value) for name, value in row["registers"].items()}
+    known = {name: value for name, value in values.items() if value is not None}
+    expected = {name: value for name, value in case.guest.registers.items() if name in known}
+    assert {name: known[name] for name in expected} == expected
+    held = {"cr0", "cr3", "cr4", "cpl"} if case.guest.kind.is_x86 else {"el"}
+    assert held <= expected.keys()
+    unknown = {"efer", "a20"} if case.guest.kind.is_x86 else {"ttbr0", "ttbr1", "tcr", "sctlr", "hcr"}
+    assert not unknown & known.keys() and row["cpu"] == 0
 
 
 @pytest.mark.only(applies=is_x86)

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 import pytest
 
@@ -34,7 +34,7 @@ def run(*command: object, folder: Path) -> str:
     return done.stdout
 
 
-def compile_units(folder: Path, units: Dict[str, Sequence[str]], *flags: str) -> Path:
+def compile_units(folder: Path, units: Mapping[str, Sequence[str]], *flags: str) -> Path:
     """A program of units, each with its own flags; the first has `main`."""
     objects: List[str] = []
     for number, (unit, own) in enumerate(units.items()):

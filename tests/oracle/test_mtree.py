@@ -20,6 +20,8 @@ from qemu import Qemu
 from regionmap import Json, read_region_map, without_hosts
 
 X86, ARM, A64 = "qemu-system-x86_64", "qemu-system-arm", "qemu-system-aarch64"
+# These boards have sound, and QEMU 10 wants to know where it goes.
+SILENT = "-audiodev none,id=silent -global pl041.audiodev=silent"
 MACHINES = {
     "pc": (X86, "-M pc -m 96"),
     "pc-devices": (X86, "-M pc -m 64 -device VGA -device e1000,romfile= -device nec-usb-xhci "
@@ -39,8 +41,8 @@ MACHINES = {
     "microvm": (X86, "-M microvm -m 64"),
     "virt-arm": (ARM, "-M virt -cpu cortex-a15 -m 128"),
     "virt-secure": (ARM, "-M virt,secure=on -cpu cortex-a15 -m 128"),
-    "vexpress-a15": (ARM, "-M vexpress-a15 -m 128"),
-    "versatilepb": (ARM, "-M versatilepb -m 64"),
+    "vexpress-a15": (ARM, f"-M vexpress-a15 -m 128 {SILENT}"),
+    "versatilepb": (ARM, f"-M versatilepb -m 64 {SILENT}"),
     "lm3s6965evb": (ARM, "-M lm3s6965evb"),
     "mps2-an505": (ARM, "-M mps2-an505"),
     "virt-aarch64": (A64, "-M virt -cpu cortex-a57 -m 192"),

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence
 
 import pytest
 
@@ -49,6 +49,11 @@ class Live:
         """One row for each address, in order."""
         stdin = "".join(f"{address:#x}\n" for address in addresses)
         return self.rows("v2p", *flags, "-", stdin=stdin)
+
+
+def registers_of(row: Row) -> Dict[str, Optional[int]]:
+    """The registers of a row as numbers."""
+    return {name: number(value) for name, value in row["registers"].items()}
 
 
 def gpa2hva(qemu: Qemu, gpa: int) -> Optional[int]:
@@ -95,6 +100,15 @@ def test_registers_equal_the_monitors_or_the_stubs(guest: Guest, live: Live) -> 
     assert row["user_mode"] == (guest.moment == "user")
     assert (row["arch"], row["accelerator"]) == (guest.kind.arch, "tcg")
     assert row["stopped"]
+
+
+def test_regs_of_one_cpu_equal_the_monitors_or_the_stubs(guest: Guest, live: Live) -> None:
+    (row,) = live.rows("regs", "--cpu", "0")
+    assert registers_of(row).items() >= {
+        name: value for name, value in guest.registers.items() if name != "cr2"}.items()
+    assert (row["cpu"], row["arch"]) == (0, guest.kind.arch) and row["mode"] is not None
+    (cpu,) = live.rows("cpus")
+    assert (row["registers"], row["mode"]) == (cpu["registers"], cpu["mode"])
 
 
 def test_program_counter_equals_info_registers(guest: Guest, live: Live) -> None:
@@ -187,6 +201,34 @@ def test_ram_blocks_equal_info_ramblock(machine: Qemu, binary: Path) -> None:
         assert found is not None, line
         expected.add((found.group(1), *(int(found.group(group), 16) for group in (2, 3, 4))))
     assert shown == expected and expected
+
+
+def test_the_descriptor_of_a_block_leads_to_the_file_behind_it(binary: Path, tmp_path: Path) -> None:
+    file = tmp_path / "backend"
+    backend = f"-object memory-backend-file,id=m,size=32M,mem-path={file},share=on"
+    with Qemu("qemu-system-x86_64", ["-S", *f"-M pc,memory-backend=m -m 32 {backend}".split()]) as qemu:
+        qemu.hmp("info version")
+        rows = {row["name"]: row for row in Live(binary, qemu).rows("ram")}
+        backed = [name for name, row in rows.items() if row["fd"] is not None]
+        assert backed == ["m"]
+        assert os.readlink(f"/proc/{qemu.pid}/fd/{rows['m']['fd']}") == str(file)
+        assert rows["m"]["backing"] == str(file)
+
+
+@pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="this machine has no KVM")
+def test_registers_that_only_kvm_knows_are_called_stale(binary: Path) -> None:
+    with Qemu("qemu-system-x86_64", "-M pc -accel kvm -m 64".split()) as qemu:
+        live = Live(binary, qemu)
+        qemu.qmp.execute("query-status")
+        assert live.rows("cpus")[0]["accelerator"] == "kvm (stale)"
+        done = run_program(binary, "v2p", "--pid", str(qemu.pid), "0x7c00")
+        assert b"KVM has newer registers" in done.stderr
+        qemu.qmp.execute("stop")
+        registers = qemu.hmp("info registers")
+        (row,) = live.rows("cpus")
+        assert row["accelerator"] == "kvm"
+        shown = re.search(r"CR0=([0-9a-f]+)", registers)
+        assert shown is not None and number(row["registers"]["cr0"]) == int(shown.group(1), 16)
 
 
 def test_every_cpu_of_a_machine_with_four_is_listed(binary: Path) -> None:

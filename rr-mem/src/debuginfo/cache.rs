@@ -21,6 +21,7 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
     folder: PathBuf,
+    writable: bool,
 }
 
 impl Cache {
@@ -36,7 +37,14 @@ impl Cache {
     /// The one in `folder`.
     #[must_use]
     pub const fn at(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, writable: true }
+    }
+
+    /// The same, to which nothing is added: for files that others may have made
+    /// to look like those of a well-known build.
+    #[must_use]
+    pub fn read_only(self) -> Self {
+        Self { writable: false, ..self }
     }
 
     fn path(&self, build_id: &[u8], wanted: &Wanted) -> PathBuf {
@@ -53,6 +61,9 @@ impl Cache {
 
     /// Keeps a layout: whole, or not at all.
     pub(super) fn put(&self, build_id: &[u8], wanted: &Wanted, layout: &Layout) -> io::Result<()> {
+        if !self.writable {
+            return Ok(());
+        }
         let text = serde_json::to_string(layout)?;
         fs::create_dir_all(&self.folder)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;

@@ -85,6 +85,10 @@ impl Host for AnyHost {
         either!(self, host => host.modules())
     }
 
+    fn may_change(&self) -> bool {
+        either!(self, host => host.may_change())
+    }
+
     fn threads(&self) -> &[Thread] {
         either!(self, host => host.threads())
     }

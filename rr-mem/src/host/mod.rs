@@ -34,6 +34,11 @@ pub trait Host {
     /// executable first.
     fn modules(&self) -> &[Module];
 
+    /// Whether its memory may change while it is read.
+    fn may_change(&self) -> bool {
+        true
+    }
+
     /// Its threads, the one that a debugger would show first.
     fn threads(&self) -> &[Thread];
 }

@@ -98,7 +98,7 @@ pub(super) fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
         ac: bit(word(RFLAGS)?, 18),
         ..defaults
     });
-    Some(Cpu { regs, missing: &["EFER"] })
+    Some(Cpu { regs, missing: &["EFER", "A20", "PHYS_BITS"] })
 }
 
 /// The exception level and PAN of an ARM CPU, from the PSTATE of its
@@ -119,5 +119,6 @@ pub(super) fn arm_prstatus(bytes: &[u8], arch: Arch) -> Option<Cpu> {
     };
     // PSTATE.PAN and CPSR.PAN are both bit 22.
     let regs = Regs::Arm(ArmRegs { el, pan: bit(pstate, 22), ..ArmRegs::new(state) });
-    Some(Cpu { regs, missing: &["TTBR0", "TTBR1", "TCR", "SCTLR", "DACR"] })
+    let missing = &["TTBR0", "TTBR1", "TCR", "SCTLR", "DACR", "HCR", "PHYS_BITS"];
+    Some(Cpu { regs, missing })
 }

@@ -6,6 +6,8 @@
 mod arm;
 mod x86;
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::{
@@ -51,6 +53,18 @@ pub struct VirtualCpu {
     pub instructions: Option<u64>,
 }
 
+impl VirtualCpu {
+    /// Whether what it takes for physical addresses may be translated once more:
+    /// ARM's HCR_EL2.VM below EL2, a nested guest of x86.
+    #[must_use]
+    pub fn is_nested(&self) -> bool {
+        match &self.regs {
+            Regs::X86(_) => self.world == Some(x86::NESTED),
+            Regs::Arm(regs) => regs.el < 2 && regs.hcr & 1 != 0,
+        }
+    }
+}
+
 /// What runs a guest's CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,11 +105,12 @@ pub(super) fn list<'a, M: Memory<Hva>>(
     spaces: &[u64],
 ) -> Result<Vec<Struct<'a>>, Wrong> {
     let cpus = structs.list("CPUState", structs.pointer(symbols.cpus)?, "node.tqe_next")?;
-    for (i, cpu) in cpus.iter().enumerate() {
+    let spaces: HashSet<u64> = spaces.iter().copied().collect();
+    let mut numbers = HashSet::new();
+    for cpu in &cpus {
         let own = spaces.contains(&cpu.get("as")?) && SPACES.contains(&cpu.get("num_ases")?);
         let index = cpu.get("cpu_index")?;
-        let again = cpus[..i].iter().any(|other| other.get("cpu_index") == Ok(index));
-        if !own || again || index >= CPU_LIMIT {
+        if !own || index >= CPU_LIMIT || !numbers.insert(index) {
             return Err(Wrong::at("what is listed as a CPU is none", cpu.address));
         }
         env(structs, symbols.target, cpu)?;

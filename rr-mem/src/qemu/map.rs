@@ -1,7 +1,7 @@
 //! Address spaces, region trees, RAM blocks and flat views. QEMU's
 //! "The memory API" (docs/devel/memory.rst) tells what they mean.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Wrong,
@@ -98,7 +98,13 @@ pub(super) fn read<M: Memory<Hva>>(
     snapshot: &Snapshot,
 ) -> Result<(RegionMap, Vec<u64>), Wrong> {
     let (blocks, ram_blocks) = ram_blocks(structs, symbols)?;
-    let mut reader = Reader { structs, blocks, numbers: HashMap::new(), waiting: Vec::new() };
+    let mut reader = Reader {
+        structs,
+        blocks,
+        numbers: HashMap::new(),
+        waiting: Vec::new(),
+        children: HashSet::new(),
+    };
     let spaces: Result<Vec<_>, _> =
         snapshot.0.iter().map(|space| reader.address_space(space)).collect();
     let mut regions = Vec::new();
@@ -138,6 +144,11 @@ fn ram_block(block: &Struct<'_>) -> Result<RamBlock, Wrong> {
         used_length,
         max_length,
         page_size,
+        // -1 without a file.
+        fd: block
+            .first_of(&["fd"])
+            .and_then(|fd| u32::try_from(fd).ok())
+            .filter(|fd| fd >> 31 == 0),
     })
 }
 
@@ -147,6 +158,8 @@ struct Reader<'r, 'a, M> {
     blocks: Numbers,
     numbers: Numbers,
     waiting: Vec<u64>,
+    /// Regions that were met in a list of children: a region is in one.
+    children: HashSet<u64>,
 }
 
 impl<M: Memory<Hva>> Reader<'_, '_, M> {
@@ -237,7 +250,12 @@ impl<M: Memory<Hva>> Reader<'_, '_, M> {
     fn subregions(&mut self, region: &Struct<'_>) -> Result<Vec<RegionId>, Wrong> {
         let first = region.get("subregions.tqh_first")?;
         let children = self.structs.list("MemoryRegion", first, "subregions_link.tqe_next")?;
-        let number = |child: &Struct<'_>| Ok(self.number(child.address)?.unwrap_or(RegionId(0)));
-        children.iter().map(number).collect()
+        let mut number = |child: &Struct<'_>| {
+            if !self.children.insert(child.address) {
+                return Err(Wrong::at("two regions have the same child", child.address));
+            }
+            Ok(self.number(child.address)?.unwrap_or(RegionId(0)))
+        };
+        children.iter().map(&mut number).collect()
     }
 }

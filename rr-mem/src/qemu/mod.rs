@@ -17,6 +17,8 @@ mod symbols;
 #[cfg(test)]
 mod tests;
 
+use std::{thread, time::Duration};
+
 use thiserror::Error;
 
 pub use cpus::{Accelerator, VirtualCpu};
@@ -31,8 +33,11 @@ use crate::{
 use structs::Structs;
 use symbols::Symbols;
 
-/// How often a memory map that changes under our eyes is read again.
-const ATTEMPTS: usize = 5;
+/// How often an emulator is read whose memory changes under our eyes: nothing
+/// may fit then, or the memory map is torn.
+const ATTEMPTS: u32 = 12;
+/// What the first pause is, and how much longer each is than the one before.
+const PAUSE: Duration = Duration::from_millis(4);
 
 /// What an emulator's memory says of its guest at one moment.
 #[derive(Clone, Debug)]
@@ -115,7 +120,7 @@ pub enum Wrong {
     #[error("they are for {known} hosts, and this is {0}: debug info is needed", known = layouts::HOST)]
     Host(String),
     /// The flat views were replaced while they were read.
-    #[error("the memory map changed {ATTEMPTS} times while it was read")]
+    #[error("the memory map changes whenever it is read")]
     Torn,
 }
 
@@ -188,24 +193,16 @@ pub fn read<H: Host>(host: &H, offsets: &Offsets) -> Result<Machine, QemuError> 
     let default = Search::default();
     let search = if let Offsets::Found(search) = offsets { search } else { &default };
     let symbols = Symbols::find(host, search)?;
-    let mut trial = Trial { host, symbols: &symbols, misfits: Vec::new() };
-    let machine = match offsets {
-        Offsets::Given(layout) => trial.fit(layout),
-        Offsets::Found(search) => match trial.own(search) {
-            Err(error) if search.debug_file.is_some() => return Err(error.into()),
-            Err(error) => {
-                trial.misfit("its debug info", error);
-                trial.shipped()
-            }
-            Ok(None) if search.debug_file.is_none() => trial.shipped(),
-            Ok(found) => found,
-        },
-    };
-    let misfits = trial.misfits;
-    match machine {
-        Some(machine) => Ok(Machine { misfits, ..machine }),
-        None => Err(QemuError::NoLayout(misfits)),
+    let mut misfits = Vec::new();
+    for attempt in 0..if host.may_change() { ATTEMPTS } else { 1 } {
+        thread::sleep(PAUSE * attempt);
+        let mut trial = Trial { host, symbols: &symbols, misfits: Vec::new() };
+        if let Some(machine) = trial.all(offsets)? {
+            return Ok(Machine { misfits: trial.misfits, ..machine });
+        }
+        misfits = trial.misfits;
     }
+    Err(QemuError::NoLayout(misfits))
 }
 
 /// Layout after layout.
@@ -216,8 +213,25 @@ struct Trial<'a, H> {
 }
 
 impl<H: Host> Trial<'_, H> {
+    fn all(&mut self, offsets: &Offsets) -> Result<Option<Machine>, DebugError> {
+        let search = match offsets {
+            Offsets::Given(layout) => return Ok(self.fit(layout)),
+            Offsets::Found(search) => search,
+        };
+        match self.own(search) {
+            Err(error) if search.debug_file.is_some() => Err(error),
+            Err(error) => {
+                self.misfit("its debug info", error);
+                Ok(self.shipped())
+            }
+            Ok(None) if search.debug_file.is_none() => Ok(self.shipped()),
+            Ok(found) => Ok(found),
+        }
+    }
+
     fn fit(&mut self, layout: &Layout) -> Option<Machine> {
-        let read = read_steadily(self.host, self.symbols, layout);
+        let structs = Structs::new(self.host.memory(), layout);
+        let read = read_once(self.host, self.symbols, &structs);
         read.map_err(|why| self.misfit(&layout.emulator, why)).ok()
     }
 
@@ -245,26 +259,13 @@ impl<H: Host> Trial<'_, H> {
     }
 }
 
-/// A map that is torn is no reason to give up a layout.
-fn read_steadily<H: Host>(host: &H, symbols: &Symbols, layout: &Layout) -> Result<Machine, Wrong> {
-    let structs = Structs::new(host.memory(), layout);
-    map::roots(&structs, symbols)?;
-    cpus::check(&structs, symbols)?;
-    let mut last = Wrong::Torn;
-    for _ in 0..ATTEMPTS {
-        match read_once(host, symbols, &structs) {
-            Ok(machine) => return Ok(machine),
-            Err(why) => last = why,
-        }
-    }
-    Err(last)
-}
-
 fn read_once<H: Host>(
     host: &H,
     symbols: &Symbols,
     structs: &Structs<'_, H::Memory>,
 ) -> Result<Machine, Wrong> {
+    map::roots(structs, symbols)?;
+    cpus::check(structs, symbols)?;
     let before = map::snapshot(structs, symbols)?;
     let (map, spaces) = map::read(structs, symbols, &before)?;
     check_blocks(&map, host)?;

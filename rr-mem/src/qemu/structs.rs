@@ -1,6 +1,6 @@
 //! Structs in the emulator's memory, read whole and taken apart by a layout.
 
-use std::collections::HashSet;
+use std::{cell::Cell, collections::HashSet};
 
 use super::Wrong;
 use crate::{
@@ -13,6 +13,8 @@ use crate::{
 pub(super) const LIST_LIMIT: usize = 100_000;
 /// No struct is larger, whatever a layout says.
 const STRUCT_LIMIT: u64 = 1 << 20;
+/// Bytes of structs in all: no healthy emulator has a tenth of it.
+const BYTES_LIMIT: usize = 256 << 20;
 /// Bytes of a name that are looked at.
 const NAME_LIMIT: usize = 4096;
 /// Strings are read in pieces of this, so as not to run into what follows.
@@ -22,6 +24,8 @@ const PIECE: u64 = 64;
 pub(super) struct Structs<'a, M> {
     memory: &'a M,
     layout: &'a Layout,
+    /// What is left of [`BYTES_LIMIT`].
+    left: Cell<usize>,
 }
 
 /// A struct that was read.
@@ -35,7 +39,7 @@ pub(super) struct Struct<'a> {
 
 impl<'a, M: Memory<Hva>> Structs<'a, M> {
     pub fn new(memory: &'a M, layout: &'a Layout) -> Self {
-        Self { memory, layout }
+        Self { memory, layout, left: Cell::new(BYTES_LIMIT) }
     }
 
     pub fn layout(&self) -> &'a Layout {
@@ -116,6 +120,8 @@ impl<'a, M: Memory<Hva>> Structs<'a, M> {
     }
 
     pub fn bytes(&self, address: u64, len: usize) -> Result<Vec<u8>, Wrong> {
+        let left = self.left.get().checked_sub(len);
+        self.left.set(left.ok_or_else(|| Wrong::at("there is too much to read", address))?);
         let mut bytes = vec![0; len];
         self.memory.read(Hva(address), &mut bytes)?;
         Ok(bytes)

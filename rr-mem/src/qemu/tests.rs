@@ -54,6 +54,10 @@ impl Host for Fixture {
         &self.0
     }
 
+    fn may_change(&self) -> bool {
+        false
+    }
+
     fn threads(&self) -> &[Thread] {
         &[]
     }

@@ -163,6 +163,9 @@ pub struct RamBlock {
     /// Bytes in a host page of the block; 0 is unknown.
     #[serde(with = "hex")]
     pub page_size: u64,
+    /// The emulator's descriptor of the file that it is mapped from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fd: Option<u32>,
 }
 
 /// A view of memory that a CPU or a device has.

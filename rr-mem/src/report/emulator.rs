@@ -1,15 +1,17 @@
 //! The rows about an emulator itself.
 
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::Serialize;
 
-use super::rows::{AliasRow, optional_hex};
+use super::{
+    registers::{list, map},
+    rows::{AliasRow, optional_hex},
+};
 use crate::{
     addr::{Gpa, Hva, hex},
     host::{Area, Host},
     mmu::{Aliases, Mmu},
     qemu::VirtualCpu,
     region::{BlockId, FlatRange, FlatView, RamBlock, RegionMap},
-    regs::Regs,
 };
 
 /// A CPU.
@@ -43,7 +45,7 @@ pub struct CpuRow {
     /// Guest instructions so far, where they are counted.
     pub instructions: Option<u64>,
     /// Paging registers by name.
-    #[serde(serialize_with = "registers")]
+    #[serde(serialize_with = "map")]
     pub registers: Vec<(&'static str, u64)>,
 }
 
@@ -66,44 +68,9 @@ impl CpuRow {
             address_space: space.map(|space| space.name.clone()),
             world: cpu.world,
             instructions: cpu.instructions,
-            registers: register_list(&cpu.regs),
+            registers: list(&cpu.regs),
         }
     }
-}
-
-/// By the manuals' names in lower case, as the flags are called.
-fn register_list(regs: &Regs) -> Vec<(&'static str, u64)> {
-    match regs {
-        Regs::X86(x86) => vec![
-            ("cr0", x86.cr0),
-            ("cr3", x86.cr3),
-            ("cr4", x86.cr4),
-            ("efer", x86.efer),
-            ("cpl", x86.cpl.into()),
-            ("ac", x86.ac.into()),
-            ("a20", x86.a20.into()),
-            ("phys_bits", x86.phys_bits.into()),
-        ],
-        Regs::Arm(arm) => vec![
-            ("el", arm.el.into()),
-            ("ttbr0", arm.ttbr0),
-            ("ttbr1", arm.ttbr1),
-            ("tcr", arm.tcr),
-            ("sctlr", arm.sctlr),
-            ("dacr", arm.dacr),
-            ("hcr", arm.hcr),
-            ("pan", arm.pan.into()),
-            ("phys_bits", arm.phys_bits.into()),
-        ],
-    }
-}
-
-fn registers<S: Serializer>(list: &[(&'static str, u64)], s: S) -> Result<S::Ok, S::Error> {
-    let mut map = s.serialize_map(Some(list.len()))?;
-    for (name, value) in list {
-        map.serialize_entry(name, &format!("{value:#x}"))?;
-    }
-    map.end()
 }
 
 /// A RAM block.
@@ -130,6 +97,8 @@ pub struct RamRow {
     pub in_core: Option<u64>,
     /// Bytes in a host page of the block.
     pub page_size: u64,
+    /// The emulator's descriptor of the file that it is mapped from.
+    pub fd: Option<u32>,
     /// What the host has mapped there; empty for anonymous memory.
     pub backing: Option<String>,
 }
@@ -149,6 +118,7 @@ impl RamRow {
             resident: None,
             in_core: None,
             page_size: block.page_size,
+            fd: block.fd,
             backing: area.map(|area| area.name.clone()),
         }
     }

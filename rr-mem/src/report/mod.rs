@@ -5,11 +5,13 @@
 
 mod emulator;
 pub mod examine;
+mod registers;
 mod rows;
 mod text;
 pub mod tlb;
 
 pub use emulator::{CpuRow, RamRow, WherePlace, WhereRow};
+pub use registers::RegsRow;
 pub use rows::{
     AliasRow, ErrorRow, FaultRow, FindRow, MappingRow, RightsRow, RootRow, RwxRow, StepRow, V2pRow,
 };

@@ -292,9 +292,14 @@ impl V2pRow {
     /// Asks `guest` for `gva`.
     ///
     /// # Errors
-    /// When the guest lacks registers or memory.
+    /// When the guest lacks registers or memory altogether.
     pub fn new<M: Memory>(guest: &Guest<M>, gva: Gva, ask: Ask) -> Result<Self, Missing> {
-        let walk = guest.walk(gva, ask)?;
+        let walk = match guest.walk(gva, ask) {
+            Err(missing @ Missing::Table(_)) => {
+                return Ok(Self { error: Some(missing.into()), ..Self::unknown(gva, Vec::new()) });
+            }
+            walk => walk?,
+        };
         let mmu = guest.mmu()?;
         let steps = walk.steps.iter().map(|step| StepRow::new(guest, mmu, step)).collect();
         let mut row = Self::unknown(gva, steps);

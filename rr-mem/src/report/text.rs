@@ -107,7 +107,11 @@ impl Display for FindRow {
 impl Display for CpuRow {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { cpu, arch, mode, accelerator, thread, pc, .. } = self;
-        let state = if self.halted { "halted" } else { "running" };
+        let state = match (self.stopped, self.halted) {
+            (true, _) => "stopped",
+            (false, true) => "halted",
+            (false, false) => "running",
+        };
         let privilege = if self.user_mode { "user" } else { "kernel" };
         let space = self.address_space.as_deref().unwrap_or("unknown");
         let world = self.world.map_or(String::new(), |world| format!("  {world}"));

@@ -4,9 +4,10 @@
 use libfuzzer_sys::fuzz_target;
 use rr_mem::{
     addr::Hva,
+    debuginfo::Search,
     host::{Host, core::Core},
     memory::{MappedFile, Memory, ReadCause},
-    qemu::{self, layouts},
+    qemu::{self, Offsets},
 };
 
 fuzz_target!(|input: (bool, &[u8], &[u8])| {
@@ -24,7 +25,9 @@ fuzz_target!(|input: (bool, &[u8], &[u8])| {
         }
         assert!(core.memory().held(area.start, area.len) <= area.len);
     }
-    let _ = qemu::read(&core, layouts::shipped());
+    // No files of this machine, no cache.
+    let search = Search { debug_file: None, folders: Vec::new(), cache: None, unit: None };
+    let _ = qemu::read(&core, &Offsets::Found(search));
 });
 
 /// A slice and a read of the same bytes.

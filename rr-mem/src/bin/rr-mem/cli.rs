@@ -38,11 +38,13 @@ pub enum Command {
     Find(Find),
     X(X),
     Read(Read),
+    Write(Write),
     Pt(Pt),
     Roots(Roots),
     Mtree(Mtree),
     Ps(Ps),
     Cpus(Cpus),
+    Regs(Regs),
     Ram(Ram),
     Where(Where),
     Layout(Layout),
@@ -75,15 +77,21 @@ pub struct Source {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct Emulator {
-    /// A running QEMU, read from outside; it is not stopped (`rr-mem ps` lists them)
+    /// A running QEMU, read from outside (`rr-mem ps` lists them)
     #[arg(long, value_name = "PID", group = "host", conflicts_with_all = ["image", "mtree"])]
     pub pid: Option<u32>,
+    /// The QEMU that serves this monitor's Unix socket; no command is sent to it
+    #[arg(long, value_name = "SOCKET", group = "host", conflicts_with_all = ["image", "mtree"])]
+    pub qmp: Option<PathBuf>,
     /// The core of a QEMU: of gcore, the kernel or coredumpctl; zstd, lz4 or gzip around it
     #[arg(long, value_name = "FILE", group = "host", conflicts_with_all = ["image", "mtree"])]
     pub core: Option<PathBuf>,
     /// The executable that left the core, or a library of it; default: the files the core names
     #[arg(long, value_name = "FILE", requires = "core")]
     pub exe: Vec<PathBuf>,
+    /// Stop the emulator while the command runs; it goes on however the command ends
+    #[arg(long, requires = "host", conflicts_with = "core")]
+    pub freeze: bool,
     /// See memory through this address space; default: the one the CPU uses now
     #[arg(long = "as", value_name = "NAME", requires = "host")]
     pub address_space: Option<String>,
@@ -279,6 +287,36 @@ pub struct Read {
     pub source: Source,
 }
 
+/// Change the guest memory of a running emulator, and read it again
+///
+/// Every byte is checked first: RAM only, not ROM, not a device, nothing that is not mapped. The
+/// guest's own page rights do not count. QEMU is not told: code that TCG has translated stays as
+/// it was, and neither a migration nor a screen takes note.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem write --write-guest-memory --freeze --pid 4242 0xffff888003a1c000 90909090
+  rr-mem write --write-guest-memory --pid 4242 --phys 0x1000 -f page.bin")]
+pub struct Write {
+    /// The address
+    #[arg(value_name = "ADDR", value_parser = number)]
+    pub address: u64,
+    /// What to write, in hex: the lowest address first
+    #[arg(value_name = "BYTES", value_parser = bytes_arg, required_unless_present = "file")]
+    pub bytes: Option<Bytes>,
+    /// Write the bytes of this file
+    #[arg(short, long, value_name = "FILE", conflicts_with = "bytes")]
+    pub file: Option<PathBuf>,
+    /// The address is guest physical
+    #[arg(long)]
+    pub phys: bool,
+    /// Yes, change the guest
+    #[arg(long)]
+    pub write_guest_memory: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
 /// List the mappings of the address space
 ///
 /// Neighbours with equal rights are one line; --no-merge lists every page.
@@ -374,6 +412,19 @@ pub struct Cpus {
     pub emulator: EmulatorOnly,
 }
 
+/// Show the paging registers of one CPU of any source, by the names of the flags
+///
+/// What the source does not hold and no flag gives is shown as unknown, never as a usual value.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem regs --pid $(pidof qemu-system-x86_64) --cpu 1
+  rr-mem regs --json --image dump.elf")]
+pub struct Regs {
+    #[command(flatten)]
+    pub source: Source,
+}
+
 /// List the RAM blocks of an emulator and where they are in its memory
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -404,15 +455,21 @@ pub struct Where {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct EmulatorOnly {
-    /// A running QEMU, read from outside; it is not stopped
+    /// A running QEMU, read from outside
     #[arg(long, value_name = "PID", group = "host")]
     pub pid: Option<u32>,
+    /// The QEMU that serves this monitor's Unix socket; no command is sent to it
+    #[arg(long, value_name = "SOCKET", group = "host")]
+    pub qmp: Option<PathBuf>,
     /// The core of a QEMU: of gcore, the kernel or coredumpctl; zstd, lz4 or gzip around it
     #[arg(long, value_name = "FILE", group = "host")]
     pub core: Option<PathBuf>,
     /// The executable that left the core, or a library of it; default: the files the core names
     #[arg(long, value_name = "FILE", requires = "core")]
     pub exe: Vec<PathBuf>,
+    /// Stop the emulator while the command runs; it goes on however the command ends
+    #[arg(long, conflicts_with = "core")]
+    pub freeze: bool,
     /// Struct offsets of this build of QEMU, instead of its debug info or the shipped ones
     #[arg(long, value_name = "FILE", conflicts_with = "debug_file")]
     pub layout: Option<PathBuf>,

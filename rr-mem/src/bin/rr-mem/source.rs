@@ -8,6 +8,7 @@ use anyhow::Context;
 use rr_mem::{
     addr::{Address, Gpa, Gva},
     guest::{AnyMemory, Guest, Missing},
+    host::process::Frozen,
     image::{self, Image},
     mmu::{Space, SpaceLimits},
     region::{
@@ -39,15 +40,26 @@ pub struct Opened {
     /// Whose text the region map was read from.
     pub style: Option<monitor::Style>,
     missing: Option<&'static [&'static str]>,
+    given: Vec<&'static str>,
+    /// Keeps the emulator from running, if that is asked for.
+    #[expect(dead_code, reason = "what counts is when it is dropped")]
+    frozen: Option<Frozen>,
 }
 
 impl Opened {
+    /// Whether the value of a register is the guest's or was given, not merely
+    /// usual.
+    pub fn knows(&self, register: &str) -> bool {
+        let in_source = |missing: &[&str]| !missing.contains(&&*register.to_uppercase());
+        self.given.contains(&register) || self.missing.is_some_and(in_source)
+    }
+
     /// Every mapping within `range`; says which tables are left out.
     pub fn space(&self, range: RangeInclusive<Gva>) -> anyhow::Result<Space> {
         let mmu = self.guest.mmu().map_err(|missing| self.lacks(missing))?;
         for &register in self.guest.unknown_tables() {
             if mmu.range_without(range.clone(), &[register]) != range {
-                let flag = register.to_lowercase();
+                let flag = flag(register);
                 note(format!("{register} is not known, its half is left out: give --{flag}"));
             }
         }
@@ -79,7 +91,7 @@ struct Text {
 
 /// Opens what `args` name.
 pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
-    if args.emulator.pid.is_some() || args.emulator.core.is_some() {
+    if emulator::is_meant(&args.emulator) {
         return emulator::open(args, verbose);
     }
     let text = args.mtree.as_deref().map(read_mtree).transpose()?.unwrap_or_default();
@@ -89,7 +101,9 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
         (None, Some(_)) => None,
         (None, None) => Some(open_sample(&args.cpu)?),
     };
-    let known = image.as_ref().map(|image| Known { arch: image.arch, cpus: image.cpus.clone() });
+    let known = image
+        .as_ref()
+        .map(|image| Known { arch: image.arch, cpus: (0..).zip(image.cpus.clone()).collect() });
     let cpu = choose_cpu(known.as_ref(), &args.cpu)?;
     // A damaged file is said always, what was assumed when asked.
     image.iter().flat_map(|image| &image.notes).for_each(note);
@@ -113,6 +127,8 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
         tree_text: text.tree,
         style: text.style,
         missing: cpu.missing,
+        given: cpu.given,
+        frozen: None,
     })
 }
 
@@ -162,12 +178,15 @@ struct Chosen {
     assumed: Vec<String>,
     /// Table bases that nobody gave, though others were given.
     unknown_tables: Vec<&'static str>,
+    /// Registers that a flag set.
+    given: Vec<&'static str>,
 }
 
 /// The CPUs of a source.
 struct Known {
     arch: Option<Arch>,
-    cpus: Vec<Cpu>,
+    /// By number.
+    cpus: Vec<(u64, Cpu)>,
 }
 
 fn choose_cpu(source: Option<&Known>, args: &CpuArgs) -> anyhow::Result<Chosen> {
@@ -191,13 +210,13 @@ fn choose_cpu(source: Option<&Known>, args: &CpuArgs) -> anyhow::Result<Chosen> 
     let (unknown_tables, others): (Vec<_>, Vec<_>) =
         unknown.into_iter().partition(|name| TABLES.contains(name));
     assumed.extend(others.iter().map(|name| {
-        format!("{name} is not known, the usual value is taken: give --{}", name.to_lowercase())
+        format!("{name} is not known, the usual value is taken: give --{}", flag(name))
     }));
     let control_known = args.pae
         || args.la57
         || given.iter().any(|name| matches!(*name, "cr4" | "tcr"))
         || known.is_some_and(|cpu| !cpu.missing.contains(&"TCR"));
-    Ok(Chosen { regs, tables_known, control_known, missing, assumed, unknown_tables })
+    Ok(Chosen { regs, tables_known, control_known, missing, assumed, unknown_tables, given })
 }
 
 /// The base registers of ARM's tables: one may be known without the other.
@@ -227,13 +246,18 @@ fn file_cpu(
     if wanted.is_some() && wanted != source.arch {
         return Ok(None);
     }
-    match source.cpus.get(args.number) {
-        Some(cpu) => Ok(Some(*cpu)),
-        None if source.cpus.is_empty() && args.number == 0 => Ok(None),
-        None => Err(usage(
-            format!("no CPU {}: the source knows {} CPUs", args.number, source.cpus.len()),
-            "CPUs are numbered from 0",
-        )),
+    let wanted = args.number as u64;
+    match source.cpus.iter().find(|(number, _)| *number == wanted) {
+        Some((_, cpu)) => Ok(Some(*cpu)),
+        None if source.cpus.is_empty() && wanted == 0 => Ok(None),
+        None => {
+            let numbers: Vec<_> =
+                source.cpus.iter().map(|(number, _)| number.to_string()).collect();
+            Err(usage(
+                format!("no CPU {wanted}: the source knows {} CPUs", source.cpus.len()),
+                format!("their numbers are {}", numbers.join(", ")),
+            ))
+        }
     }
 }
 
@@ -293,9 +317,14 @@ fn set_shorthands(regs: &mut Regs, args: &CpuArgs) -> anyhow::Result<()> {
     }
 }
 
+/// The flag that sets a register.
+fn flag(register: &str) -> String {
+    register.to_lowercase().replace('_', "-")
+}
+
 fn wrong_arch(name: &str, arch: Arch) -> anyhow::Error {
     usage(
-        format!("--{} is no register of {arch}", name.replace('_', "-")),
+        format!("--{} is no register of {arch}", flag(name)),
         "give --arch of the guest; it discards the registers of a file of another",
     )
 }

@@ -3,8 +3,9 @@
 //!
 //! A core leaves memory out: what is in files (the filter of "core(5)"), what
 //! the process asked to be left out (`dump-guest-core=off`) or never wrote to,
-//! what a full disk cut off. Which of these it was, it does not say. Code and constants then come from the files themselves, where these
-//! are the ones that ran; everything else is [`ReadCause::NotInCore`].
+//! what a full disk cut off. Which of these it was, it does not say. Code and
+//! constants then come from the files themselves, where these are the ones that
+//! ran; everything else is [`ReadCause::NotInCore`].
 //!
 //! Not here: cores of 32-bit and big-endian processes, and the cores of guests
 //! that `dump-guest-memory` writes (those are images).
@@ -246,6 +247,10 @@ impl Host for Core {
 
     fn modules(&self) -> &[Module] {
         &self.modules
+    }
+
+    fn may_change(&self) -> bool {
+        false
     }
 
     fn threads(&self) -> &[Thread] {

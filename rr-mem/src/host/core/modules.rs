@@ -46,6 +46,8 @@ pub(super) struct Modules {
     /// Why the executable's file is not there.
     pub without_executable: Option<String>,
     pub remarks: Vec<String>,
+    /// Libraries that nothing in the core could be compared with.
+    unchecked: usize,
 }
 
 /// The ranges of a core's file that bear one name.
@@ -71,6 +73,7 @@ impl Modules {
             pieces: Vec::new(),
             without_executable: None,
             remarks: Vec::new(),
+            unchecked: 0,
         };
         let candidates = candidates(contents, core.bytes());
         let main = candidates.first().filter(|candidate| candidate.main);
@@ -86,6 +89,11 @@ impl Modules {
             let own = given.iter().find(|file| candidate.is(file.bytes()));
             let file = own.cloned().or_else(|| modules.look(candidate, open));
             modules.add(candidate, file);
+        }
+        if modules.unchecked > 0 {
+            let text =
+                format!("{} libraries are taken by their names: {UNCHECKED}", modules.unchecked);
+            modules.remarks.push(text);
         }
         Ok(modules)
     }
@@ -103,10 +111,13 @@ impl Modules {
                 "is not the one that ran: another one has its name"
             }
             Some(_) => {
+                let file = file.filter(|file| file.bytes().starts_with(MAGIC));
                 if candidate.main && candidate.head.is_none() {
                     self.remarks.push(format!("{path} is taken for the executable: {UNCHECKED}"));
+                } else if candidate.head.is_none() && file.is_some() {
+                    self.unchecked += 1;
                 }
-                return file.filter(|file| file.bytes().starts_with(MAGIC));
+                return file;
             }
         };
         if candidate.main {

@@ -1,5 +1,5 @@
-//! The bytes of a process: "process_vm_readv(2)", `/proc/PID/mem` where that
-//! is missing, and "proc_pid_pagemap(5)" for pages that were never touched.
+//! The bytes of a process: "process_vm_readv(2)" (and process_vm_writev, for who
+//! asks), `/proc/PID/mem` where that is missing, and "proc_pid_pagemap(5)" for pages that were never touched.
 //!
 //! Such a page is answered as zeros, not read: reading would make the kernel
 //! fill it in. That holds for private memory without a file only. Known limit:
@@ -8,14 +8,14 @@
 
 use std::{
     fs::File,
-    io::{self, IoSliceMut},
+    io::{self, IoSlice, IoSliceMut},
     os::unix::fs::FileExt,
     sync::Arc,
 };
 
 use nix::{
     errno::Errno,
-    sys::uio::{RemoteIoVec, process_vm_readv},
+    sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev},
     unistd::Pid,
 };
 
@@ -82,6 +82,23 @@ impl ProcessMemory {
             Err(errno) => Err(errno.into()),
         }
     }
+}
+
+/// Writes `bytes`, or says how many were.
+pub(super) fn write(pid: u32, addr: Hva, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+    let number = Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
+    let mut done = 0;
+    while let rest @ [_, ..] = &bytes[done..] {
+        let base = addr.checked_add(done as u64).and_then(|at| usize::try_from(at.0).ok());
+        let base = base.ok_or_else(|| (done, Errno::EFAULT.into()))?;
+        let remote = [RemoteIoVec { base, len: rest.len() }];
+        match process_vm_writev(number, &[IoSlice::new(rest)], &remote) {
+            Ok(0) => return Err((done, Errno::EFAULT.into())),
+            Ok(written) => done += written,
+            Err(errno) => return Err((done, errno.into())),
+        }
+    }
+    Ok(())
 }
 
 impl Inner {

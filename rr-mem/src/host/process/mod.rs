@@ -1,19 +1,24 @@
 //! A running process, read from outside: `proc(5)`, "process_vm_readv(2)".
-//! Nothing is stopped, attached to or written.
+//! Nothing is stopped, attached to or written, but by who asks for a [`Frozen`].
 //!
-//! Not here: freezing the process, and symbols.
+//! Not here: symbols.
 
+mod freeze;
 pub(super) mod maps;
 mod memory;
 mod modules;
+mod socket;
 
 use std::{fs, io, path::PathBuf};
 
 use thiserror::Error;
 
 use super::{Area, Host, Module, Thread};
+use crate::addr::Hva;
 
+pub use freeze::{FreezeError, Frozen};
 pub use memory::ProcessMemory;
+pub use socket::{SocketError, server};
 
 /// More of `/proc/PID/maps` is not read: a million lines.
 const MAPS_LIMIT: u64 = 128 << 20;
@@ -121,6 +126,14 @@ impl Process {
     pub fn pid(&self) -> u32 {
         self.pid
     }
+
+    /// Changes its memory from `addr` on to `bytes`.
+    ///
+    /// # Errors
+    /// How many bytes were written, and why no more.
+    pub fn write(&self, addr: Hva, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+        memory::write(self.pid, addr, bytes)
+    }
 }
 
 impl Host for Process {
@@ -183,23 +196,27 @@ fn folder(pid: u32) -> PathBuf {
 }
 
 /// The main thread first, which has the number of the process.
-fn threads(pid: u32) -> io::Result<Vec<Thread>> {
-    let task = folder(pid).join("task");
-    let mut tids: Vec<u64> = fs::read_dir(&task)?
+fn tids(pid: u32) -> io::Result<Vec<u64>> {
+    let mut tids: Vec<u64> = fs::read_dir(folder(pid).join("task"))?
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .take(THREAD_LIMIT)
         .collect();
     tids.sort_unstable_by_key(|&tid| (tid != u64::from(pid), tid));
+    Ok(tids)
+}
+
+fn threads(pid: u32) -> io::Result<Vec<Thread>> {
+    let task = folder(pid).join("task");
     let name = |tid: u64| fs::read_to_string(task.join(tid.to_string()).join("comm")).ok();
     let thread = |tid| Thread { tid, name: name(tid).map(|name| name.trim_end().to_owned()) };
-    Ok(tids.into_iter().map(thread).collect())
+    Ok(tids(pid)?.into_iter().map(thread).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{addr::Hva, memory::Memory};
+    use crate::memory::Memory;
 
     #[test]
     fn we_can_read_ourselves() {
@@ -210,6 +227,19 @@ mod tests {
         assert_eq!(copy, bytes);
         assert!(process.modules()[0].file.is_some(), "the executable comes first");
         assert_eq!(process.threads()[0].tid, u64::from(std::process::id()));
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let mut bytes = vec![0u8; 9000];
+        let start = Hva(bytes.as_mut_ptr() as u64);
+        let process = Process::open(std::process::id()).expect("we run");
+        process.write(Hva(start.0 + 4090), b"across the border").expect("is our own");
+        let mut copy = [0; 17];
+        process.memory().read(Hva(start.0 + 4090), &mut copy).expect("is mapped");
+        assert_eq!(&copy, b"across the border");
+        let (done, error) = process.write(Hva(8), b"null").expect_err("is not mapped");
+        assert_eq!((done, error.raw_os_error()), (0, Some(14)), "EFAULT");
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::{
 /// Bits of `hflags`.
 const HF_SMM: u32 = 19;
 const HF_GUEST: u32 = 21;
+/// What a CPU that runs a hypervisor's guest is called.
+pub(super) const NESTED: &str = "nested guest";
 /// RFLAGS.AC.
 const AC: u32 = 18;
 /// The A20 line in `a20_mask`.
@@ -45,7 +47,7 @@ pub(super) fn read<M: Memory<Hva>>(
     let smm = bit(hflags, HF_SMM);
     let world = match (smm, bit(hflags, HF_GUEST)) {
         (true, _) => Some("SMM"),
-        (false, true) => Some("nested guest"),
+        (false, true) => Some(NESTED),
         (false, false) => None,
     };
     Ok(Registers { regs: Regs::X86(regs), pc: env.get("eip")?, world, space: usize::from(smm) })

@@ -9,7 +9,8 @@ use crate::{
 };
 
 pub fn run(args: &Cpus, output: &mut Output) -> anyhow::Result<Outcome> {
-    let machine = attach(&(&args.emulator).into(), output.verbose)?.machine;
+    let (emulator, _frozen) = attach(&(&args.emulator).into(), output.verbose)?;
+    let machine = &emulator.machine;
     for cpu in &machine.cpus {
         let row = CpuRow::new(cpu, &machine.map);
         if output.json {
@@ -18,5 +19,5 @@ pub fn run(args: &Cpus, output: &mut Output) -> anyhow::Result<Outcome> {
             output.line(&row)?;
         }
     }
-    Ok(Outcome::Answered)
+    Ok(if machine.cpus.is_empty() { Outcome::Negative } else { Outcome::Answered })
 }

@@ -9,10 +9,12 @@ pub mod ps;
 pub mod pt;
 pub mod ram;
 pub mod read;
+pub mod regs;
 pub mod roots;
 pub mod shell;
 pub mod v2p;
 pub mod r#where;
+pub mod write;
 pub mod x;
 
 use rr_mem::{

@@ -29,15 +29,19 @@ struct Row {
 
 pub fn run(output: &mut Output) -> anyhow::Result<Outcome> {
     let emulators = running()?;
+    let mut outcome = if emulators.is_empty() { Outcome::Negative } else { Outcome::Answered };
     for emulator in &emulators {
         let row = row(emulator);
+        if row.error.is_some() {
+            outcome = outcome.max(Outcome::Unreadable);
+        }
         if output.json {
             output.row(&row)?;
         } else {
             output.line(text(&row))?;
         }
     }
-    Ok(if emulators.is_empty() { Outcome::Negative } else { Outcome::Answered })
+    Ok(outcome)
 }
 
 fn row(emulator: &Running) -> Row {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub fn run(args: &Ram, output: &mut Output) -> anyhow::Result<Outcome> {
-    let emulator = attach(&(&args.emulator).into(), output.verbose)?;
+    let (emulator, _frozen) = attach(&(&args.emulator).into(), output.verbose)?;
     for block in emulator.machine.map.ram_blocks() {
         let row = row(block, &emulator.host);
         if output.json {
@@ -22,7 +22,8 @@ pub fn run(args: &Ram, output: &mut Output) -> anyhow::Result<Outcome> {
             output.line(&row)?;
         }
     }
-    Ok(Outcome::Answered)
+    let none = emulator.machine.map.ram_blocks().is_empty();
+    Ok(if none { Outcome::Negative } else { Outcome::Answered })
 }
 
 fn row(block: &RamBlock, host: &AnyHost) -> RamRow {

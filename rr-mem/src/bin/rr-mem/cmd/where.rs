@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
-    let emulator = emulator::attach(&(&args.source.emulator).into(), output.verbose)?;
+    let (emulator, _frozen) = emulator::attach(&(&args.source.emulator).into(), output.verbose)?;
     let opened = emulator::guest(&args.source, &emulator, output.verbose)?;
     let host = &emulator.host;
     let missing = |missing| opened.lacks(missing);

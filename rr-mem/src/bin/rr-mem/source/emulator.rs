@@ -6,9 +6,13 @@ use std::{
 };
 
 use rr_mem::{
-    debuginfo::{Layout, Search},
+    debuginfo::{Cache, Layout, Search},
     guest::{self, AnyMemory, emulator::Running},
-    host::{AnyHost, Host, HostKind, Module, core::Core, process::Process},
+    host::{
+        AnyHost, Host, HostKind, Module,
+        core::Core,
+        process::{self, Frozen, Process},
+    },
     qemu::{self, Accelerator, Machine, Misfit, Offsets, QemuError, VirtualCpu},
     regs::Cpu,
 };
@@ -21,11 +25,15 @@ use crate::{
 
 const GIVE_EXE: &str = "give the emulator's executable, or the library that QEMU is in, as it was when it ran, with --exe FILE";
 
+const GIVE_PID: &str = "it serves the socket, maybe as a proxy of an emulator's: give the emulator's --pid (`rr-mem ps` lists them)";
+
 /// Which emulator is meant.
 pub struct Choice<'a> {
     pid: Option<u32>,
+    qmp: Option<&'a Path>,
     core: Option<&'a Path>,
     exe: &'a [PathBuf],
+    freeze: bool,
     layout: Option<&'a Path>,
     debug_file: Option<&'a Path>,
 }
@@ -33,27 +41,46 @@ pub struct Choice<'a> {
 impl<'a> From<&'a cli::Emulator> for Choice<'a> {
     fn from(args: &'a cli::Emulator) -> Self {
         let (core, layout) = (args.core.as_deref(), args.layout.as_deref());
-        let debug_file = args.debug_file.as_deref();
-        Self { pid: args.pid, core, exe: &args.exe, layout, debug_file }
+        let (qmp, debug_file) = (args.qmp.as_deref(), args.debug_file.as_deref());
+        Self { pid: args.pid, qmp, core, exe: &args.exe, freeze: args.freeze, layout, debug_file }
     }
 }
 
 impl<'a> From<&'a EmulatorOnly> for Choice<'a> {
     fn from(args: &'a EmulatorOnly) -> Self {
         let (core, layout) = (args.core.as_deref(), args.layout.as_deref());
-        let debug_file = args.debug_file.as_deref();
-        Self { pid: args.pid, core, exe: &args.exe, layout, debug_file }
+        let (qmp, debug_file) = (args.qmp.as_deref(), args.debug_file.as_deref());
+        Self { pid: args.pid, qmp, core, exe: &args.exe, freeze: args.freeze, layout, debug_file }
     }
 }
 
 impl Choice<'_> {
+    /// The process that is meant; with none named, the only emulator that runs.
+    fn pid(&self) -> anyhow::Result<u32> {
+        let served = |socket: &Path| {
+            let shown = socket.display();
+            process::server(socket).map_err(|e| failed(format!("{shown}: {e}"), e.hint()))
+        };
+        match (self.pid, self.qmp) {
+            (Some(pid), _) => Ok(pid),
+            (None, Some(socket)) => served(socket),
+            (None, None) => only_one(),
+        }
+    }
+
     /// Where the offsets of its structs come from.
     fn offsets(&self) -> anyhow::Result<Offsets> {
         match self.layout {
             Some(path) => read_layout(path).map(Offsets::Given),
             None => {
                 let debug_file = self.debug_file.map(Path::to_owned);
-                Ok(Offsets::Found(Search { debug_file, ..Search::default() }))
+                let search = Search { debug_file, ..Search::default() };
+                // A core names its own files, and --exe replaces them.
+                let cache = match self.core {
+                    Some(_) => search.cache.map(Cache::read_only),
+                    None => search.cache,
+                };
+                Ok(Offsets::Found(Search { cache, ..search }))
             }
         }
     }
@@ -62,25 +89,31 @@ impl Choice<'_> {
 /// An emulator and what it says of its guest.
 pub type Emulator = guest::emulator::Emulator<AnyHost>;
 
-/// Opens the emulator that --pid or --core names as a guest.
+/// Whether an emulator is the source, not a file.
+pub fn is_meant(args: &cli::Emulator) -> bool {
+    args.pid.is_some() || args.qmp.is_some() || args.core.is_some()
+}
+
+/// Opens the emulator that --pid, --qmp or --core names as a guest.
 pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
-    let emulator = attach(&(&args.emulator).into(), verbose)?;
-    guest(args, &emulator, verbose)
+    let (emulator, frozen) = attach(&(&args.emulator).into(), verbose)?;
+    Ok(Opened { frozen, ..guest(args, &emulator, verbose)? })
 }
 
 /// The guest in `emulator`.
 pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Result<Opened> {
     let machine = &emulator.machine;
-    let cpu = machine.cpus.get(args.cpu.number);
+    let cpu = machine.cpus.iter().find(|cpu| cpu.index == args.cpu.number as u64);
     let known = Known {
         arch: cpu.map(|cpu| cpu.regs.arch()),
-        cpus: machine.cpus.iter().map(|cpu| Cpu::known(cpu.regs)).collect(),
+        cpus: machine.cpus.iter().map(|cpu| (cpu.index, Cpu::known(cpu.regs))).collect(),
     };
     let chosen = choose_cpu(Some(&known), &args.cpu)?;
     let space = emulator.space(args.emulator.address_space.as_deref(), cpu);
     let space = space.map_err(|error| usage(&error, error.hint()))?;
+    doubts(machine, cpu).into_iter().for_each(note);
     if verbose {
-        remarks(machine, space, cpu);
+        remarks(machine, space);
         chosen.assumed.iter().for_each(note);
     }
     let guest = emulator
@@ -96,33 +129,47 @@ pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Resul
         tree_text: None,
         style: None,
         missing: chosen.missing,
+        given: chosen.given,
+        frozen: None,
     })
 }
 
+/// What may make answers wrong.
+fn doubts(machine: &Machine, cpu: Option<&VirtualCpu>) -> Vec<&'static str> {
+    let mut doubts = Vec::new();
+    if cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale) {
+        doubts.push("KVM has newer registers: these are of the last time that QEMU asked for them, as when the guest is stopped");
+    }
+    if cpu.is_some_and(VirtualCpu::is_nested) {
+        doubts.push("the CPU runs a nested guest: physical addresses are those of that guest where its hypervisor translates them once more");
+    }
+    if machine.cpus.is_empty() {
+        doubts.push("there is no CPU that could confirm the layout: members may be misread");
+    }
+    doubts
+}
+
 /// What is worth saying of the choice.
-fn remarks(machine: &Machine, space: usize, cpu: Option<&VirtualCpu>) {
+fn remarks(machine: &Machine, space: usize) {
     if let Some(space) = machine.map.address_spaces().get(space) {
         note(format!("address space {:?}", space.name));
-    }
-    if cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale) {
-        note("registers are those of the last time that QEMU asked KVM for them");
     }
 }
 
 /// Attaches to the emulator that is meant; with none named, to the only one
-/// that runs.
-pub fn attach(choice: &Choice<'_>, verbose: bool) -> anyhow::Result<Emulator> {
+/// that runs. While the second part lives, it does not run on.
+pub fn attach(choice: &Choice<'_>, verbose: bool) -> anyhow::Result<(Emulator, Option<Frozen>)> {
     let offsets = choice.offsets()?;
-    let host = match choice.core {
-        Some(path) => open_core(path, choice.exe)?,
-        None => open_process(choice.pid.map_or_else(only_one, Ok)?)?,
+    let (host, frozen) = match choice.core {
+        Some(path) => (open_core(path, choice.exe)?, None),
+        None => open_process(choice.pid()?, choice.freeze)?,
     };
     let machine = qemu::read(&host, &offsets);
-    let machine = machine.map_err(|error| explain(&host, choice.core, &error))?;
+    let machine = machine.map_err(|error| explain(&host, choice, &error))?;
     if verbose {
         choice_made(&name(&host, choice.core), &machine);
     }
-    Ok(Emulator { host, machine })
+    Ok((Emulator { host, machine }, frozen))
 }
 
 /// Says which layout fits, and what was tried before.
@@ -135,8 +182,11 @@ fn choice_made(name: &str, machine: &Machine) {
     note(format!("{name}, {module}: {} CPUs", cpus.len()));
 }
 
-fn open_process(pid: u32) -> anyhow::Result<AnyHost> {
-    Ok(Process::open(pid).map_err(|error| failed(&error, error.hint()))?.into())
+fn open_process(pid: u32, freeze: bool) -> anyhow::Result<(AnyHost, Option<Frozen>)> {
+    let frozen = freeze.then(|| Frozen::new(pid)).transpose();
+    let frozen = frozen.map_err(|error| failed(&error, error.hint()))?;
+    let process = Process::open(pid).map_err(|error| failed(&error, error.hint()))?;
+    Ok((process.into(), frozen))
 }
 
 fn open_core(path: &Path, exe: &[PathBuf]) -> anyhow::Result<AnyHost> {
@@ -156,8 +206,8 @@ fn name(host: &AnyHost, core: Option<&Path>) -> String {
 
 /// A process that ends while it is read looks like one that holds nonsense, and
 /// so does a core without the files that it leaves out.
-fn explain(host: &AnyHost, core: Option<&Path>, error: &QemuError) -> anyhow::Error {
-    let name = name(host, core);
+fn explain(host: &AnyHost, choice: &Choice<'_>, error: &QemuError) -> anyhow::Error {
+    let name = name(host, choice.core);
     match host.kind() {
         HostKind::Process(process) => {
             if let Err(gone) = Process::open(process.pid()) {
@@ -166,7 +216,11 @@ fn explain(host: &AnyHost, core: Option<&Path>, error: &QemuError) -> anyhow::Er
             let main = host.modules().first();
             let without_file = main.is_none_or(|main: &Module| main.file.is_none());
             let more = if without_file { " (its executable could not be opened)" } else { "" };
-            failed(format!("{name}: {error}{more}"), error.hint())
+            let hint = match (error, choice.qmp) {
+                (QemuError::NoEmulator(_), Some(_)) => GIVE_PID,
+                _ => error.hint(),
+            };
+            failed(format!("{name}: {error}{more}"), hint)
         }
         HostKind::Core(core) => {
             let why = core.without_executable().map_or(String::new(), |why| format!("; {why}"));

@@ -1,0 +1,100 @@
+//! `rr-mem write`.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use rr_mem::{
+    addr::{Gpa, Gva, Hva},
+    guest::VirtualReadCause,
+    host::HostKind,
+    write::{self, MOST_BYTES, Piece, Target, WriteError},
+};
+use serde::Serialize;
+
+use crate::{
+    cli::{Bytes, Write},
+    output::{Outcome, Output, failed, usage},
+    source::emulator,
+};
+
+/// A piece that was written.
+#[derive(Serialize)]
+struct Row {
+    gpa: Gpa,
+    host: Hva,
+    bytes: usize,
+}
+
+pub fn run(args: &Write, output: &mut Output) -> anyhow::Result<Outcome> {
+    if !args.write_guest_memory {
+        return Err(usage("this changes the guest", "if you mean it, give --write-guest-memory"));
+    }
+    let source = &args.source;
+    if !emulator::is_meant(&source.emulator) || source.emulator.core.is_some() {
+        return Err(usage(
+            "only the memory of a running emulator can be written",
+            "give --pid PID or --qmp SOCKET",
+        ));
+    }
+    let bytes = match (&args.bytes, &args.file) {
+        (Some(Bytes(bytes)), _) => bytes.clone(),
+        (None, file) => file.as_deref().map_or_else(|| Ok(Vec::new()), read)?,
+    };
+    let (emulator, _frozen) = emulator::attach(&(&source.emulator).into(), output.verbose)?;
+    let HostKind::Process(process) = emulator.host.kind() else { return Ok(Outcome::Unreadable) };
+    let opened = emulator::guest(source, &emulator, output.verbose)?;
+    let target = match args.phys {
+        true => Target::Physical(Gpa(args.address)),
+        false => Target::Virtual(Gva(args.address)),
+    };
+    if let (Target::Virtual(_), Err(missing)) = (target, opened.guest.mmu()) {
+        return Err(opened.lacks(missing));
+    }
+    let pieces = write::plan(&opened.guest, process, target, bytes.len());
+    let written = pieces.and_then(|pieces| {
+        write::write(process, &pieces, &bytes)?;
+        Ok(pieces)
+    });
+    match written {
+        Ok(pieces) => show(&pieces, output),
+        Err(error @ WriteError::TooLong(_)) => Err(usage(&error, error.hint())),
+        Err(error) => refuse(&error, output),
+    }
+}
+
+/// The bytes of a file, one more than are written at most.
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = |bytes: &mut Vec<u8>| -> io::Result<usize> {
+        File::open(path)?.take(MOST_BYTES as u64 + 1).read_to_end(bytes)
+    };
+    read(&mut bytes)
+        .map_err(|error| failed(format!("{}: {error}", path.display()), "check the path"))?;
+    Ok(bytes)
+}
+
+/// What could not be written is an answer, what could not be read or was lost
+/// is not.
+fn refuse(error: &WriteError, output: &mut Output) -> anyhow::Result<Outcome> {
+    output.complain(error, error.hint())?;
+    Ok(match error {
+        WriteError::Refused { .. } => Outcome::Negative,
+        WriteError::Virtual(error) if matches!(error.cause, VirtualReadCause::Fault(_)) => {
+            Outcome::Negative
+        }
+        _ => Outcome::Unreadable,
+    })
+}
+
+fn show(pieces: &[Piece], output: &mut Output) -> anyhow::Result<Outcome> {
+    for &Piece { gpa, hva, len } in pieces {
+        match output.json {
+            true => output.row(&Row { gpa, host: hva, bytes: len })?,
+            false => output.line(format_args!("{gpa}  host {hva}  {len} bytes written"))?,
+        }
+    }
+    Ok(Outcome::Answered)
+}
