@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Floor of each module of the library.
-const FLOORS: [(&str, u32); 16] = [
+const FLOORS: [(&str, u32); 17] = [
     ("addr", 0),
     ("bits", 0),
     ("memory", 1),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, u32); 16] = [
     ("sample", 5),
     ("guest", 5),
     ("report", 6),
+    ("write", 6),
     ("lib", 7),
 ];
 
