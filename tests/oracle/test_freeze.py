@@ -50,13 +50,20 @@ def runs(qemu: Qemu) -> bool:
     return reaches(qemu.pid, "RSD") and bool(qemu.qmp.execute("query-status")["running"])
 
 
+def with_usual_signals() -> None:
+    """Undoes what a shell ignores for what it starts in the background."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Command:
     """The program in the middle of a command that froze the emulator."""
 
     def __init__(self, binary: Path, pid: int) -> None:
         command = [str(binary), "v2p", "--pid", str(pid), "--freeze", "-"]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            preexec_fn=with_usual_signals)
         assert self.process.stdin is not None and self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
         self.ask()

@@ -14,7 +14,7 @@ fuzz_target!(|input: (AnyRegs, u16, &[u8])| {
     let base = Gpa(u64::from(base));
     let memory = SliceMemory::new(base, bytes);
     let ranges = [(base, bytes.len() as u64)];
-    let roots = find_roots(&regs, &memory, &ranges, &mut |_| {}).candidates;
+    let roots = find_roots(&[regs], &memory, &ranges, &mut |_| {}).candidates;
     let end = base.0 + bytes.len() as u64;
     assert!(roots.iter().all(|root| (base.0..end).contains(&root.root.0)));
     assert!(roots.iter().all(|root| root.mode == Mmu::new(&regs).mode()));
