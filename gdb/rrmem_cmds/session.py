@@ -68,11 +68,10 @@ def modules(inferior, kind):
 
 
 def cpu_of_thread(guest):
-    """The number of the CPU that the selected thread runs; 0 when it runs none."""
+    """The number of the CPU that the selected thread runs; else the present one."""
     thread = gdb.selected_thread()
-    numbers = [cpu.thread for cpu in guest.cpus]
     lwp = thread.ptid[1] if thread is not None else None
-    return numbers.index(lwp) if lwp in numbers else 0
+    return next((cpu.cpu for cpu in guest.cpus if cpu.thread == lwp), guest.cpu)
 
 
 def address(expression):

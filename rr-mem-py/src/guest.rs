@@ -15,10 +15,10 @@ use rr_mem::{
     mmu::{Ask, Merge, Space, SpaceLimits},
     qemu::{Machine, Offsets},
     region::{RegionMap, monitor},
-    regs::{Arch, Cpu, Regs},
+    regs::Cpu,
     report::{
         AliasRow, FindRow, RamRow, V2pRow, WhereRow,
-        examine::{self, Format},
+        examine::{self, Format, GuestBytes},
     },
 };
 
@@ -80,8 +80,8 @@ fn seen<H>(emulator: &Emulator<H>, number: usize, space: Option<&str>) -> PyResu
 where
     H: Host<Memory: Memory<Hva> + Clone + Send + Sync + 'static>,
 {
-    let cpus = &emulator.machine.cpus;
-    let cpu = cpus.get(number).ok_or_else(|| no_cpu(number, cpus.len()))?;
+    let machine = &emulator.machine;
+    let cpu = machine.cpu(number as u64).ok_or_else(|| no_cpu(number, machine.cpus.len()))?;
     let space = emulator.space(space, Some(cpu)).map_err(|error| error.bridge())?;
     let guest = emulator.guest(space, Some(cpu.regs)).map_err(|error| error.bridge())?;
     Ok(guest.map_memory(|memory| Box::new(memory) as AnyMemory))
@@ -105,7 +105,10 @@ fn image_guest(
 }
 
 fn no_cpu(number: usize, count: usize) -> PyErr {
-    usage(format!("no CPU {number}: the source knows {count} CPUs"), "CPUs are numbered from 0")
+    usage(
+        format!("no CPU {number}: the source knows {count} CPUs"),
+        "`cpus` lists them with their numbers",
+    )
 }
 
 fn no_emulator() -> PyErr {
@@ -331,7 +334,7 @@ impl Guest {
     ) -> PyResult<rows::Listing> {
         let format = self.format(format, previous)?;
         let mut lines = Vec::new();
-        let mut bytes = Bytes { guest: &self.guest, physical };
+        let mut bytes = GuestBytes { guest: &self.guest, physical };
         let show = |address: u64, values: Vec<String>| {
             lines.push((address, values));
             Ok::<_, std::convert::Infallible>(())
@@ -483,10 +486,7 @@ impl Guest {
     }
 
     fn format(&self, text: &str, previous: Option<&str>) -> PyResult<Format> {
-        let pointer = match self.guest.regs().map(Regs::arch) {
-            Some(Arch::I386 | Arch::Arm) => 4,
-            _ => 8,
-        };
+        let pointer = self.guest.regs().map_or(8, |regs| regs.arch().pointer_bytes());
         let bad = |error| usage(error, "a count, a letter of oxzdutfacs and a size of bhwg");
         let previous =
             previous.map(|text| Format::parse(text, pointer)).transpose().map_err(bad)?;
@@ -507,32 +507,13 @@ fn stopped(physical: bool, error: &VirtualReadError) -> PyErr {
     }
 }
 
-/// Guest-virtual or guest-physical memory.
-struct Bytes<'a> {
-    guest: &'a Library,
-    physical: bool,
-}
-
-impl examine::Source for Bytes<'_> {
-    type Error = VirtualReadError;
-
-    fn read_at(
-        &mut self,
-        start: u64,
-        offset: u64,
-        dst: &mut [u8],
-    ) -> (usize, Option<VirtualReadError>) {
-        self.guest.read_at(self.physical, start, offset, dst)
-    }
-}
-
 fn listing(
     py: Python<'_>,
     format: Format,
     start: u64,
     lines: Vec<(u64, Vec<String>)>,
     end: Result<u64, VirtualReadError>,
-    bytes: &mut Bytes<'_>,
+    bytes: &mut GuestBytes<'_, AnyMemory>,
 ) -> rows::Listing {
     let line =
         |(address, values): &(u64, Vec<String>)| format!("{address:#x}:\t{}\n", values.join("\t"));

@@ -56,6 +56,14 @@ pub struct Machine {
     pub cpus: Vec<VirtualCpu>,
 }
 
+impl Machine {
+    /// CPU `number`. Numbers may have gaps: CPUs can be plugged in.
+    #[must_use]
+    pub fn cpu(&self, number: u64) -> Option<&VirtualCpu> {
+        self.cpus.iter().find(|cpu| cpu.index == number)
+    }
+}
+
 /// Where struct offsets may come from.
 #[derive(Clone, Debug)]
 pub enum Offsets {

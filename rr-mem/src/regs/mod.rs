@@ -40,6 +40,15 @@ impl Arch {
             Arch::Aarch64 => "aarch64",
         }
     }
+
+    /// Bytes of a pointer.
+    #[must_use]
+    pub const fn pointer_bytes(self) -> usize {
+        match self {
+            Arch::I386 | Arch::Arm => 4,
+            Arch::X86_64 | Arch::Aarch64 => 8,
+        }
+    }
 }
 
 impl fmt::Display for Arch {

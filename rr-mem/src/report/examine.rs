@@ -5,6 +5,11 @@ use std::fmt::Write;
 
 use thiserror::Error;
 
+use crate::{
+    guest::{Guest, VirtualReadError},
+    memory::Memory,
+};
+
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Letter {
@@ -38,6 +43,28 @@ pub trait Source {
 
     /// Fills `dst` with the bytes `offset` bytes behind `start`.
     fn read_at(&mut self, start: u64, offset: u64, dst: &mut [u8]) -> (usize, Option<Self::Error>);
+}
+
+/// A guest's memory as a source.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestBytes<'a, M> {
+    /// The guest.
+    pub guest: &'a Guest<M>,
+    /// Whether addresses are guest-physical, not guest-virtual.
+    pub physical: bool,
+}
+
+impl<M: Memory> Source for GuestBytes<'_, M> {
+    type Error = VirtualReadError;
+
+    fn read_at(
+        &mut self,
+        start: u64,
+        offset: u64,
+        dst: &mut [u8],
+    ) -> (usize, Option<VirtualReadError>) {
+        self.guest.read_at(self.physical, start, offset, dst)
+    }
 }
 
 /// A parsed format such as `4gx`.

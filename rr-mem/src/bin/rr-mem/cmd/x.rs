@@ -1,10 +1,6 @@
 //! `rr-mem x`.
 
-use rr_mem::{
-    guest::{Guest, VirtualReadError},
-    regs::Arch,
-    report::examine::{self, Format, lines},
-};
+use rr_mem::report::examine::{Format, GuestBytes, lines};
 use serde::Serialize;
 
 use super::complain_read;
@@ -31,12 +27,8 @@ pub fn run(args: &X, output: &mut Output) -> anyhow::Result<Outcome> {
     if let Err(missing) = opened.guest.memory() {
         return Err(opened.lacks(missing));
     }
-    let pointer = match opened.shape.arch() {
-        Arch::I386 | Arch::Arm => 4,
-        Arch::X86_64 | Arch::Aarch64 => 8,
-    };
-    let format = parse(&args.format, pointer)?;
-    let mut source = Bytes { guest: &opened.guest, physical: args.phys };
+    let format = parse(&args.format, opened.shape.arch().pointer_bytes())?;
+    let mut source = GuestBytes { guest: &opened.guest, physical: args.phys };
     let show = |addr, values| show(addr, values, output);
     let result = lines(format, args.address, &mut source, show)?;
     match result {
@@ -48,25 +40,6 @@ pub fn run(args: &X, output: &mut Output) -> anyhow::Result<Outcome> {
 fn parse(format: &str, pointer: usize) -> anyhow::Result<Format> {
     Format::parse(format, pointer)
         .map_err(|error| usage(error, "see `rr-mem x --help` for the formats"))
-}
-
-/// Guest-virtual or guest-physical memory.
-struct Bytes<'a> {
-    guest: &'a Guest,
-    physical: bool,
-}
-
-impl examine::Source for Bytes<'_> {
-    type Error = VirtualReadError;
-
-    fn read_at(
-        &mut self,
-        start: u64,
-        offset: u64,
-        dst: &mut [u8],
-    ) -> (usize, Option<VirtualReadError>) {
-        self.guest.read_at(self.physical, start, offset, dst)
-    }
 }
 
 fn show(addr: u64, values: Vec<String>, output: &mut Output) -> anyhow::Result<()> {

@@ -106,7 +106,7 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
 /// The guest in `emulator`.
 pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Result<Opened> {
     let machine = &emulator.machine;
-    let cpu = machine.cpus.iter().find(|cpu| cpu.index == args.cpu.number as u64);
+    let cpu = machine.cpu(args.cpu.number as u64);
     let known = Known {
         arch: cpu.map(|cpu| cpu.regs.arch()),
         cpus: machine.cpus.iter().map(|cpu| (cpu.index, Cpu::known(cpu.regs))).collect(),
