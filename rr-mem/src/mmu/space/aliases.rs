@@ -1,9 +1,11 @@
 //! From a physical address to every virtual one: an index of the runs by
-//! physical address, and of the tables by those that point to them.
+//! physical address, and of the tables by those that point to them. One
+//! question alone is answered by a look at every run, which takes less time
+//! than sorting them does.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::OnceLock};
 
-use super::{Item, Kind, Node, Root, Run, Space};
+use super::{Item, Kind, Root, Run, Space};
 use crate::{
     addr::{Gpa, Gva},
     bits::mask,
@@ -30,8 +32,10 @@ pub struct Alias {
 #[derive(Clone, Debug)]
 pub struct Aliases<'a> {
     space: &'a Space,
-    /// All runs of tables, by physical address.
-    leaves: Vec<Leaf>,
+    /// Set by the first question.
+    asked: OnceLock<()>,
+    /// All runs of tables, by physical address; from the second question on.
+    leaves: OnceLock<Vec<Leaf>>,
     /// Which items point to which node, sorted by node.
     parents: Vec<Parent>,
     /// Which spans start at which node.
@@ -42,7 +46,8 @@ pub struct Aliases<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Leaf {
     first: Gpa,
-    /// The highest physical address up to here, which ends a search.
+    /// The last physical address; once sorted, the highest up to here, which
+    /// ends a search.
     reach: Gpa,
     node: u32,
     item: u32,
@@ -57,40 +62,18 @@ struct Parent {
 
 impl<'a> Aliases<'a> {
     pub(super) fn new(space: &'a Space) -> Self {
-        let mut index = Self {
+        let tops = space.spans.iter().filter_map(|top| match top.root {
+            Root::Node(node) => Some((node, top.gva)),
+            Root::Run(..) => None,
+        });
+        let mut parents: Vec<_> = space.tables_in_nodes().collect();
+        parents.sort_unstable_by_key(|parent| parent.child);
+        Self {
             space,
-            leaves: Vec::with_capacity(space.items.len()),
-            parents: Vec::with_capacity(space.nodes.len()),
-            tops: Vec::new(),
-        };
-        for top in &space.spans {
-            if let Root::Node(node) = top.root {
-                index.tops.push((node, top.gva));
-            }
-        }
-        for node in 0..space.nodes.len() as u32 {
-            index.add_node(node);
-        }
-        index.leaves.sort_unstable_by_key(|leaf| leaf.first);
-        let mut reach = Gpa(0);
-        for leaf in &mut index.leaves {
-            reach = reach.max(leaf.reach);
-            leaf.reach = reach;
-        }
-        index.parents.sort_unstable_by_key(|parent| parent.child);
-        index
-    }
-
-    fn add_node(&mut self, node: u32) {
-        let Node { first_item, shift, .. } = self.space.nodes[node as usize];
-        for (number, &item) in (first_item..).zip(self.space.items_of(node)) {
-            match item.kind {
-                Kind::Table(child) => self.parents.push(Parent { child, node, item }),
-                Kind::Run(run) => {
-                    let reach = run.last_gpa(item.last_byte(shift));
-                    self.leaves.push(Leaf { first: run.gpa, reach, node, item: number });
-                }
-            }
+            asked: OnceLock::new(),
+            leaves: OnceLock::new(),
+            parents,
+            tops: tops.collect(),
         }
     }
 
@@ -108,17 +91,27 @@ impl<'a> Aliases<'a> {
                 each(alias)?;
             }
         }
-        let end = self.leaves.partition_point(|leaf| leaf.first <= gpa);
-        for leaf in self.leaves[..end].iter().rev().take_while(|leaf| leaf.reach >= gpa) {
-            let shift = self.space.nodes[leaf.node as usize].shift;
-            let item = self.space.items[leaf.item as usize];
-            let Kind::Run(run) = item.kind else { continue };
-            let offset = Gva(u64::from(item.first) << shift);
-            if let Some(alias) = run.alias(offset, item.last_byte(shift), gpa) {
-                self.climb(leaf.node, alias, &mut each)?;
-            }
+        let mut at = |leaf: &Leaf| match self.alias(leaf, gpa) {
+            Some(alias) => self.climb(leaf.node, alias, &mut each),
+            None => ControlFlow::Continue(()),
+        };
+        if self.asked.set(()).is_ok() {
+            return self.space.leaves().try_for_each(|leaf| at(&leaf));
         }
-        ControlFlow::Continue(())
+        let leaves = self.leaves.get_or_init(|| sorted(self.space));
+        let end = leaves.partition_point(|leaf| leaf.first <= gpa);
+        leaves[..end].iter().rev().take_while(|leaf| leaf.reach >= gpa).try_for_each(at)
+    }
+
+    /// Where `gpa` is in the node of a leaf; `None` when it is not in it.
+    fn alias(&self, leaf: &Leaf, gpa: Gpa) -> Option<Alias> {
+        if !(leaf.first..=leaf.reach).contains(&gpa) {
+            return None;
+        }
+        let shift = self.space.nodes[leaf.node as usize].shift;
+        let item = self.space.items[leaf.item as usize];
+        let Kind::Run(run) = item.kind else { return None };
+        run.alias(Gva(u64::from(item.first) << shift), item.last_byte(shift), gpa)
     }
 
     /// The virtual addresses that map `gpa`, lowest first; where there are more
@@ -157,6 +150,44 @@ impl<'a> Aliases<'a> {
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Every leaf, by its first address, and how far those up to it reach.
+fn sorted(space: &Space) -> Vec<Leaf> {
+    let mut leaves: Vec<_> = space.leaves().collect();
+    leaves.sort_unstable_by_key(|leaf| leaf.first);
+    let mut reach = Gpa(0);
+    for leaf in &mut leaves {
+        reach = reach.max(leaf.reach);
+        leaf.reach = reach;
+    }
+    leaves
+}
+
+impl Space {
+    /// Every item, with the numbers of its node and of itself.
+    fn numbered_items(&self) -> impl Iterator<Item = (u32, u32, &Item)> {
+        (0..).zip(&self.nodes).flat_map(move |(number, node)| {
+            (node.first_item..).zip(self.items_of(number)).map(move |(item, i)| (number, item, i))
+        })
+    }
+
+    fn tables_in_nodes(&self) -> impl Iterator<Item = Parent> {
+        self.numbered_items().filter_map(|(node, _, item)| match item.kind {
+            Kind::Table(child) => Some(Parent { child, node, item: *item }),
+            Kind::Run(_) => None,
+        })
+    }
+
+    fn leaves(&self) -> impl Iterator<Item = Leaf> {
+        self.numbered_items().filter_map(|(node, number, item)| match item.kind {
+            Kind::Run(run) => {
+                let reach = run.last_gpa(item.last_byte(self.nodes[node as usize].shift));
+                Some(Leaf { first: run.gpa, reach, node, item: number })
+            }
+            Kind::Table(_) => None,
+        })
     }
 }
 

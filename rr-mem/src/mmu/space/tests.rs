@@ -173,6 +173,8 @@ proptest! {
                 offset == 0 || alias.stride != 0 && offset % alias.stride == 0 && offset / alias.stride < alias.count
             };
             prop_assert!(more || aliases.iter().any(hit), "{} has no alias {}", page.gpa, page.gva);
+            let alone = space.aliases().of(page.gpa, 5000);
+            prop_assert!(more || alone == (aliases, more), "the first question is like the others");
         }
         for merge in [Merge::Physical, Merge::Rights] {
             for run in space.mappings(merge).take(300) {
