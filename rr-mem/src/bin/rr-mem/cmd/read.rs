@@ -2,8 +2,11 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{self, Write},
 };
+
+use rr_mem::addr::hex;
+use serde::Serialize;
 
 use super::complain_read;
 use crate::{
@@ -15,6 +18,20 @@ use crate::{
 /// Bytes read at once.
 const CHUNK: u64 = 1 << 20;
 
+/// Bytes of a row of JSON.
+const ROW: usize = 4096;
+
+/// Some of the bytes.
+#[derive(Serialize)]
+struct Row {
+    #[serde(with = "hex")]
+    addr: u64,
+    #[serde(with = "hex")]
+    length: u64,
+    /// Two hexadecimal digits a byte, lowest address first.
+    data: String,
+}
+
 pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = match args.phys {
         true => source::open(&args.source, output.verbose)?,
@@ -23,15 +40,7 @@ pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
     if let Err(missing) = opened.guest.memory() {
         return Err(opened.lacks(missing));
     }
-    let mut file = args
-        .output
-        .as_deref()
-        .map(File::create)
-        .transpose()
-        .map_err(|error| {
-            failed(format!("could not write the output file: {error}"), "check its path")
-        })?
-        .map(BufWriter::new);
+    let mut file = args.output.as_deref().map(File::create).transpose().map_err(cannot_write)?;
     let mut progress = Progress::new("reading");
     let mut bytes = vec![0; CHUNK.min(args.len) as usize];
     let mut done = 0;
@@ -39,22 +48,32 @@ pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
         let len = CHUNK.min(args.len - done) as usize;
         let dst = &mut bytes[..len];
         let (read, error) = opened.guest.read_at(args.phys, args.address, done, dst);
+        let read = &bytes[..read];
         match &mut file {
-            Some(file) => file.write_all(&bytes[..read])?,
-            None => output.raw(&bytes[..read])?,
+            Some(file) => file.write_all(read).map_err(cannot_write)?,
+            None if output.json => rows(args.address.wrapping_add(done), read, output)?,
+            None => output.raw(read)?,
         }
         if let Some(error) = error {
-            if let Some(file) = &mut file {
-                file.flush()?;
-            }
-            output.json = false;
             return complain_read(&error, output);
         }
         done += len as u64;
         progress.set(done);
     }
-    if let Some(file) = &mut file {
-        file.flush()?;
-    }
     Ok(Outcome::Answered)
+}
+
+fn cannot_write(error: io::Error) -> anyhow::Error {
+    failed(format!("could not write the output file: {error}"), "check its path and its disk")
+}
+
+fn rows(addr: u64, bytes: &[u8], output: &mut Output) -> anyhow::Result<()> {
+    for (number, bytes) in (0..).zip(bytes.chunks(ROW)) {
+        output.row(&Row {
+            addr: addr.wrapping_add(number * ROW as u64),
+            length: bytes.len() as u64,
+            data: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        })?;
+    }
+    Ok(())
 }
