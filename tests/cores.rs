@@ -260,8 +260,11 @@ fn threads_and_areas_are_those_of_the_process() {
         Builder::usual().segment(RAM, 6, vec![7; 100], 0x3000).open(&[], None).expect("whole");
     let tids: Vec<_> = core.threads().iter().map(|thread| thread.tid).collect();
     assert_eq!(tids, [77, 78]);
-    let areas: Vec<_> =
-        core.areas().iter().map(|a| (a.start.0, a.len, a.writable, a.name.as_str())).collect();
+    let areas: Vec<_> = core
+        .areas()
+        .iter()
+        .map(|a| (a.start.0, a.len, a.writable, a.name.as_deref().unwrap_or("?")))
+        .collect();
     assert_eq!(areas[1], (CODE, 0x1000, false, "/opt/qemu"));
     assert_eq!(areas[3], (RAM, 0x3000, true, ""));
     assert!(!core.knows_all_areas());
@@ -296,6 +299,8 @@ fn without_its_notes_a_core_is_read_with_the_executable_given() {
     let core = open(bytes.clone(), &[executable(1)], None).expect("the first page is found");
     assert_eq!((core.modules()[0].bias, byte(&core, CODE)), (BASE, Ok(0xcc)));
     assert!(core.remarks()[0].contains("its list of files is missing"));
+    let no_names = core.areas().iter().all(|area| area.name.is_none());
+    assert!(no_names, "without the list nobody knows which memory is anonymous");
     let error = open(bytes, &[executable(2)], None).expect_err("no such page");
     assert_eq!(error.kind(), "no_base");
 }

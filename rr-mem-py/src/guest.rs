@@ -440,7 +440,7 @@ impl Guest {
 }
 
 fn emulator(host: AnyHost, offsets: &Offsets) -> PyResult<Source> {
-    Emulator::read(host, offsets).map(Source::Emulator).map_err(|error| error.bridge())
+    Emulator::attach(host, offsets).map(Source::Emulator).map_err(|unread| unread.error.bridge())
 }
 
 impl Guest {

@@ -404,7 +404,8 @@ impl Where {
 
 impl Place {
     fn new(py: Python<'_>, place: &WherePlace) -> PyResult<Self> {
-        let aliases = place.gvas.iter().filter_map(Alias::new).map(|alias| Py::new(py, alias));
+        let aliases =
+            place.gvas.iter().flatten().filter_map(Alias::new).map(|alias| Py::new(py, alias));
         Ok(Self {
             gpa: place.gpa.0,
             region: place.region.clone(),

@@ -109,7 +109,7 @@ impl Emulator {
             len: SIZE as u64,
             readable: true,
             writable: true,
-            name: String::new(),
+            name: Some(String::new()),
         };
         let file = Some(MappedFile::from_vec(executable()));
         let modules = vec![Module { path: PathBuf::from("/fixture"), bias: BASE, file }];

@@ -285,6 +285,17 @@ def test_several_emulators_are_listed_and_none_is_chosen(binary: Path) -> None:
         assert (rows[first.pid]["machine"], rows[second.pid]["machine"]) == ("pc", "q35")
         assert (rows[first.pid]["cpus"], rows[first.pid]["mode"]) == (1, "paging off")
         assert rows[second.pid]["error"] is None
+        assert (rows[first.pid]["ram"], rows[second.pid]["hint"]) == (hex(32 << 20), None)
+
+
+def test_a_machine_without_cpus_says_where_its_memory_is(binary: Path) -> None:
+    with Qemu(X86, ["-S", "-M", "none", "-m", "16"]) as qemu:
+        host = int(re.search(r"0x[0-9a-f]+", qemu.hmp("gpa2hva 0x1000"))[0], 16)
+        done = run_program(binary, "where", "--pid", str(qemu.pid), hex(host), "--json")
+        (row,) = json_lines(done.stdout)
+        assert (row["ram_block"], row["offset_in_block"]) == ("ram", "0x1000")
+        assert [(place["gpa"], place["gvas"]) for place in row["places"]] == [("0x1000", None)]
+        assert "guest virtual addresses are left out" in done.stderr.decode()
 
 
 def test_an_executable_that_was_deleted_or_replaced_is_still_read(

@@ -1,5 +1,8 @@
-//! Layouts that were read before, by build-id, in the user's cache folder.
-//! XDG Base Directory Specification, "Environment variables".
+//! Layouts that were read before, by build-id and file, in the user's cache
+//! folder. XDG Base Directory Specification, "Environment variables".
+//!
+//! A build-id alone can be forged, so that it does not name an entry: what one
+//! file says is never taken for another.
 //!
 //! An entry is a line with the CRC of what follows, and a layout as JSON. One
 //! that is damaged counts as none.
@@ -11,17 +14,37 @@ use std::{
 };
 
 use super::{Layout, Wanted, elf::hex};
+use crate::memory::FileIdentity;
 
 /// No layout is larger.
 const MOST_BYTES: u64 = 4 << 20;
 /// Changes when what is read from DWARF does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// Whose layout an entry is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key<'a> {
+    pub build_id: &'a [u8],
+    pub file: FileIdentity,
+    pub wanted: &'a Wanted,
+}
+
+impl Key<'_> {
+    fn name(&self) -> String {
+        let Self { build_id, file, wanted } = self;
+        let FileIdentity { device, inode, size, changed: (seconds, nanos) } = file;
+        format!(
+            "layout-{VERSION}-{}-{device:x}-{inode:x}-{size:x}-{seconds:x}-{nanos:x}-{:08x}.json",
+            hex(build_id),
+            wanted.fingerprint()
+        )
+    }
+}
 
 /// A folder of layouts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
     folder: PathBuf,
-    writable: bool,
 }
 
 impl Cache {
@@ -37,38 +60,23 @@ impl Cache {
     /// The one in `folder`.
     #[must_use]
     pub const fn at(folder: PathBuf) -> Self {
-        Self { folder, writable: true }
-    }
-
-    /// The same, to which nothing is added: for files that others may have made
-    /// to look like those of a well-known build.
-    #[must_use]
-    pub fn read_only(self) -> Self {
-        Self { writable: false, ..self }
-    }
-
-    fn path(&self, build_id: &[u8], wanted: &Wanted) -> PathBuf {
-        let (id, wanted) = (hex(build_id), wanted.fingerprint());
-        self.folder.join(format!("layout-{VERSION}-{id}-{wanted:08x}.json"))
+        Self { folder }
     }
 
     /// What was kept of a file.
-    pub(super) fn get(&self, build_id: &[u8], wanted: &Wanted) -> Option<Layout> {
-        let entry = read(&self.path(build_id, wanted)).ok()?;
+    pub(super) fn get(&self, key: Key<'_>) -> Option<Layout> {
+        let entry = read(&self.folder.join(key.name())).ok()?;
         let (sum, text) = entry.split_once('\n')?;
         (sum == checksum(text)).then(|| serde_json::from_str(text).ok())?
     }
 
     /// Keeps a layout: whole, or not at all.
-    pub(super) fn put(&self, build_id: &[u8], wanted: &Wanted, layout: &Layout) -> io::Result<()> {
-        if !self.writable {
-            return Ok(());
-        }
+    pub(super) fn put(&self, key: Key<'_>, layout: &Layout) -> io::Result<()> {
         let text = serde_json::to_string(layout)?;
         fs::create_dir_all(&self.folder)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         write!(file, "{}\n{text}", checksum(&text))?;
-        file.persist(self.path(build_id, wanted))?;
+        file.persist(self.folder.join(key.name()))?;
         Ok(())
     }
 }
@@ -89,8 +97,11 @@ fn checksum(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn wanted() -> Wanted {
-        [("A", "b")].into_iter().collect()
+    const FILE: FileIdentity =
+        FileIdentity { device: 1, inode: 2, size: 3, changed: (1_700_000_000, 5) };
+
+    fn wanted(member: &'static str) -> Wanted {
+        [("A", member)].into_iter().collect()
     }
 
     fn layout() -> Layout {
@@ -98,14 +109,24 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_found_by_build_id_and_wanted_members() {
+    fn what_was_kept_is_found_by_build_id_file_and_wanted_members() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Cache::at(folder.path().join("new"));
-        assert_eq!(cache.get(b"id", &wanted()), None);
-        cache.put(b"id", &wanted(), &layout()).expect("is written");
-        assert_eq!(cache.get(b"id", &wanted()), Some(layout()));
-        assert_eq!(cache.get(b"it", &wanted()), None);
-        assert_eq!(cache.get(b"id", &[("A", "c")].into_iter().collect()), None);
+        let (b, c) = (wanted("b"), wanted("c"));
+        let key = Key { build_id: b"id", file: FILE, wanted: &b };
+        assert_eq!(cache.get(key), None);
+        cache.put(key, &layout()).expect("is written");
+        assert_eq!(cache.get(key), Some(layout()));
+        assert_eq!(cache.get(Key { build_id: b"it", ..key }), None);
+        assert_eq!(cache.get(Key { wanted: &c, ..key }), None);
+        for file in [
+            FileIdentity { device: 2, ..FILE },
+            FileIdentity { inode: 3, ..FILE },
+            FileIdentity { size: 4, ..FILE },
+            FileIdentity { changed: (1_700_000_000, 6), ..FILE },
+        ] {
+            assert_eq!(cache.get(Key { file, ..key }), None, "{file:?}");
+        }
         assert_eq!(fs::read_dir(folder.path().join("new")).expect("a folder").count(), 1);
     }
 
@@ -113,20 +134,22 @@ mod tests {
     fn damaged_entries_are_none_and_are_written_anew() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Cache::at(folder.path().into());
-        cache.put(b"id", &wanted(), &layout()).expect("is written");
-        let path = cache.path(b"id", &wanted());
+        let key = Key { build_id: b"id", file: FILE, wanted: &wanted("b") };
+        cache.put(key, &layout()).expect("is written");
+        let path = folder.path().join(key.name());
         let whole = fs::read_to_string(&path).expect("is there");
         for damaged in [&whole[..whole.len() - 1], &whole.replace('x', "y"), "", "00000000\n{}"] {
             fs::write(&path, damaged).expect("is written");
-            assert_eq!(cache.get(b"id", &wanted()), None, "{damaged}");
+            assert_eq!(cache.get(key), None, "{damaged}");
         }
-        cache.put(b"id", &wanted(), &layout()).expect("is written");
-        assert_eq!(cache.get(b"id", &wanted()), Some(layout()));
+        cache.put(key, &layout()).expect("is written");
+        assert_eq!(cache.get(key), Some(layout()));
     }
 
     #[test]
     fn a_folder_that_cannot_be_written_is_an_error() {
         let cache = Cache::at("/proc/no such folder".into());
-        assert!(cache.put(b"id", &wanted(), &layout()).is_err());
+        let key = Key { build_id: b"id", file: FILE, wanted: &wanted("b") };
+        assert!(cache.put(key, &layout()).is_err());
     }
 }

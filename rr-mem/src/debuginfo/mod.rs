@@ -22,6 +22,7 @@ pub use layout::{Field, Layout, StructLayout};
 pub use wanted::Wanted;
 
 use crate::memory::MappedFile;
+use cache::Key;
 use elf::Elf;
 use files::{Found, shown};
 
@@ -75,15 +76,18 @@ impl Search {
         let elf = parse(program.path, program.file)?;
         let given = self.given(program, &elf)?;
         // What was chosen by hand is not what the next one wants.
-        let cache = self.cache.as_ref().filter(|_| self.unit.is_none()).zip(elf.build_id());
-        if let Some(known) = cache.and_then(|(cache, id)| cache.get(id, wanted)) {
+        let cache = self.cache.as_ref().filter(|_| self.unit.is_none());
+        let key = elf.build_id().zip(program.file.identity());
+        let key = key.map(|(build_id, file)| Key { build_id, file, wanted });
+        let cache = cache.zip(key);
+        if let Some(known) = cache.and_then(|(cache, key)| cache.get(key)) {
             return Ok(known);
         }
         let found = given.map_or_else(|| self.find(program, &elf), Ok)?;
         let layout = Layout { emulator: name(program.path), ..self.read(&found, wanted)? };
-        if let Some((cache, id)) = cache {
+        if let Some((cache, key)) = cache {
             // A cache that cannot be written costs time, not the answer.
-            let _ = cache.put(id, wanted, &layout);
+            let _ = cache.put(key, &layout);
         }
         Ok(layout)
     }

@@ -11,9 +11,12 @@ use thiserror::Error;
 use super::Guest;
 use crate::{
     addr::Hva,
-    host::{Host, process},
+    host::{
+        AnyHost, Host, HostKind,
+        process::{self, Process},
+    },
     memory::Memory,
-    qemu::{self, Machine, Offsets, QemuError, VirtualCpu},
+    qemu::{self, Accelerator, Machine, Offsets, QemuError, VirtualCpu},
     region::{
         RenderError,
         physical::{Backing, Physical},
@@ -23,6 +26,9 @@ use crate::{
 
 /// What QEMU's files are called.
 const NAMES: [&str; 2] = ["qemu", "panda"];
+
+/// How often a process is opened again of which nothing could be made.
+const REOPENINGS: usize = 20;
 
 /// Guest-physical memory in the memory of an emulator.
 pub type EmulatorMemory<M> = Physical<Hva, M>;
@@ -54,6 +60,71 @@ impl NoSuchSpace {
     }
 }
 
+/// What may make answers about a guest wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Doubt {
+    /// KVM runs the CPU: QEMU's copy of its registers is old.
+    #[error(
+        "KVM has newer registers: these are of the last time that QEMU asked for them, as when the guest is stopped"
+    )]
+    StaleRegisters,
+    /// What is physical to the CPU is translated once more.
+    #[error(
+        "the CPU runs a nested guest: physical addresses are those of that guest where its hypervisor translates them once more"
+    )]
+    NestedGuest,
+    /// No CPU was found.
+    #[error("there is no CPU that could confirm the layout: members may be misread")]
+    NoCpu,
+}
+
+impl Doubt {
+    /// A short stable name for scripts.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::StaleRegisters => "stale_registers",
+            Self::NestedGuest => "nested_guest",
+            Self::NoCpu => "no_cpu",
+        }
+    }
+}
+
+/// An emulator that could not be read.
+#[derive(Debug, Error)]
+#[error("{error}")]
+pub struct Unread {
+    /// What it was looked for in.
+    pub host: AnyHost,
+    /// Why.
+    pub error: QemuError,
+}
+
+impl Emulator<AnyHost> {
+    /// Reads the emulator in `host`. What a process mapped since it was opened
+    /// is known to who looks at it anew: one of which nothing can be made is
+    /// opened again.
+    ///
+    /// # Errors
+    /// As [`qemu::read`].
+    pub fn attach(mut host: AnyHost, offsets: &Offsets) -> Result<Self, Box<Unread>> {
+        let mut machine = qemu::read(&host, offsets);
+        for _ in 0..REOPENINGS {
+            let (Err(QemuError::NoLayout(_)), HostKind::Process(process)) = (&machine, host.kind())
+            else {
+                break;
+            };
+            let Ok(again) = Process::open(process.pid()) else { break };
+            host = again.into();
+            machine = qemu::read(&host, offsets);
+        }
+        match machine {
+            Ok(machine) => Ok(Self { host, machine }),
+            Err(error) => Err(Box::new(Unread { host, error })),
+        }
+    }
+}
+
 impl<H: Host> Emulator<H> {
     /// Reads the emulator in `host`.
     ///
@@ -82,6 +153,19 @@ impl<H: Host<Memory: Clone>> Emulator<H> {
 }
 
 impl<H> Emulator<H> {
+    /// What may make answers wrong that `cpu` is the base of.
+    #[must_use]
+    pub fn doubts(&self, cpu: Option<&VirtualCpu>) -> Vec<Doubt> {
+        let stale = cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale);
+        let nested = cpu.is_some_and(VirtualCpu::is_nested);
+        let doubts = [
+            stale.then_some(Doubt::StaleRegisters),
+            nested.then_some(Doubt::NestedGuest),
+            self.machine.cpus.is_empty().then_some(Doubt::NoCpu),
+        ];
+        doubts.into_iter().flatten().collect()
+    }
+
     /// The address space to look through, by its place in the map: the one
     /// called `wanted`, else the one that `cpu` uses, else QEMU's first.
     ///

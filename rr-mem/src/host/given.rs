@@ -110,8 +110,8 @@ impl<M: Memory<Hva>> Host for Given<M> {
 /// The first mapping of each file, as a module if it is one.
 fn modules<M: Memory<Hva>>(memory: &M, mappings: &[Mapping], files: &[PathBuf]) -> Vec<Module> {
     let mut seen = HashSet::new();
-    let named = mappings.iter().filter(|mapping| mapping.area.name.starts_with('/'));
-    let first = named.filter(|mapping| seen.insert(mapping.area.name.as_str()));
+    let named = mappings.iter().filter(|mapping| mapping.name().starts_with('/'));
+    let first = named.filter(|mapping| seen.insert(mapping.name()));
     let given: Vec<_> =
         files.iter().filter_map(|path| Some((path.as_path(), open(path)?))).collect();
     first.filter_map(|mapping| module(memory, mapping, &given)).collect()
@@ -122,7 +122,7 @@ fn module<M: Memory<Hva>>(
     mapping: &Mapping,
     given: &[(&Path, MappedFile)],
 ) -> Option<Module> {
-    let path = Path::new(mapping.area.name.trim_end_matches(DELETED));
+    let path = Path::new(mapping.name().trim_end_matches(DELETED));
     let head = head(memory, mapping);
     if head.as_ref().is_some_and(|head| !head.starts_with(b"\x7fELF")) {
         return None;

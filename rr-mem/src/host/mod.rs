@@ -54,8 +54,9 @@ pub struct Area {
     pub readable: bool,
     /// May be written.
     pub writable: bool,
-    /// What is mapped there, as the kernel names it; empty for anonymous memory.
-    pub name: String,
+    /// What is mapped there, as the kernel names it: empty for anonymous memory,
+    /// `None` where that is not known.
+    pub name: Option<String>,
 }
 
 /// A thread of the process.

@@ -1,7 +1,13 @@
 //! A file mapped into memory, or bytes that came out of a compressed one.
 #![allow(unsafe_code)]
 
-use std::{fs::File, io, path::Path, sync::Arc};
+use std::{
+    fs::{File, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::Arc,
+};
 
 use memmap2::Mmap;
 
@@ -17,9 +23,35 @@ pub struct MappedFile(Arc<Bytes>);
 
 #[derive(Debug)]
 enum Bytes {
-    Mapped(Mmap),
+    Mapped(Mmap, FileIdentity),
     Owned(Vec<u8>),
     Static(&'static [u8]),
+}
+
+/// Which file of this machine it is, and in which state: another one, or the
+/// same after a change, has another identity (the time of the last change is
+/// the kernel's to set). `stat(2)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileIdentity {
+    /// The device, `st_dev`.
+    pub device: u64,
+    /// The file on it, `st_ino`.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// `st_ctim`, seconds and nanoseconds.
+    pub changed: (i64, i64),
+}
+
+impl FileIdentity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
 }
 
 impl MappedFile {
@@ -46,7 +78,7 @@ impl MappedFile {
         // SAFETY: the mapping is private and read-only, and all access goes
         // through bounds-checked slices; no reference outlives the Arc.
         let map = unsafe { Mmap::map(file)? };
-        Ok(Self(Arc::new(Bytes::Mapped(map))))
+        Ok(Self(Arc::new(Bytes::Mapped(map, FileIdentity::of(&metadata)))))
     }
 
     /// Bytes that were decompressed or generated.
@@ -61,12 +93,21 @@ impl MappedFile {
         Self(Arc::new(Bytes::Static(bytes)))
     }
 
+    /// Which file it is; `None` of bytes that are in none as they are.
+    #[must_use]
+    pub fn identity(&self) -> Option<FileIdentity> {
+        match &*self.0 {
+            Bytes::Mapped(_, identity) => Some(*identity),
+            Bytes::Owned(_) | Bytes::Static(_) => None,
+        }
+    }
+
     /// All bytes.
     #[inline]
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match &*self.0 {
-            Bytes::Mapped(map) => map,
+            Bytes::Mapped(map, _) => map,
             Bytes::Owned(bytes) => bytes,
             Bytes::Static(bytes) => bytes,
         }

@@ -15,7 +15,7 @@ use std::{fmt, sync::Arc};
 
 pub use cache::PageCache;
 pub use counter::Counter;
-pub use file::MappedFile;
+pub use file::{FileIdentity, MappedFile};
 pub use overlay::Overlay;
 pub use slice::SliceMemory;
 #[cfg(test)]

@@ -99,7 +99,8 @@ pub struct RamRow {
     pub page_size: u64,
     /// The emulator's descriptor of the file that it is mapped from.
     pub fd: Option<u32>,
-    /// What the host has mapped there; empty for anonymous memory.
+    /// What the host has mapped there; empty for anonymous memory, `None` where
+    /// that is not known.
     pub backing: Option<String>,
 }
 
@@ -119,7 +120,7 @@ impl RamRow {
             in_core: None,
             page_size: block.page_size,
             fd: block.fd,
-            backing: area.map(|area| area.name.clone()),
+            backing: area.and_then(|area| area.name.clone()),
         }
     }
 }
@@ -135,7 +136,8 @@ fn area(areas: &[Area], hva: Hva) -> Option<&Area> {
 pub struct WhereRow {
     /// The address asked for.
     pub hva: Hva,
-    /// What the host has mapped there; empty for anonymous memory.
+    /// What the host has mapped there; empty for anonymous memory, `None` for
+    /// nothing, or what nobody knows.
     pub area: Option<String>,
     /// The RAM block that it is in.
     pub ram_block: Option<String>,
@@ -144,9 +146,9 @@ pub struct WhereRow {
     pub offset_in_block: Option<u64>,
     /// Where the guest sees it.
     pub places: Vec<WherePlace>,
-    /// Whether nothing is mapped but `areas`.
+    /// Whether anything is mapped there, where that is known.
     #[serde(skip)]
-    pub all_known: bool,
+    pub mapped: Option<bool>,
 }
 
 /// Where the guest sees a byte of its RAM.
@@ -159,8 +161,8 @@ pub struct WherePlace {
     /// The byte of the region.
     #[serde(with = "hex")]
     pub offset: u64,
-    /// Its guest virtual addresses.
-    pub gvas: Vec<AliasRow>,
+    /// Its guest virtual addresses, where paging is known.
+    pub gvas: Option<Vec<AliasRow>>,
     /// There are more than were asked for.
     pub more: bool,
 }
@@ -180,13 +182,15 @@ impl WhereRow {
         let places = found.map_or_else(Vec::new, |(id, _, offset)| {
             ranges.iter().filter_map(|range| place(map, range, id, offset)).collect()
         });
+        let area = area(host.areas(), hva);
+        let no = host.knows_all_areas().then_some(false);
         Self {
             hva,
-            area: area(host.areas(), hva).map(|area| area.name.clone()),
+            area: area.and_then(|area| area.name.clone()),
             ram_block: found.map(|(_, block, _)| block.name.clone()),
             offset_in_block: found.map(|(_, _, offset)| offset),
             places,
-            all_known: host.knows_all_areas(),
+            mapped: if area.is_some() { Some(true) } else { no },
         }
     }
 }
@@ -197,7 +201,8 @@ impl WhereRow {
     pub fn with_aliases(mut self, aliases: &Aliases<'_>, limit: usize) -> Self {
         for place in &mut self.places {
             let (found, more) = aliases.of(place.gpa, limit);
-            place.gvas = found.iter().map(|alias| AliasRow::new(place.gpa, alias)).collect();
+            let rows = found.iter().map(|alias| AliasRow::new(place.gpa, alias));
+            place.gvas = Some(rows.collect());
             place.more = more;
         }
         self
@@ -213,7 +218,7 @@ fn place(map: &RegionMap, range: &FlatRange, id: BlockId, offset: u64) -> Option
         gpa: Gpa(range.start.0.wrapping_add(inside)),
         region: region.display_name().to_owned(),
         offset,
-        gvas: Vec::new(),
+        gvas: None,
         more: false,
     })
 }

@@ -155,8 +155,9 @@ impl Display for WhereRow {
             return write!(f, "{hva} -> RAM block {block}+{offset:#x}");
         }
         match self.area.as_deref() {
-            None if self.all_known => write!(f, "{hva} -> not mapped in the emulator"),
-            None => write!(f, "{hva} -> not in the core, no guest RAM"),
+            None if self.mapped == Some(false) => write!(f, "{hva} -> not mapped in the emulator"),
+            None if self.mapped.is_none() => write!(f, "{hva} -> not in the core, no guest RAM"),
+            None => write!(f, "{hva} -> memory of the emulator, no guest RAM"),
             Some("") => write!(f, "{hva} -> anonymous memory of the emulator, no guest RAM"),
             Some(name) => write!(f, "{hva} -> {name}, no guest RAM"),
         }
@@ -167,7 +168,7 @@ impl Display for WhereRow {
 impl Display for WherePlace {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "  {}  {}+{:#x}", self.gpa, self.region, self.offset)?;
-        for alias in &self.gvas {
+        for alias in self.gvas.iter().flatten() {
             let gva = alias.gva.map_or("unknown".into(), |gva| gva.to_string());
             let page = alias.page_size.map_or(String::new(), |bytes| format!("  {}", size(bytes)));
             write!(f, "\n    {gva}{page}")?;

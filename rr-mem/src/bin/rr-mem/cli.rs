@@ -482,7 +482,7 @@ pub struct EmulatorOnly {
 ///
 /// The result is what --layout FILE takes. Debug info is looked for in the file itself, then as
 /// gdb does: by build-id under /usr/lib/debug, by .gnu_debuglink beside the file, in .debug and
-/// under /usr/lib/debug; what was read is kept by build-id in ~/.cache/rr-mem.
+/// under /usr/lib/debug; what was read is kept in ~/.cache/rr-mem.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

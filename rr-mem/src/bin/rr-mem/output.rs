@@ -66,9 +66,7 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
     let Some(Refusal { code, hint, .. }) = error.downcast_ref() else {
         return ExitCode::from(Outcome::Unreadable as u8);
     };
-    if !hint.is_empty() {
-        eprintln_quietly(&format!("hint: {hint}"));
-    }
+    self::hint(hint);
     ExitCode::from(*code)
 }
 
@@ -125,10 +123,16 @@ impl Output {
     pub fn complain(&mut self, what: impl fmt::Display, hint: &str) -> anyhow::Result<()> {
         self.flush()?;
         eprintln_quietly(&format!("error: {what}"));
-        if !hint.is_empty() {
-            eprintln_quietly(&format!("hint: {hint}"));
-        }
+        self::hint(hint);
         Ok(())
+    }
+}
+
+/// What the user can do, on standard error.
+pub fn hint(text: impl fmt::Display) {
+    let text = text.to_string();
+    if !text.is_empty() {
+        eprintln_quietly(&format!("hint: {text}"));
     }
 }
 

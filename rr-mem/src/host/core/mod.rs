@@ -209,7 +209,11 @@ fn areas(contents: &Contents) -> Vec<Area> {
         len: segment.len,
         readable: segment.readable,
         writable: segment.writable,
-        name: contents.file_at(segment.start).map(|file| file.path.clone()).unwrap_or_default(),
+        name: match contents.file_at(segment.start) {
+            Some(file) => Some(file.path.clone()),
+            // Without the list of files nobody knows what has none.
+            None => (!contents.files.is_empty()).then(String::new),
+        },
     };
     let without_segment = contents.files.iter().filter(|file| {
         let after =
@@ -222,7 +226,7 @@ fn areas(contents: &Contents) -> Vec<Area> {
         len: file.len,
         readable: true,
         writable: false,
-        name: file.path.clone(),
+        name: Some(file.path.clone()),
     };
     let mut areas: Vec<_> = contents.segments.iter().map(segment).collect();
     areas.extend(without_segment.map(file));

@@ -25,8 +25,13 @@ impl Mapping {
     /// Memory that no file and no other process is behind: what the process
     /// has not touched reads as zero.
     pub fn is_anonymous(&self) -> bool {
-        let special = self.area.name.starts_with("[v");
+        let special = self.name().starts_with("[v");
         self.private && self.inode == 0 && self.area.readable && !special
+    }
+
+    /// What is mapped; empty for anonymous memory.
+    pub fn name(&self) -> &str {
+        self.area.name.as_deref().unwrap_or_default()
     }
 
     /// One past the last address.
@@ -68,7 +73,7 @@ fn line(bytes: &[u8]) -> Option<Mapping> {
         len,
         readable: permissions.first() == Some(&b'r'),
         writable: permissions.get(1) == Some(&b'w'),
-        name: words.next().unwrap_or_default().trim_start_matches(' ').to_owned(),
+        name: Some(words.next().unwrap_or_default().trim_start_matches(' ').to_owned()),
     };
     Some(Mapping { area, private: permissions.get(3) == Some(&b'p'), offset, inode })
 }
@@ -91,7 +96,7 @@ fn gdb_line(bytes: &[u8]) -> Option<Mapping> {
         len,
         readable: rights.is_empty() || rights.starts_with('r'),
         writable: rights.as_bytes().get(1) == Some(&b'w'),
-        name: name.to_owned(),
+        name: Some(name.to_owned()),
     };
     Some(Mapping { area, private: rights.ends_with('p'), offset, inode: 0 })
 }
@@ -119,7 +124,7 @@ mod tests {
         let [mapping] = &parse(EXE.as_bytes())[..] else { panic!("one line") };
         assert_eq!((mapping.area.start.0, mapping.area.len), (0x55b5_12ae_1000, 0x2000));
         assert_eq!((mapping.offset, mapping.inode), (0x2000, 247_282));
-        assert_eq!(mapping.area.name, "/opt/a b (deleted)");
+        assert_eq!(mapping.name(), "/opt/a b (deleted)");
         assert!(mapping.area.readable && !mapping.area.writable && !mapping.is_anonymous());
     }
 
@@ -159,7 +164,7 @@ mod tests {
               0x4000     0x5000     0x1000        0x0  rw-p   \n\
               0x6000     0x7000     0x1000        0x0 /opt/c\n";
         let found = parse(text.as_bytes());
-        let names: Vec<_> = found.iter().map(|one| one.area.name.as_str()).collect();
+        let names: Vec<_> = found.iter().map(|one| one.name()).collect();
         assert_eq!(names, ["/opt/a b", "", "/opt/c"]);
         assert_eq!(
             (found[0].area.start.0, found[0].area.len, found[0].offset),

@@ -25,10 +25,10 @@ pub(super) fn read(pid: u32, mappings: &[Mapping], memory: &ProcessMemory) -> Ve
     let mut seen = HashSet::new();
     let files: Vec<&Mapping> = mappings
         .iter()
-        .filter(|mapping| mapping.area.name.starts_with('/'))
-        .filter(|mapping| seen.insert((mapping.area.name.as_str(), mapping.inode)))
+        .filter(|mapping| mapping.name().starts_with('/'))
+        .filter(|mapping| seen.insert((mapping.name(), mapping.inode)))
         .collect();
-    let executable = |mapping: &Mapping| OsStr::new(&mapping.area.name) == exe.as_os_str();
+    let executable = |mapping: &Mapping| OsStr::new(mapping.name()) == exe.as_os_str();
     let (main, others): (Vec<&Mapping>, Vec<&Mapping>) =
         files.into_iter().partition(|mapping| executable(mapping));
     let main = main.into_iter().filter_map(|mapping| module(pid, mapping, memory, true));
@@ -47,7 +47,7 @@ fn module(pid: u32, mapping: &Mapping, memory: &ProcessMemory, main: bool) -> Op
         Some(file) => bias(file.bytes(), mapping.area.start.0, mapping.offset)?,
         None => mapping.area.start.0.wrapping_sub(mapping.offset),
     };
-    let path = mapping.area.name.trim_end_matches(DELETED);
+    let path = mapping.name().trim_end_matches(DELETED);
     Some(Module { path: PathBuf::from(path), bias, file })
 }
 
@@ -67,7 +67,7 @@ fn contents(pid: u32, mapping: &Mapping, head: Option<&[u8]>, main: bool) -> Opt
         return Some(file);
     }
     let range = format!("{:x}-{:x}", mapping.area.start.0, mapping.end());
-    let path = mapping.area.name.strip_prefix('/')?;
+    let path = mapping.name().strip_prefix('/')?;
     open(&folder.join("map_files").join(range)).or_else(|| {
         let file = open(&folder.join("root").join(path))?;
         head.is_some_and(|head| file.bytes().starts_with(head)).then_some(file)

@@ -2,13 +2,14 @@
 
 use rr_mem::{
     addr::{Gva, Hva},
+    mmu::Space,
     report::WhereRow,
 };
 
 use super::complain_about;
 use crate::{
     cli::Where,
-    output::{Outcome, Output},
+    output::{Outcome, Output, note},
     source::emulator,
 };
 
@@ -17,15 +18,23 @@ pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = emulator::guest(&args.source, &emulator, output.verbose)?;
     let host = &emulator.host;
     let missing = |missing| opened.lacks(missing);
-    let everything = Gva(0)..=Gva(u64::MAX);
-    let space = opened.space(everything)?;
-    let aliases = space.aliases();
+    let space = match opened.guest.mmu() {
+        Ok(_) => Some(opened.space(Gva(0)..=Gva(u64::MAX))?),
+        Err(_) => {
+            note("no paging registers are known: guest virtual addresses are left out");
+            None
+        }
+    };
+    let aliases = space.as_ref().map(Space::aliases);
     let map = opened.guest.regions().map_err(missing)?;
     let view = opened.guest.flat_view().ok();
     let mut outcome = Outcome::Answered;
     for &address in &args.addresses {
         let row = WhereRow::new(map, view, host, Hva(address));
-        let found = row.with_aliases(&aliases, args.limit);
+        let found = match &aliases {
+            Some(aliases) => row.with_aliases(aliases, args.limit),
+            None => row,
+        };
         if found.ram_block.is_none() {
             outcome = outcome.max(Outcome::Negative);
         }
@@ -34,7 +43,10 @@ pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
             false => text(&found, output)?,
         }
     }
-    Ok(outcome.max(complain_about(&opened.guest, &space, output)?))
+    match &space {
+        Some(space) => Ok(outcome.max(complain_about(&opened.guest, space, output)?)),
+        None => Ok(outcome),
+    }
 }
 
 fn text(row: &WhereRow, output: &mut Output) -> anyhow::Result<()> {

@@ -6,14 +6,14 @@ use std::{
 };
 
 use rr_mem::{
-    debuginfo::{Cache, Layout, Search},
+    debuginfo::{Layout, Search},
     guest::{self, AnyMemory, emulator::Running},
     host::{
         AnyHost, Host, HostKind, Module,
         core::Core,
         process::{self, Frozen, Process},
     },
-    qemu::{self, Accelerator, Machine, Misfit, Offsets, QemuError, VirtualCpu},
+    qemu::{Machine, Misfit, Offsets, QemuError},
     regs::Cpu,
 };
 
@@ -26,9 +26,6 @@ use crate::{
 const GIVE_EXE: &str = "give the emulator's executable, or the library that QEMU is in, as it was when it ran, with --exe FILE";
 
 const GIVE_PID: &str = "it serves the socket, maybe as a proxy of an emulator's: give the emulator's --pid (`rr-mem ps` lists them)";
-
-/// How often a process is opened again of which nothing could be made.
-const REOPENINGS: usize = 20;
 
 /// Which emulator is meant.
 pub struct Choice<'a> {
@@ -77,13 +74,7 @@ impl Choice<'_> {
             Some(path) => read_layout(path).map(Offsets::Given),
             None => {
                 let debug_file = self.debug_file.map(Path::to_owned);
-                let search = Search { debug_file, ..Search::default() };
-                // A core names its own files, and --exe replaces them.
-                let cache = match self.core {
-                    Some(_) => search.cache.map(Cache::read_only),
-                    None => search.cache,
-                };
-                Ok(Offsets::Found(Search { cache, ..search }))
+                Ok(Offsets::Found(Search { debug_file, ..Search::default() }))
             }
         }
     }
@@ -114,7 +105,7 @@ pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Resul
     let chosen = choose_cpu(Some(&known), &args.cpu)?;
     let space = emulator.space(args.emulator.address_space.as_deref(), cpu);
     let space = space.map_err(|error| usage(&error, error.hint()))?;
-    doubts(machine, cpu).into_iter().for_each(note);
+    emulator.doubts(cpu).into_iter().for_each(note);
     if verbose {
         remarks(machine, space);
         chosen.assumed.iter().for_each(note);
@@ -137,21 +128,6 @@ pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Resul
     })
 }
 
-/// What may make answers wrong.
-fn doubts(machine: &Machine, cpu: Option<&VirtualCpu>) -> Vec<&'static str> {
-    let mut doubts = Vec::new();
-    if cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale) {
-        doubts.push("KVM has newer registers: these are of the last time that QEMU asked for them, as when the guest is stopped");
-    }
-    if cpu.is_some_and(VirtualCpu::is_nested) {
-        doubts.push("the CPU runs a nested guest: physical addresses are those of that guest where its hypervisor translates them once more");
-    }
-    if machine.cpus.is_empty() {
-        doubts.push("there is no CPU that could confirm the layout: members may be misread");
-    }
-    doubts
-}
-
 /// What is worth saying of the choice.
 fn remarks(machine: &Machine, space: usize) {
     if let Some(space) = machine.map.address_spaces().get(space) {
@@ -163,26 +139,16 @@ fn remarks(machine: &Machine, space: usize) {
 /// that runs. While the second part lives, it does not run on.
 pub fn attach(choice: &Choice<'_>, verbose: bool) -> anyhow::Result<(Emulator, Option<Frozen>)> {
     let offsets = choice.offsets()?;
-    let (mut host, frozen) = match choice.core {
+    let (host, frozen) = match choice.core {
         Some(path) => (open_core(path, choice.exe)?, None),
         None => open_process(choice.pid()?, choice.freeze)?,
     };
-    let mut machine = qemu::read(&host, &offsets);
-    for _ in 0..REOPENINGS {
-        // What was mapped since is known to who looks at the process anew.
-        let (Err(QemuError::NoLayout(_)), HostKind::Process(process)) = (&machine, host.kind())
-        else {
-            break;
-        };
-        let Ok(again) = Process::open(process.pid()) else { break };
-        host = again.into();
-        machine = qemu::read(&host, &offsets);
-    }
-    let machine = machine.map_err(|error| explain(&host, choice, &error))?;
+    let emulator = Emulator::attach(host, &offsets)
+        .map_err(|unread| explain(&unread.host, choice, &unread.error))?;
     if verbose {
-        choice_made(&name(&host, choice.core), &machine);
+        choice_made(&name(&emulator.host, choice.core), &emulator.machine);
     }
-    Ok((Emulator { host, machine }, frozen))
+    Ok((emulator, frozen))
 }
 
 /// Says which layout fits, and what was tried before.
