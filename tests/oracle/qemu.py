@@ -25,7 +25,7 @@ class QemuError(Exception):
 class Qemu(AbstractContextManager):  # type: ignore[type-arg]
     """A running emulator; use it in a `with` statement."""
 
-    def __init__(self, binary: str, arguments: Sequence[str]) -> None:
+    def __init__(self, binary: str, arguments: Sequence[str], stub: bool = True) -> None:
         if not shutil.which(binary):
             package = "qemu-system-arm" if "aarch64" in binary or "arm" in binary else "qemu-system-x86"
             raise QemuError(f"{binary} is not installed; install it: apt-get install {package}")
@@ -35,15 +35,17 @@ class Qemu(AbstractContextManager):  # type: ignore[type-arg]
         self.gdb_socket = self.folder / "gdb.sock"
         self._errors = self.folder / "stderr.log"
         self._qmp: Optional[Qmp] = None
-        self.process = self._start([binary, *self._common_arguments(), *arguments])
+        self.process = self._start([binary, *self._common_arguments(stub), *arguments])
 
-    def _common_arguments(self) -> List[str]:
-        """No default devices, and everything we talk to in the temporary folder."""
+    def _common_arguments(self, stub: bool) -> List[str]:
+        """No default devices, and everything we talk to in the temporary folder; a machine
+        without CPUs takes no gdb stub."""
+        served = ["-gdb", f"unix:{self.gdb_socket},server=on,wait=off"] if stub else []
         return [
             "-nodefaults", "-no-user-config", "-display", "none",
             "-serial", f"file:{self.serial}",
             "-qmp", f"unix:{self.folder / 'qmp.sock'},server=on,wait=off",
-            "-gdb", f"unix:{self.gdb_socket},server=on,wait=off",
+            *served,
         ]
 
     def _start(self, command: Sequence[str]) -> "subprocess.Popen[bytes]":
