@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import List
 
 from cli import run_program
+from guests import KINDS, Guest
 from mtree import parse_flat
 from qemu import Qemu
 from test_mtree import FLAT_HEADS, X86, blocks
@@ -76,3 +77,27 @@ def test_memory_is_never_wrong_while_pci_devices_come(binary: Path) -> None:
         assert [answer for answer in found if memory(answer) != before] == []
         text = run_program(binary, "mtree", "-f", "--pid", str(qemu.pid)).stdout.decode()
         assert blocks(text, FLAT_HEADS) == blocks(qemu.hmp("info mtree -f"), FLAT_HEADS)
+
+
+def test_a_device_that_the_guest_maps_and_lets_go_comes_and_goes(binary: Path) -> None:
+    with Guest(KINDS["x86_64-4level"]) as guest:
+        qemu = guest.qemu
+
+        def ports(text: str) -> int:
+            """Serial ports that are mapped."""
+            return len([line for line in text.splitlines() if line.endswith(": serial")])
+
+        def maps(count: int) -> None:
+            """Waits until the guest maps so many serial ports, and compares."""
+            qemu.qmp.execute("cont")
+            qemu.wait_for(lambda: ports(qemu.hmp("info mtree -f")) == count, 60, "the guest's driver")
+            qemu.qmp.execute("stop")
+            text = run_program(binary, "mtree", "-f", "--pid", str(qemu.pid)).stdout.decode()
+            assert blocks(text, FLAT_HEADS) == blocks(qemu.hmp("info mtree -f"), FLAT_HEADS)
+            assert ports(text) == count
+
+        before = ports(qemu.hmp("info mtree -f"))
+        qemu.qmp.execute("device_add", driver="pci-serial", id="hot")
+        maps(before + 1)
+        qemu.qmp.execute("device_del", id="hot")
+        maps(before)

@@ -23,7 +23,7 @@ from guests import Guest
 from mtree import parse_flat
 from qemu import Qemu
 from test_guests import PLACE_BYTES, Case, disagreements, monitor_bytes
-from test_mtree import FLAT_HEADS, MACHINES, TREE_HEADS, X86, blocks
+from test_mtree import A64, FLAT_HEADS, MACHINES, TREE_HEADS, X86, blocks
 
 HOST_ADDRESSES = 200
 
@@ -172,6 +172,50 @@ def test_maps_of_all_machines_equal_the_monitors(machine: Qemu, binary: Path) ->
     assert blocks(live.run("mtree", "-D").decode(), TREE_HEADS) == blocks(disabled, TREE_HEADS)
     assert blocks(live.run("mtree", "-f").decode(), FLAT_HEADS) == blocks(flat, FLAT_HEADS)
     assert len(blocks(flat, FLAT_HEADS)) >= 2
+
+
+def test_owners_of_all_regions_equal_the_monitors(machine: Qemu, binary: Path) -> None:
+    live = Live(binary, machine)
+    tree, flat = map(machine.hmp, ("info mtree -o", "info mtree -f -o"))
+    expected = blocks(tree, TREE_HEADS)
+    assert line_differences(blocks(live.run("mtree", "-o").decode(), TREE_HEADS), expected) == []
+    expected = blocks(flat, FLAT_HEADS)
+    assert line_differences(blocks(live.run("mtree", "-f", "-o").decode(), FLAT_HEADS), expected) == []
+    assert "owner:{" in tree
+
+
+@pytest.mark.parametrize("emulator", [[X86, "-M", "pc", "-m", "32"],
+                                      [A64, "-M", "virt", "-cpu", "cortex-a57", "-m", "64"]])
+def test_the_instruction_counter_is_that_of_a_recording(binary: Path, tmp_path: Path, emulator: List[str]) -> None:
+    log = f"shift=7,rr=record,rrfile={tmp_path / 'log'}"
+    with Qemu(emulator[0], [*emulator[1:], "-icount", log]) as qemu:
+        def counted() -> int:
+            qemu.qmp.execute("stop")
+            found = re.search(r"instruction count = (\d+)", qemu.hmp("info replay"))
+            assert found is not None
+            (row,) = Live(binary, qemu).rows("cpus")
+            assert row["instructions"] == int(found.group(1))
+            qemu.qmp.execute("cont")
+            return int(found.group(1))
+        first = counted()
+        qemu.wait_for(lambda: counted() > first, 30, "instructions")
+
+
+def test_instructions_that_nobody_counts_are_unknown(machine: Qemu, binary: Path) -> None:
+    assert all(row["instructions"] is None for row in Live(binary, machine).rows("cpus"))
+
+
+def test_cpus_go_by_their_number_when_some_are_missing(binary: Path) -> None:
+    with Qemu(X86, ["-S", "-M", "q35", "-m", "32", "-smp", "1,maxcpus=4,sockets=4", "-cpu", "qemu64"]) as qemu:
+        plug = {"socket-id": 3, "core-id": 0, "thread-id": 0}
+        qemu.qmp.execute("device_add", driver="qemu64-x86_64-cpu", id="last", **plug)
+        live = Live(binary, qemu)
+        numbers = {int(line) for line in re.findall(r"CPU #(\d+)", qemu.hmp("info cpus"))}
+        assert {row["cpu"] for row in live.rows("cpus")} == numbers == {0, 3}
+        (row,) = live.rows("regs", "--cpu", "3")
+        assert row["cpu"] == 3
+        text = complaint(binary, "regs", "--pid", str(qemu.pid), "--cpu", "1", code=2)
+        assert "no CPU 1" in text and "0, 3" in text
 
 
 def test_host_addresses_of_all_ranges_equal_gpa2hva(machine: Qemu, binary: Path) -> None:

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{
     Wrong, map,
     structs::{Struct, Structs},
-    symbols::{Symbols, Target},
+    symbols::{Symbols, Target, Timers},
 };
 use crate::{addr::Hva, memory::Memory, regs::Regs};
 
@@ -49,7 +49,8 @@ pub struct VirtualCpu {
     /// Beyond the usual: system management mode, the secure world, a nested
     /// guest.
     pub world: Option<&'static str>,
-    /// Guest instructions so far, of emulators that count them (PANDA).
+    /// Guest instructions so far, of emulators that count them: PANDA's own
+    /// count, or that of `-icount`, which is of all CPUs together.
     pub instructions: Option<u64>,
 }
 
@@ -185,8 +186,24 @@ fn one<M: Memory<Hva>>(
         pc: found.pc,
         regs: found.regs,
         world: found.world,
-        instructions: cpu.first_of(&["rr_guest_instr_count"]),
+        instructions: match cpu.first_of(&["rr_guest_instr_count"]) {
+            None => instructions(structs, symbols)?,
+            counted => counted,
+        },
     })
+}
+
+/// The instructions that `-icount` counts, of all CPUs together; behind the
+/// truth while a CPU runs.
+fn instructions<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    symbols: &Symbols,
+) -> Result<Option<u64>, Wrong> {
+    let Some(Timers { enabled, state }) = symbols.timers else { return Ok(None) };
+    if !structs.knows("TimersState") || structs.bytes(enabled, 1)? == [0] {
+        return Ok(None);
+    }
+    Ok(structs.at("TimersState", state)?.first_of(&["qemu_icount"]))
 }
 
 /// Registers are QEMU's while they are dirty, else KVM's.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Wrong,
+    owners::Objects,
     structs::{LIST_LIMIT, Struct, Structs},
     symbols::Symbols,
 };
@@ -90,13 +91,21 @@ fn ranges<M: Memory<Hva>>(
     Ok((first, count, structs.bytes(first, len as usize)?))
 }
 
-/// The map whose flat views are `snapshot`, and the addresses of its address
-/// spaces, in order.
+/// What was read.
+pub(super) struct Read {
+    pub map: RegionMap,
+    /// The addresses of its address spaces, in order.
+    pub spaces: Vec<u64>,
+    /// The objects of its regions, in order.
+    pub objects: Vec<Objects>,
+}
+
+/// The map whose flat views are `snapshot`.
 pub(super) fn read<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
     symbols: &Symbols,
     snapshot: &Snapshot,
-) -> Result<(RegionMap, Vec<u64>), Wrong> {
+) -> Result<Read, Wrong> {
     let (blocks, ram_blocks) = ram_blocks(structs, symbols)?;
     let mut reader = Reader {
         structs,
@@ -104,16 +113,18 @@ pub(super) fn read<M: Memory<Hva>>(
         numbers: HashMap::new(),
         waiting: Vec::new(),
         children: HashSet::new(),
+        objects: Vec::new(),
     };
-    let spaces: Result<Vec<_>, _> =
+    let flats: Result<Vec<_>, _> =
         snapshot.0.iter().map(|space| reader.address_space(space)).collect();
     let mut regions = Vec::new();
     // Reading a region meets others (aliases, children), which queue up behind.
     while let Some(&address) = reader.waiting.get(regions.len()) {
         regions.push(reader.region(address)?);
     }
-    let addresses = snapshot.0.iter().map(|space| space.address).collect();
-    Ok((RegionMap::new(regions, ram_blocks, spaces?)?, addresses))
+    let spaces = snapshot.0.iter().map(|space| space.address).collect();
+    let map = RegionMap::new(regions, ram_blocks, flats?)?;
+    Ok(Read { map, spaces, objects: reader.objects })
 }
 
 type Numbers = HashMap<u64, u32>;
@@ -160,6 +171,7 @@ struct Reader<'r, 'a, M> {
     waiting: Vec<u64>,
     /// Regions that were met in a list of children: a region is in one.
     children: HashSet<u64>,
+    objects: Vec<Objects>,
 }
 
 impl<M: Memory<Hva>> Reader<'_, '_, M> {
@@ -214,6 +226,9 @@ impl<M: Memory<Hva>> Reader<'_, '_, M> {
     fn region(&mut self, address: u64) -> Result<MemoryRegion, Wrong> {
         let region = self.structs.at("MemoryRegion", address)?;
         let subregions = self.subregions(&region)?;
+        let object = |member: &str| region.first_of(&[member]).unwrap_or(0);
+        let objects = Objects { owner: object("owner"), parent: object("parent_obj.parent") };
+        self.objects.push(objects);
         Ok(MemoryRegion {
             name: self.structs.string(region.get("name")?)?,
             owner: None,

@@ -12,6 +12,7 @@
 mod cpus;
 pub mod layouts;
 mod map;
+mod owners;
 mod structs;
 mod symbols;
 #[cfg(test)]
@@ -30,6 +31,8 @@ use crate::{
     memory::ReadError,
     region::{FlatError, MapError, RegionMap},
 };
+use map::Read;
+use owners::{Names, Objects};
 use structs::Structs;
 use symbols::Symbols;
 
@@ -54,9 +57,26 @@ pub struct Machine {
     pub map: RegionMap,
     /// Every CPU, by number.
     pub cpus: Vec<VirtualCpu>,
+    offsets: Layout,
+    /// Of each region.
+    objects: Vec<Objects>,
 }
 
 impl Machine {
+    /// Sets who made each region, which `info mtree -o` shows. `host` is the
+    /// one that the machine was read from.
+    ///
+    /// # Errors
+    /// When objects are not as they must be.
+    pub fn name_owners(&mut self, host: &impl Host) -> Result<(), Wrong> {
+        let structs = Structs::new(host.memory(), &self.offsets);
+        let mut names = Names::new(&structs);
+        let owners = self.objects.iter().map(|objects| names.owner(*objects));
+        let owners = owners.collect::<Result<_, _>>()?;
+        self.map.set_owners(owners);
+        Ok(())
+    }
+
     /// CPU `number`. Numbers may have gaps: CPUs can be plugged in.
     #[must_use]
     pub fn cpu(&self, number: u64) -> Option<&VirtualCpu> {
@@ -275,15 +295,16 @@ fn read_once<H: Host>(
     map::roots(structs, symbols)?;
     cpus::check(structs, symbols)?;
     let before = map::snapshot(structs, symbols)?;
-    let (map, spaces) = map::read(structs, symbols, &before)?;
+    let Read { map, spaces, objects } = map::read(structs, symbols, &before)?;
     check_blocks(&map, host)?;
     let cpus = cpus::read(structs, symbols, &spaces)?;
     if map::snapshot(structs, symbols)? != before {
         return Err(Wrong::Torn);
     }
-    let Layout { emulator: layout, source, .. } = structs.layout().clone();
+    let offsets = structs.layout().clone();
+    let (layout, source) = (offsets.emulator.clone(), offsets.source.clone());
     let module = symbols.module.path.display().to_string();
-    Ok(Machine { layout, source, misfits: Vec::new(), module, map, cpus })
+    Ok(Machine { layout, source, misfits: Vec::new(), module, map, cpus, offsets, objects })
 }
 
 /// Every RAM block is in the emulator's memory map, or in no part of it where

@@ -28,6 +28,15 @@ pub(super) struct Symbols {
     pub ram_list: u64,
     /// The head of the list of CPUs.
     pub cpus: u64,
+    pub timers: Option<Timers>,
+}
+
+/// Where QEMU counts instructions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timers {
+    /// Whether it does: 0 without `-icount`.
+    pub enabled: u64,
+    pub state: u64,
 }
 
 /// What every QEMU has.
@@ -35,6 +44,8 @@ const SPACE: &str = "address_space_memory";
 const BLOCKS: &str = "ram_list";
 /// The list of CPUs, by newer and older names.
 const CPUS: [&str; 2] = ["cpus_queue", "cpus"];
+/// The counter of `-icount`, and whether it is in use.
+const TIMERS: [&str; 2] = ["use_icount", "timers_state"];
 /// Functions that only an emulator of this architecture has, newest first.
 const X86: [&str; 2] = ["cpu_x86_update_cr3", "x86_cpu_list"];
 const ARM: [&str; 2] = ["arm_cpu_do_interrupt", "arm_cpu_list"];
@@ -60,12 +71,16 @@ impl Symbols {
     ) -> Result<Self, QemuError> {
         for module in host.modules() {
             let Some(file) = file(module) else { continue };
-            let names =
-                [SPACE, BLOCKS, CPUS[0], CPUS[1], X86[0], X86[1], ARM[0], ARM[1], A64[0], A64[1]];
+            let names = [
+                SPACE, BLOCKS, CPUS[0], CPUS[1], TIMERS[0], TIMERS[1], X86[0], X86[1], ARM[0],
+                ARM[1], A64[0], A64[1],
+            ];
             let Ok(found) = symbols::find(file.bytes(), names) else { continue };
             let there =
                 found.map(|address| address.map(|address| address.wrapping_add(module.bias)));
-            let [Some(space), Some(blocks), new, old, kinds @ ..] = there else { continue };
+            let [Some(space), Some(blocks), new, old, enabled, timers, kinds @ ..] = there else {
+                continue;
+            };
             let cpus = new.or(old).ok_or(QemuError::NoEmulator(CPUS[0]))?;
             let target = target(kinds)
                 .ok_or_else(|| QemuError::Architecture(module.path.display().to_string()))?;
@@ -75,6 +90,7 @@ impl Symbols {
                 address_space_memory: space,
                 ram_list: blocks,
                 cpus,
+                timers: enabled.zip(timers).map(|(enabled, state)| Timers { enabled, state }),
             });
         }
         Err(QemuError::NoEmulator(SPACE))

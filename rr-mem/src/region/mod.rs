@@ -57,7 +57,8 @@ impl fmt::Display for BlockId {
 pub struct MemoryRegion {
     /// QEMU's name; not unique, and missing until QEMU needs it.
     pub name: Option<String>,
-    /// The device that made the region, where known.
+    /// Who made the region, in the words of the monitor's `info mtree -o`
+    /// (`owner:{dev path=...}`, `orphan`), where known.
     pub owner: Option<String>,
     /// Offset in the container, in bytes.
     #[serde(with = "hex")]
@@ -225,6 +226,13 @@ impl RegionMap {
         let map = Self { regions, ram_blocks, address_spaces };
         map.check()?;
         Ok(map)
+    }
+
+    /// Sets who made each region, in the order of their numbers.
+    pub(crate) fn set_owners(&mut self, owners: Vec<String>) {
+        for (region, owner) in self.regions.iter_mut().zip(owners) {
+            region.owner = Some(owner);
+        }
     }
 
     /// All regions, by number.

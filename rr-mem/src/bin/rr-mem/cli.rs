@@ -390,6 +390,9 @@ pub struct Mtree {
     /// Disabled regions too, as `info mtree -D`
     #[arg(short = 'D', long, conflicts_with = "flat")]
     pub disabled: bool,
+    /// Who made each region, as `info mtree -o` (of a running emulator, or a core)
+    #[arg(short, long)]
+    pub owner: bool,
     #[command(flatten)]
     pub source: Source,
 }

@@ -138,7 +138,8 @@ impl Tree<'_> {
         let off = if region.enabled { "" } else { " [disabled]" };
         let _ = writeln!(
             text,
-            "{indent}{start:016x}-{end:016x} (prio {priority}, {nonvolatile}{kind}): {shown}{off}"
+            "{indent}{start:016x}-{end:016x} (prio {priority}, {nonvolatile}{kind}): {shown}{off}{}",
+            owner(region)
         );
     }
 
@@ -158,6 +159,11 @@ impl Tree<'_> {
         // A longer chain may be a circle, which has no end.
         chain.take(MAX_DEPTH).last().map_or("i/o", kind)
     }
+}
+
+/// What `-o` adds, where it is known.
+fn owner(region: &MemoryRegion) -> String {
+    region.owner.as_ref().map_or_else(String::new, |owner| format!(" {owner}"))
 }
 
 /// By address; at the same address the higher priority first.
@@ -263,5 +269,5 @@ fn range_line(text: &mut String, map: &RegionMap, range: &FlatRange) {
     if range.offset_in_region != 0 {
         let _ = write!(text, " @{:016x}", range.offset_in_region);
     }
-    text.push('\n');
+    let _ = writeln!(text, "{}", owner(region));
 }

@@ -3,12 +3,31 @@
 use crate::{
     cli::Mtree,
     output::{Outcome, Output, failed, usage},
-    source,
+    source::{self, Opened, emulator},
 };
 use rr_mem::region::monitor::{self, TreeOptions};
 
+/// Who made a region is read only when it is asked for.
+fn open(args: &Mtree, verbose: bool) -> anyhow::Result<Opened> {
+    if !args.owner {
+        return source::open(&args.source, verbose);
+    }
+    if !emulator::is_meant(&args.source.emulator) {
+        return Err(usage(
+            "this source does not say who made its regions",
+            "give --pid or --core, or leave -o away",
+        ));
+    }
+    let (mut emulator, _frozen) = emulator::attach(&(&args.source.emulator).into(), verbose)?;
+    let named = emulator.machine.name_owners(&emulator.host);
+    named.map_err(|error| {
+        failed(format!("the owners of regions: {error}"), "try again, or leave -o away")
+    })?;
+    emulator::guest(&args.source, &emulator, verbose)
+}
+
 pub fn run(args: &Mtree, output: &mut Output) -> anyhow::Result<Outcome> {
-    let opened = source::open(&args.source, output.verbose)?;
+    let opened = open(args, output.verbose)?;
     if let (Some(text), false, false) = (&opened.tree_text, args.flat, output.json) {
         output.write(text.as_bytes())?;
         return Ok(Outcome::Answered);
