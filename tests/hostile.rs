@@ -49,6 +49,16 @@ fn the_fixture_is_a_healthy_emulator() {
     assert!(emulator.reads() > 10 && emulator.reads() < 1000);
 }
 
+#[test]
+fn a_device_is_named_by_its_way_from_the_root() {
+    let emulator = Emulator::new(|_, _| {});
+    let mut machine = read(&emulator).expect("is healthy");
+    machine.name_owners(&emulator).expect("is healthy");
+    let owners: Vec<_> =
+        machine.map.regions().iter().map(|region| region.owner.as_deref()).collect();
+    assert_eq!(owners, [Some("owner:{dev path=/dimm0}"), Some("orphan")]);
+}
+
 /// QEMU gives the address space another view and reuses the memory of the old.
 fn replace(contents: &Contents, layout: &Layout) {
     contents.switch(layout, 1);
@@ -87,7 +97,8 @@ fn a_map_that_never_stays_is_torn_and_never_answered() {
 }
 
 /// Everything that is done with an answer.
-fn use_it(emulator: &Emulator, machine: &Machine) {
+fn use_it(emulator: &Emulator, machine: &mut Machine) {
+    let _ = machine.name_owners(emulator);
     let _ = flat_blocks(&machine.map, Style::default());
     let _ = tree_blocks(&machine.map, TreeOptions::default());
     for cpu in &machine.cpus {
@@ -132,8 +143,8 @@ proptest! {
             }
         });
         emulator.changes = false;
-        if let Ok(machine) = read(&emulator) {
-            use_it(&emulator, &machine);
+        if let Ok(mut machine) = read(&emulator) {
+            use_it(&emulator, &mut machine);
         }
         prop_assert!(emulator.reads() < MOST_READS);
     }

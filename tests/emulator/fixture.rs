@@ -31,12 +31,22 @@ const RAM: u64 = BASE + 0x2400;
 /// Two flat views, of which the address space has one at a time.
 pub const VIEWS: [u64; 2] = [BASE + 0x3000, BASE + 0x3800];
 const NAMES: u64 = BASE + 0x4000;
+/// The root of all objects, a device in it, and what describes them.
+const TOP: u64 = BASE + 0x5000;
+const DEVICE: u64 = BASE + 0x5100;
+const CLASSES: u64 = BASE + 0x5200;
+const TYPES: u64 = BASE + 0x5400;
+const TABLE: u64 = BASE + 0x5800;
+const PROPERTY: u64 = BASE + 0x5900;
 const CPU: u64 = BASE + 0x1_0000;
 const BYTES: u64 = BASE + 0x2_0000;
 /// Bytes of guest RAM.
 pub const RAM_LEN: u64 = 0x1_0000;
 /// What an address leads to when structs are damaged.
-pub const PLACES: [u64; 9] = [SPACE, LIST, CPUS, BLOCK, ROOT, RAM, VIEWS[0], VIEWS[1], CPU];
+pub const PLACES: [u64; 14] = [
+    SPACE, LIST, CPUS, BLOCK, ROOT, RAM, VIEWS[0], VIEWS[1], CPU, TOP, DEVICE, TYPES, TABLE,
+    PROPERTY,
+];
 
 /// What happens to the memory at each read, by the number of reads before.
 type Change = Box<dyn Fn(&Contents, usize)>;
@@ -183,7 +193,8 @@ fn executable() -> Vec<u8> {
 
 fn structs(contents: &Contents, layout: &Layout) {
     let set = |of, member, at, value| contents.set(layout, (of, member), at, value);
-    for (number, name) in ["memory", "system", "pc.ram"].iter().enumerate() {
+    let names = ["memory", "system", "pc.ram", "container", "device", "child<device>", "dimm0"];
+    for (number, name) in names.iter().enumerate() {
         contents.put((NAMES - BASE) as usize + number * 64, name.as_bytes());
     }
     set("AddressSpace", "name", SPACE, NAMES);
@@ -197,6 +208,7 @@ fn structs(contents: &Contents, layout: &Layout) {
     }
     set("RAMBlock", "page_size", BLOCK, 4096);
     regions(contents, layout);
+    objects(contents, layout);
     // The one shows RAM at 0, the other in two halves that are apart.
     view(contents, layout, 0, &[(0, 0, RAM_LEN)]);
     let half = RAM_LEN / 2;
@@ -216,6 +228,30 @@ fn regions(contents: &Contents, layout: &Layout) {
     set("ram", RAM, 1);
     set("terminates", RAM, 1);
     set("ram_block", RAM, BLOCK);
+}
+
+/// A device that is a child of the root, and owns the RAM.
+fn objects(contents: &Contents, layout: &Layout) {
+    let set = |of, member, at, value| contents.set(layout, (of, member), at, value);
+    for (number, object) in [(0, TOP), (1, DEVICE)] {
+        let (class, kind) = (CLASSES + number * 0x100, TYPES + number * 0x200);
+        set("Object", "class", object, class);
+        set("ObjectClass", "type", class, kind);
+        set("TypeImpl", "name", kind, NAMES + (3 + number) * 64);
+    }
+    set("Object", "parent", DEVICE, TOP);
+    set("Object", "properties", TOP, TABLE);
+    set("MemoryRegion", "owner", RAM, DEVICE);
+    set("ObjectProperty", "type", PROPERTY, NAMES + 5 * 64);
+    set("ObjectProperty", "name", PROPERTY, NAMES + 6 * 64);
+    set("ObjectProperty", "opaque", PROPERTY, DEVICE);
+    // One of 8 places is in use.
+    let (hashes, values) = (TABLE + 0x40, TABLE + 0x60);
+    let head = [8, 7 << 32, 1 | 1 << 32, 0, 0, hashes, values];
+    let bytes: Vec<u8> = head.iter().flat_map(|word: &u64| word.to_le_bytes()).collect();
+    contents.put((TABLE - BASE) as usize, &bytes);
+    contents.put((hashes - BASE) as usize + 3 * 4, &77u32.to_le_bytes());
+    contents.put((values - BASE) as usize + 3 * 8, &PROPERTY.to_le_bytes());
 }
 
 /// `ranges`: first address, byte of the RAM, length.
