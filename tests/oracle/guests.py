@@ -52,7 +52,7 @@ KINDS = {
                   "-M pc -cpu qemu64 -m 96", "amd64", "ttyS0", 48),
         GuestKind("x86_64-5level", "x86_64", "qemu-system-x86_64",
                   "-M q35 -cpu max -m 96", "amd64", "ttyS0", 57),
-        GuestKind("i386", "i386", "qemu-system-x86_64",
+        GuestKind("i386", "i386", "qemu-system-i386",
                   "-M pc -cpu pentium3 -m 96", "686", "ttyS0", 32),
         GuestKind("i386-pae", "i386", "qemu-system-x86_64",
                   "-M pc -cpu qemu32,+pae,+nx -m 96", "686-pae", "ttyS0", 32),

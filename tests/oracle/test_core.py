@@ -252,8 +252,7 @@ def test_a_truncated_core_answers_where_its_bytes_are(pc: Qemu, binary: Path, tm
     expected, host = flat(pc), gpa2hva(pc, 0)
     assert host is not None
     core = gcore(pc.pid, tmp_path)
-    program = shutil.which(X86)
-    assert program is not None
+    program = os.readlink(f"/proc/{pc.pid}/exe")
     (ram,) = (segment for segment in load_segments(core) if segment[1] <= host < segment[1] + segment[2])
     # Half of the RAM is cut off, and with it gcore's notes, which come last.
     os.truncate(core, ram[0] + (host - ram[1]) + (16 << 20))

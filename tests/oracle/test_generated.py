@@ -16,6 +16,7 @@ import pytest
 from tables import arm_long, arm_short, tool, x86
 from tables.case import Case, probes
 from tables.image import PAGE
+from tables.machine import Machine
 from tables.machines import Machines, machines  # noqa: F401
 from tables.setups import ENTER, save_image
 
@@ -68,6 +69,14 @@ def test_generator_monitor_and_tool_agree(
         assert_equal(asked, judge, meant)
     assert_enough(case, judge)
     check_tool(case, asked, judge, tmp_path)
+    if not case.quirk:
+        check_live(case, machine, asked, judge)
+
+
+def check_live(case: Case, machine: Machine, asked: list[int], judge: Answers) -> None:
+    """The emulator read from outside, with the registers and the address space in force."""
+    as_qemu = [] if case.setup in ("x86_64", "i386") else ["--priv", "current"]
+    assert_equal(asked, judge, tool.gpas(tool.ask_live(machine.process.pid, asked, as_qemu)))
 
 
 def check_tool(case: Case, asked: list[int], judge: Answers, folder: Path) -> None:

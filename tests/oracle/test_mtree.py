@@ -37,7 +37,7 @@ MACHINES = {
     "q35-bridges": (X86, "-M q35 -m 64 -device pcie-root-port,id=p,chassis=1 "
                          "-device virtio-net-pci,bus=p,romfile= -device ich9-ahci -device bochs-display"),
     "q35-iommu": (X86, "-M q35,kernel-irqchip=off -m 64 -device intel-iommu -device virtio-rng-pci"),
-    "isapc": (X86, "-M isapc -m 16"),
+    "isapc": ("qemu-system-i386", "-M isapc -m 16"),
     "microvm": (X86, "-M microvm -m 64"),
     "virt-arm": (ARM, "-M virt -cpu cortex-a15 -m 128"),
     "virt-secure": (ARM, "-M virt,secure=on -cpu cortex-a15 -m 128"),

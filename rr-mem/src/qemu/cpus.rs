@@ -127,7 +127,10 @@ fn env<M: Memory<Hva>>(
     target: Target,
     cpu: &Struct<'_>,
 ) -> Result<u64, Wrong> {
-    let kind = if target == Target::X86 { "X86CPU" } else { "ARMCPU" };
+    let kind = match target {
+        Target::X86 => x86::Kind::of(structs, cpu)?.cpu,
+        Target::Arm | Target::Aarch64 => "ARMCPU",
+    };
     let follows = structs.field(kind, "env").map(|field| cpu.address.wrapping_add(field.offset));
     if !cpu.has("env_ptr") {
         return follows.ok_or(Wrong::Member(kind, "env"));

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Wrong,
-    owners::Objects,
+    objects::Objects,
     structs::{LIST_LIMIT, Struct, Structs},
     symbols::Symbols,
 };

@@ -12,7 +12,7 @@
 mod cpus;
 pub mod layouts;
 mod map;
-mod owners;
+mod objects;
 mod structs;
 mod symbols;
 #[cfg(test)]
@@ -32,7 +32,7 @@ use crate::{
     region::{FlatError, MapError, RegionMap},
 };
 use map::Read;
-use owners::{Names, Objects};
+use objects::{Names, Objects};
 use structs::Structs;
 use symbols::Symbols;
 

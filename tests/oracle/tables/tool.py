@@ -28,8 +28,18 @@ def ask(
     case: Case, image: str, base: int, addresses: Sequence[int], extra: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """One parsed JSON object per address, in order."""
-    command = [str(program.binary()), "v2p", "--json", "--image", image, "--ram-base", f"{base:#x}"]
-    command += [*flags(case), *extra, "-"]
+    source = ["--image", image, "--ram-base", f"{base:#x}"]
+    return questions([*source, *flags(case), *extra], addresses)
+
+
+def ask_live(pid: int, addresses: Sequence[int], extra: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The same of a running emulator, whose own registers count."""
+    return questions(["--pid", str(pid), *extra], addresses)
+
+
+def questions(source: Sequence[str], addresses: Sequence[int]) -> list[dict[str, Any]]:
+    """The answers of any source."""
+    command = [str(program.binary()), "v2p", "--json", *source, "-"]
     text = "".join(f"{address:#x}\n" for address in addresses)
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)
     assert done.returncode in (ANSWERED, NOT_MAPPED, UNREADABLE), (command, done.stderr)

@@ -6,7 +6,7 @@ use crate::{
     bits::bit,
     memory::Memory,
     qemu::{
-        Wrong,
+        Wrong, objects,
         structs::{Struct, Structs},
     },
     regs::{Regs, X86Regs},
@@ -24,12 +24,36 @@ const A20: u32 = 20;
 /// MAXPHYADDR of CPUs that do not say.
 const PHYS_BITS: u64 = 52;
 
+/// The structs of a CPU. Emulators of 32-bit x86 alone have smaller ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub cpu: &'static str,
+    env: &'static str,
+}
+
+impl Kind {
+    const USUAL: Self = Self { cpu: "X86CPU", env: "CPUX86State" };
+    const NARROW: Self = Self { cpu: "X86CPU@i386", env: "CPUX86State@i386" };
+
+    /// By the name of the CPU's type, such as `qemu32-i386-cpu`. Debug info of
+    /// the emulator itself knows its structs by their plain names.
+    pub fn of<M: Memory<Hva>>(structs: &Structs<'_, M>, cpu: &Struct<'_>) -> Result<Self, Wrong> {
+        if !structs.knows(Self::NARROW.env) || !structs.knows("TypeImpl") {
+            return Ok(Self::USUAL);
+        }
+        let types = objects::types(structs, cpu.address)?;
+        let narrow = types.iter().any(|name| name == "i386-cpu");
+        Ok(if narrow { Self::NARROW } else { Self::USUAL })
+    }
+}
+
 pub(super) fn read<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
     cpu: &Struct<'_>,
     env: u64,
 ) -> Result<Registers, Wrong> {
-    let env = structs.at("CPUX86State", env)?;
+    let kind = Kind::of(structs, cpu)?;
+    let env = structs.at(kind.env, env)?;
     check(&env)?;
     let hflags = env.get("hflags")?;
     let cr = |number| env.element("cr", 5, number);
@@ -41,7 +65,7 @@ pub(super) fn read<M: Memory<Hva>>(
         cpl: hflags as u8 & 3,
         ac: bit(env.get("eflags")?, AC),
         a20: bit(env.get("a20_mask")?, A20),
-        phys_bits: phys_bits(structs, cpu)?,
+        phys_bits: phys_bits(structs, kind, cpu)?,
         ..X86Regs::default()
     };
     let smm = bit(hflags, HF_SMM);
@@ -54,18 +78,22 @@ pub(super) fn read<M: Memory<Hva>>(
 }
 
 /// What a CPU's registers cannot hold: a mask of the A20 line that masks
-/// anything else, a CR0 of more than 32 bits.
+/// anything else, a CR0 of more than 32 bits, a CR1.
 fn check(env: &Struct<'_>) -> Result<(), Wrong> {
     let mask = env.get("a20_mask")? as u32 | 1 << A20;
-    match (mask, env.element("cr", 5, 0)? >> 32) {
-        (u32::MAX, 0) => Ok(()),
+    match (mask, env.element("cr", 5, 0)? >> 32, env.element("cr", 5, 1)?) {
+        (u32::MAX, 0, 0) => Ok(()),
         _ => Err(Wrong::at("no x86 registers are", env.address)),
     }
 }
 
 /// 0 means that QEMU takes a default.
-fn phys_bits<M: Memory<Hva>>(structs: &Structs<'_, M>, cpu: &Struct<'_>) -> Result<u8, Wrong> {
-    let Some(field) = structs.field("X86CPU", "phys_bits") else { return Ok(PHYS_BITS as u8) };
+fn phys_bits<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    kind: Kind,
+    cpu: &Struct<'_>,
+) -> Result<u8, Wrong> {
+    let Some(field) = structs.field(kind.cpu, "phys_bits") else { return Ok(PHYS_BITS as u8) };
     let bytes = structs.bytes(cpu.address.wrapping_add(field.offset), 4)?;
     let bits = u64::from(bytes[0]);
     Ok(if (32..=PHYS_BITS).contains(&bits) { bits } else { PHYS_BITS } as u8)

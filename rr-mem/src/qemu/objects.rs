@@ -1,6 +1,6 @@
-//! Who made each region, as the monitor's `info mtree -o` says it: in QEMU's
-//! object model (docs/devel/qom.rst) every object is a child property of its
-//! parent, and the names of these properties are its path.
+//! QEMU's object model (docs/devel/qom.rst): the type of an object, and who
+//! made each region, as the monitor's `info mtree -o` says it. Every object is
+//! a child property of its parent; the names of these properties are its path.
 //!
 //! Properties are in a hash table of GLib (glib/ghash.c), which is no part of
 //! anybody's debug info: its two forms, before and since 2.64, are known here.
@@ -60,7 +60,7 @@ impl<'s, 'a, M: Memory<Hva>> Names<'s, 'a, M> {
         if let Some(known) = self.known.get(&object) {
             return Ok(known.clone());
         }
-        let types = self.types(object)?;
+        let types = types(self.structs, object)?;
         let is_device = types.iter().any(|name| name == "device");
         let kind = if is_device { "dev" } else { "obj" };
         let id = if is_device { self.device_id(object)? } else { None };
@@ -71,19 +71,6 @@ impl<'s, 'a, M: Memory<Hva>> Names<'s, 'a, M> {
         };
         self.known.insert(object, name.clone());
         Ok(name)
-    }
-
-    /// The names of an object's type and of those that it is made from.
-    fn types(&self, object: u64) -> Result<Vec<String>, Wrong> {
-        let class = self.structs.at("Object", object)?.get("class")?;
-        let mut next = self.structs.at("ObjectClass", class)?.get("type")?;
-        let mut names = Vec::new();
-        while next != 0 && names.len() < DEPTH_LIMIT {
-            let here = self.structs.at("TypeImpl", next)?;
-            names.extend(self.structs.string(here.get("name")?)?);
-            next = here.get("parent_type")?;
-        }
-        Ok(names)
     }
 
     fn device_id(&self, object: u64) -> Result<Option<String>, Wrong> {
@@ -106,7 +93,7 @@ impl<'s, 'a, M: Memory<Hva>> Names<'s, 'a, M> {
             here = parent;
         }
         // The root is the only container without a parent.
-        let types = self.types(here)?;
+        let types = types(self.structs, here)?;
         let is_root = types.first().is_some_and(|name| name == "container");
         Ok(is_root.then(|| format!("/{}", parts.into_iter().rev().collect::<Vec<_>>().join("/"))))
     }
@@ -118,6 +105,22 @@ impl<'s, 'a, M: Memory<Hva>> Names<'s, 'a, M> {
             Entry::Vacant(place) => Ok(place.insert(Rc::new(children(structs, object)?)).clone()),
         }
     }
+}
+
+/// The names of an object's type and of those that it is made from.
+pub(super) fn types<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    object: u64,
+) -> Result<Vec<String>, Wrong> {
+    let class = structs.at("Object", object)?.get("class")?;
+    let mut next = structs.at("ObjectClass", class)?.get("type")?;
+    let mut names = Vec::new();
+    while next != 0 && names.len() < DEPTH_LIMIT {
+        let here = structs.at("TypeImpl", next)?;
+        names.extend(structs.string(here.get("name")?)?);
+        next = here.get("parent_type")?;
+    }
+    Ok(names)
 }
 
 /// The children of an object, by address: properties of a type `child<...>`.
