@@ -3,7 +3,7 @@
 
 use std::{fs::File, io, path::Path, sync::Arc};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use super::{Memory, ReadError, SliceMemory};
 use crate::addr::FileOffset;
@@ -59,6 +59,20 @@ impl MappedFile {
     #[must_use]
     pub fn from_static(bytes: &'static [u8]) -> Self {
         Self(Arc::new(Bytes::Static(bytes)))
+    }
+
+    /// Lets go of the pages of `range` (in bytes) that are mapped: what is read
+    /// there again comes from the file again.
+    pub fn give_back(&self, range: std::ops::Range<usize>) {
+        let Bytes::Mapped(map) = &*self.0 else { return };
+        if range.start >= range.end || range.end > map.len() {
+            return;
+        }
+        // SAFETY: the mapping is read-only and of a file, so its pages hold
+        // nothing that the file does not; slices into it stay valid.
+        let _ = unsafe {
+            map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len())
+        };
     }
 
     /// All bytes.

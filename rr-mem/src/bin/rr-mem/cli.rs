@@ -1,5 +1,7 @@
 //! Words of the command line.
 
+pub mod log;
+
 use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
@@ -48,6 +50,7 @@ pub enum Command {
     Ram(Ram),
     Where(Where),
     Layout(Layout),
+    Log(log::Log),
     Completions(Completions),
     /// Print the manual page
     #[command(after_help = "Example:\n  rr-mem man | man -l -")]
