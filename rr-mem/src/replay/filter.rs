@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::{Entry, Key, panda, qemu};
 
 /// What is asked for: all that hold with every list that is not empty.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// Instruction counts.
     pub instructions: RangeInclusive<u64>,
@@ -38,13 +38,16 @@ impl Default for Wanted {
 #[derive(Clone, Debug)]
 pub struct Filter {
     wanted: Wanted,
+    /// Nothing is left out.
+    takes_all: bool,
     /// By kind, call and callsite: what was decided.
     decided: Vec<Option<bool>>,
 }
 
 impl From<Wanted> for Filter {
     fn from(wanted: Wanted) -> Self {
-        Self { wanted, decided: vec![None; Key::CLASSES * Key::CALLSITES] }
+        let takes_all = wanted == Wanted::default();
+        Self { wanted, takes_all, decided: vec![None; Key::CLASSES * Key::CALLSITES] }
     }
 }
 
@@ -77,9 +80,10 @@ impl Filter {
     /// Whether an entry is taken.
     #[inline]
     pub fn takes(&mut self, entry: &Entry) -> bool {
-        self.wanted.instructions.contains(&entry.instructions)
-            && self.takes_names(entry)
-            && self.takes_values(entry)
+        self.takes_all
+            || self.wanted.instructions.contains(&entry.instructions)
+                && self.takes_names(entry)
+                && self.takes_values(entry)
     }
 
     fn takes_names(&mut self, entry: &Entry) -> bool {

@@ -16,8 +16,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod check;
+pub mod cut;
+pub mod diff;
+pub mod digest;
 mod error;
 pub mod filter;
+pub mod packets;
 pub mod panda;
 pub mod qemu;
 pub mod stat;
@@ -58,8 +63,14 @@ pub struct Entry<'a> {
     pub instructions: u64,
     /// Its bytes.
     pub raw: &'a [u8],
-    /// What it says.
-    pub event: Event<'a>,
+    coding: Coding,
+}
+
+/// How the bytes of an entry are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Panda,
+    Qemu(qemu::Coding),
 }
 
 /// What an entry says.
@@ -116,12 +127,22 @@ impl Key {
 }
 
 impl<'a> Entry<'a> {
+    /// What it says. It is read when it is asked for.
+    #[inline]
+    #[must_use]
+    pub fn event(&self) -> Event<'a> {
+        match self.coding {
+            Coding::Panda => panda::event(self.raw),
+            Coding::Qemu(coding) => Event::Qemu(coding.decode(self.raw)),
+        }
+    }
+
     /// The columns of the entry.
     #[inline]
     #[must_use]
     pub fn fields(&self) -> Fields<'a> {
-        match &self.event {
-            Event::Panda(callsite, event) => event.fields(*callsite),
+        match self.event() {
+            Event::Panda(callsite, event) => event.fields(callsite),
             Event::Qemu(event) => event.fields(),
         }
     }
@@ -129,49 +150,50 @@ impl<'a> Entry<'a> {
     /// The data that went in, where there are any.
     #[inline]
     #[must_use]
-    pub const fn payload(&self) -> Option<&'a [u8]> {
-        match &self.event {
-            Event::Panda(_, panda::Event::SkippedCall(call)) => call.data(),
-            Event::Panda(..) => None,
-            Event::Qemu(event) => event.payload(),
+    pub fn payload(&self) -> Option<&'a [u8]> {
+        match self.coding {
+            Coding::Panda => panda::payload(self.raw),
+            Coding::Qemu(coding) => coding.decode(self.raw).payload(),
         }
     }
 
     /// What it is counted as.
     #[inline]
     #[must_use]
-    pub const fn key(&self) -> Key {
-        match &self.event {
-            Event::Panda(callsite, event) => Key { class: event.class(), callsite: callsite.0 },
-            Event::Qemu(event) => Key { class: event.class(), callsite: event.callsite() },
+    pub fn key(&self) -> Key {
+        match self.coding {
+            Coding::Panda => panda::key(self.raw),
+            Coding::Qemu(coding) => coding.key(self.raw),
         }
     }
 
     /// Whether this is the mark at the end of a log.
+    #[inline]
     #[must_use]
-    pub const fn is_end(&self) -> bool {
-        matches!(
-            self.event,
-            Event::Panda(_, panda::Event::EndOfLog) | Event::Qemu(qemu::Event::End)
-        )
+    pub fn is_end(&self) -> bool {
+        match self.coding {
+            Coding::Panda => self.key().class == panda::END_OF_LOG,
+            Coding::Qemu(_) => self.key().class == qemu::END,
+        }
     }
 
     /// Whether a CPU was interrupted, or the request for it changed.
+    #[inline]
     #[must_use]
-    pub const fn is_interrupt(&self) -> bool {
-        matches!(
-            self.event,
-            Event::Panda(_, panda::Event::InterruptRequest(_)) | Event::Qemu(qemu::Event::Interrupt)
-        )
+    pub fn is_interrupt(&self) -> bool {
+        match self.coding {
+            Coding::Panda => self.key().class == panda::INTERRUPT_REQUEST,
+            Coding::Qemu(_) => self.key().class == qemu::INTERRUPT,
+        }
     }
 
     /// The bytes of the entry that two recordings can share: host pointers and
     /// padding are zero in `head`.
     #[must_use]
     pub fn shared(&self) -> Shared<'a> {
-        match self.event {
-            Event::Panda(..) => panda::shared(self.raw),
-            Event::Qemu(_) => Shared { head: [0; 64], head_len: 0, payload: self.raw },
+        match self.coding {
+            Coding::Panda => panda::shared(self.raw),
+            Coding::Qemu(_) => Shared { head: [0; 64], head_len: 0, payload: self.raw },
         }
     }
 }
@@ -204,11 +226,23 @@ pub trait EventLog {
     /// Whose log it is.
     fn format(&self) -> Format;
 
-    /// The next entry; none behind the last, and none behind an error.
+    /// Goes to the next entry; false behind the last, and behind an error.
     ///
     /// # Errors
     /// Once, when what is left of the log is no whole entry.
-    fn next_entry(&mut self) -> Result<Option<Entry<'_>>, LogError>;
+    fn advance(&mut self) -> Result<bool, LogError>;
+
+    /// The entry that the log is at, after [`Self::advance`] answered true.
+    fn entry(&self) -> Entry<'_>;
+
+    /// The next entry; none behind the last, and none behind an error.
+    ///
+    /// # Errors
+    /// As [`Self::advance`].
+    #[inline]
+    fn next_entry(&mut self) -> Result<Option<Entry<'_>>, LogError> {
+        Ok(if self.advance()? { Some(self.entry()) } else { None })
+    }
 
     /// The number of instructions that the header gives, of a recording that
     /// ended properly; replay logs have none.
@@ -240,10 +274,18 @@ impl EventLog for Log {
     }
 
     #[inline]
-    fn next_entry(&mut self) -> Result<Option<Entry<'_>>, LogError> {
+    fn advance(&mut self) -> Result<bool, LogError> {
         match self {
-            Self::Panda(log) => log.next_entry(),
-            Self::Qemu(log) => log.next_entry(),
+            Self::Panda(log) => log.advance(),
+            Self::Qemu(log) => log.advance(),
+        }
+    }
+
+    #[inline]
+    fn entry(&self) -> Entry<'_> {
+        match self {
+            Self::Panda(log) => log.entry(),
+            Self::Qemu(log) => log.entry(),
         }
     }
 
@@ -329,10 +371,10 @@ impl Kind {
             (None, 0) if of_qemu(qemu::Version::LATEST) > panda => {
                 Ok(Self::Qemu(qemu::Version::LATEST))
             }
+            (None, word) if word >> 8 == 0xe020 && panda <= 1 => Err(OpenError::Version(word)),
             _ if panda > 0 => Ok(Self::Panda),
             _ if start.len() < panda::HEADER => Err(OpenError::Short(start.len())),
             (Some(version), _) => Ok(Self::Qemu(version)),
-            (None, word) if word >> 8 == 0x00e020 => Err(OpenError::Version(word)),
             _ if start.len() == panda::HEADER => Ok(Self::Panda),
             _ => Err(OpenError::Unknown),
         }

@@ -12,17 +12,21 @@
 
 mod names;
 
-use super::{Entry, EventLog, Fields, Format, LogError, LogErrorKind, OpenError, Shared, Window};
-use super::window::MOST_KEPT;
+use super::{
+    Coding, Entry, EventLog, Fields, Format, Key, LogError, LogErrorKind, OpenError, Shared, Window,
+    window::MOST_KEPT,
+};
 
 /// Bytes before the first entry.
 pub const HEADER: usize = 8;
 /// Bytes of an entry before its value.
 const HEAD: usize = 10;
-/// The number of SKIPPED_CALL.
+/// Numbers of kinds.
+pub(super) const INTERRUPT_REQUEST: u8 = 4;
 const SKIPPED_CALL: u8 = 6;
-/// The number of END_OF_LOG.
-pub const END_OF_LOG: u8 = 7;
+pub(super) const END_OF_LOG: u8 = 7;
+/// [`Key::class`] of the first call.
+const CALLS_FROM: u8 = 16;
 
 /// Where in the emulator an entry came from: its number in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -285,6 +289,37 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(chunk.copied().unwrap_or_default())
 }
 
+/// What a whole entry says.
+#[inline]
+pub(super) fn event(raw: &[u8]) -> super::Event<'_> {
+    let callsite = Callsite(raw.get(9).copied().unwrap_or_default());
+    super::Event::Panda(callsite, decode(raw))
+}
+
+/// Kind and call as one number: that of the kind, or that of the call behind
+/// all kinds.
+#[inline]
+pub(super) fn key(raw: &[u8]) -> Key {
+    let Some(&[kind, callsite]) = raw.get(8..HEAD).and_then(|two| two.first_chunk()) else {
+        return Key { class: END_OF_LOG, callsite: Callsite::END_OF_LOG.0 };
+    };
+    let call = raw.get(HEAD).filter(|_| kind == SKIPPED_CALL);
+    Key { class: call.map_or(kind, |call| CALLS_FROM + call), callsite }
+}
+
+/// The data of a call.
+#[inline]
+pub(super) fn payload(raw: &[u8]) -> Option<&[u8]> {
+    if raw.get(8) != Some(&SKIPPED_CALL) {
+        return None;
+    }
+    let shape = SHAPES.get(usize::from(*raw.get(HEAD)?))?;
+    match shape.length {
+        Length::None => None,
+        _ => raw.get(HEAD + 1 + shape.bytes..),
+    }
+}
+
 /// The event of a whole entry.
 #[inline]
 fn decode(raw: &[u8]) -> Event<'_> {
@@ -412,21 +447,12 @@ impl<'a> Event<'a> {
             Self::Input2(_) => 1,
             Self::Input4(_) => 2,
             Self::Input8(_) => 3,
-            Self::InterruptRequest(_) => 4,
+            Self::InterruptRequest(_) => INTERRUPT_REQUEST,
             Self::ExitRequest(_) => 5,
             Self::SkippedCall(_) => SKIPPED_CALL,
             Self::EndOfLog => END_OF_LOG,
             Self::PendingInterrupts(_) => 8,
             Self::Exception(_) => 9,
-        }
-    }
-
-    /// Kind and call as one number: that of the kind, or 16 and that of the call.
-    #[inline]
-    pub(super) const fn class(&self) -> u8 {
-        match self {
-            Self::SkippedCall(call) => 16 + call.number(),
-            other => other.number(),
         }
     }
 
@@ -559,7 +585,9 @@ pub(super) fn fit(start: &[u8], most: usize) -> usize {
 pub struct Log {
     window: Window,
     total: u64,
+    /// Entries so far; the last took `len` bytes.
     index: u64,
+    len: usize,
     instructions: u64,
     failed: bool,
 }
@@ -569,7 +597,7 @@ impl Log {
         let header = window.rest().first_chunk().copied();
         let total = header.map(u64::from_le_bytes).ok_or(OpenError::Short(window.rest().len()))?;
         window.skip(HEADER);
-        Ok(Self { window, total, index: 0, instructions: 0, failed: false })
+        Ok(Self { window, total, index: 0, len: 0, instructions: 0, failed: false })
     }
 
     /// The header: the instructions of the whole recording, 0 when it never
@@ -631,20 +659,27 @@ impl EventLog for Log {
     }
 
     #[inline]
-    fn next_entry(&mut self) -> Result<Option<Entry<'_>>, LogError> {
+    fn advance(&mut self) -> Result<bool, LogError> {
         if self.failed {
-            return Ok(None);
+            return Ok(false);
         }
-        let Some(len) = self.measure()? else { return Ok(None) };
-        let (offset, index) = (self.window.offset(), self.index);
+        let Some(len) = self.measure()? else { return Ok(false) };
+        self.instructions = u64_at(self.window.rest(), 0);
         self.index += 1;
+        self.len = len;
         self.window.skip(len);
-        let raw = self.window.before(len);
-        let instructions = u64_at(raw, 0);
-        self.instructions = instructions;
-        let callsite = Callsite(raw.get(9).copied().unwrap_or_default());
-        let event = super::Event::Panda(callsite, decode(raw));
-        Ok(Some(Entry { index, offset, instructions, raw, event }))
+        Ok(true)
+    }
+
+    #[inline]
+    fn entry(&self) -> Entry<'_> {
+        Entry {
+            index: self.index.saturating_sub(1),
+            offset: self.window.offset() - self.len as u64,
+            instructions: self.instructions,
+            raw: self.window.before(self.len),
+            coding: Coding::Panda,
+        }
     }
 
     fn total_instructions(&self) -> Option<u64> {
@@ -659,6 +694,7 @@ impl EventLog for Log {
         let moved = self.window.seek(offset);
         if moved {
             (self.index, self.instructions, self.failed) = (index, instructions, false);
+            self.len = 0;
         }
         moved
     }

@@ -2,24 +2,24 @@
 //! shutdown it knows, and how wide its audio counts are. Neither is in the
 //! header, so the numbers of all later events depend on what fits.
 
-use super::{AudioWidth, Ids, Stop, Version, measure};
+use super::{AudioWidth, Id, Ids, Stop, Version, measure};
 
 /// Numbers of causes that are tried; releases since 5.2 have 10 or 11.
 const CAUSES: std::ops::RangeInclusive<u8> = 8..=14;
 /// Entries behind an audio event that its width is tried on.
 const TRIED: usize = 32;
 
-/// How a log goes with one way to read it.
+/// How a log goes with one way to read it, the best last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Score {
-    /// It goes on to the end of what is there, or to the end mark.
-    fits: bool,
-    /// Bytes that could be read.
-    bytes: usize,
-    /// The end mark is the last byte.
-    ends: bool,
-    /// The numbers of a release that is known.
-    usual: bool,
+enum Fit {
+    /// There is an event that cannot be, or more behind the end mark.
+    Wrong,
+    /// It ends within an event.
+    Cut,
+    /// It ends with an event, or goes on.
+    Whole,
+    /// It ends with the end mark.
+    Ends,
 }
 
 /// The numbering under which `events` can be read farthest; `ended` says that
@@ -33,14 +33,14 @@ pub(super) fn ids(events: &[u8], version: Version, ended: bool) -> Ids {
         way.step(events, ended);
     }
     let usual = Ids::new(version, version.usual_causes());
-    let best = ways.iter().max_by_key(|way| way.score(events, usual));
+    let best = ways.iter().max_by_key(|way| (way.fit, way.ids == usual, way.at));
     best.map_or(usual, |way| way.ids)
 }
 
 /// Whether more than one way may still be right.
 fn undecided(ways: &[Way]) -> bool {
     let open = ways.iter().filter(|way| way.open).count();
-    let at_the_end = ways.iter().any(|way| !way.open && way.fits);
+    let at_the_end = ways.iter().any(|way| !way.open && way.fit > Fit::Wrong);
     open > 1 || open == 1 && at_the_end
 }
 
@@ -48,39 +48,46 @@ struct Way {
     ids: Ids,
     at: usize,
     open: bool,
-    fits: bool,
-    marked: bool,
+    fit: Fit,
 }
 
 impl Way {
     const fn new(ids: Ids) -> Self {
-        Self { ids, at: 0, open: true, fits: true, marked: false }
+        Self { ids, at: 0, open: true, fit: Fit::Whole }
     }
 
     fn step(&mut self, events: &[u8], ended: bool) {
         let rest = &events[self.at..];
-        match measure(rest, self.ids, AudioWidth::Narrow) {
+        match measure_any(rest, self.ids) {
             Ok(len) => {
-                self.marked = rest.first() == Some(&self.ids.end());
                 self.at += len;
-                let behind = self.marked && (self.at < events.len() || !ended);
-                self.fits &= !behind;
-                self.open = !self.marked && self.at < events.len();
+                let last = self.at == events.len();
+                if rest.first() == Some(&self.ids.end()) {
+                    self.fit = if last { Fit::Ends } else { Fit::Wrong };
+                }
+                self.open = !last && self.fit == Fit::Whole;
             }
             Err(stop) => {
                 self.open = false;
-                self.fits = matches!(stop, Stop::Short(_)) && !ended;
+                self.fit = match stop {
+                    Stop::Short(_) if !ended => Fit::Whole,
+                    Stop::Short(_) if self.at < events.len() => Fit::Cut,
+                    Stop::Short(_) => Fit::Whole,
+                    Stop::Bad(_) => Fit::Wrong,
+                };
             }
         }
-        if !self.fits {
-            self.open = false;
-        }
     }
+}
 
-    fn score(&self, events: &[u8], usual: Ids) -> Score {
-        let ends = self.marked && self.at == events.len();
-        Score { fits: self.fits, bytes: self.at, ends, usual: self.ids == usual }
-    }
+/// As [`measure`], where the width of audio counts is not known yet.
+pub(super) fn measure_any(events: &[u8], ids: Ids) -> Result<usize, Stop> {
+    let id = events.first().and_then(|&number| ids.get(number));
+    let width = match id {
+        Some(Id::AudioOut | Id::AudioIn) => audio_width(events, ids),
+        _ => AudioWidth::Narrow,
+    };
+    measure(events, ids, width)
 }
 
 /// The width of audio counts under which more of `events` can be read.

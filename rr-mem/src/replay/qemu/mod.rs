@@ -13,15 +13,21 @@
 mod fit;
 mod names;
 
-use super::window::MOST_KEPT;
-use super::{Entry, EventLog, Fields, Format, LogError, LogErrorKind, OpenError, Window};
+use super::{
+    Entry, EventLog, Fields, Format, Key, LogError, LogErrorKind, OpenError, Window,
+    window::MOST_KEPT,
+};
 
 /// Bytes before the first event.
 pub const HEADER: usize = 12;
 /// Bytes of a stream by which the numbering is decided.
 const DECIDED_BY: usize = 4 << 20;
-/// [`super::Key::callsite`] of events without one.
+/// [`Key::callsite`] of events without one.
 const NO_CALLSITE: u8 = 63;
+/// [`Key::class`] of interrupts.
+pub(super) const INTERRUPT: u8 = 1;
+/// [`Key::class`] of the end mark.
+pub(super) const END: u8 = 27;
 
 /// The version in a log's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,7 +126,8 @@ impl Ids {
     }
 
     /// The number of the end mark.
-    const fn end(self) -> u8 {
+    #[must_use]
+    pub const fn end(self) -> u8 {
         self.shutdown() + self.causes + 1 + 6 + 2 + names::CHECKPOINTS.len() as u8
     }
 
@@ -386,6 +393,26 @@ fn measure_audio_in(bytes: &[u8], audio: AudioWidth) -> Result<u64, Stop> {
     Ok(recorded.saturating_mul(16).saturating_add(head as u64))
 }
 
+/// How the events of a log are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Coding {
+    ids: Ids,
+    audio: AudioWidth,
+}
+
+impl Coding {
+    #[inline]
+    pub fn decode(self, raw: &[u8]) -> Event<'_> {
+        decode(raw, self.ids, self.audio)
+    }
+
+    #[inline]
+    pub fn key(self, raw: &[u8]) -> Key {
+        let event = self.decode(raw);
+        Key { class: event.class(), callsite: event.callsite() }
+    }
+}
+
 /// The event of whole bytes.
 #[inline]
 fn decode(raw: &[u8], ids: Ids, audio: AudioWidth) -> Event<'_> {
@@ -517,10 +544,10 @@ impl<'a> Async<'a> {
 
 impl<'a> Event<'a> {
     /// As a small number: kind, and what it is of.
-    pub(super) const fn class(&self) -> u8 {
+    const fn class(&self) -> u8 {
         match self {
             Self::Instruction(_) => 0,
-            Self::Interrupt => 1,
+            Self::Interrupt => INTERRUPT,
             Self::Exception => 2,
             Self::Async { what, .. } => 3 + what.number(),
             Self::CharWrite { .. } => 10,
@@ -531,7 +558,7 @@ impl<'a> Event<'a> {
             Self::Random { .. } => 15,
             Self::Clock { clock, .. } => 16 + *clock,
             Self::Checkpoint(number) => 18 + *number,
-            Self::End => 27,
+            Self::End => END,
             Self::Shutdown(cause) => 28 + *cause,
         }
     }
@@ -547,7 +574,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    pub(super) const fn callsite(&self) -> u8 {
+    const fn callsite(&self) -> u8 {
         match self {
             Self::Async { checkpoint: Some(checkpoint), .. } => *checkpoint,
             _ => NO_CALLSITE,
@@ -636,7 +663,7 @@ pub(super) fn fit(start: &[u8], version: Version, most: usize) -> usize {
     let ids = fit::ids(events, version, false);
     let mut rest = events;
     for found in 0..most {
-        match measure(rest, ids, AudioWidth::Narrow) {
+        match fit::measure_any(rest, ids) {
             Ok(len) => rest = &rest[len..],
             Err(Stop::Short(_)) if !rest.is_empty() => return found + 1,
             Err(_) => return found,
@@ -653,8 +680,12 @@ pub struct Log {
     header: u32,
     ids: Ids,
     audio: Option<AudioWidth>,
+    /// Entries so far; the last took `len` bytes.
     index: u64,
+    len: usize,
     instructions: u64,
+    /// By the entry that the log is at.
+    executed: u32,
     ended: bool,
     failed: bool,
 }
@@ -675,7 +706,9 @@ impl Log {
             ids,
             audio: None,
             index: 0,
+            len: 0,
             instructions: 0,
+            executed: 0,
             ended: false,
             failed: false,
         })
@@ -766,25 +799,35 @@ impl EventLog for Log {
     }
 
     #[inline]
-    fn next_entry(&mut self) -> Result<Option<Entry<'_>>, LogError> {
+    fn advance(&mut self) -> Result<bool, LogError> {
         if self.failed {
-            return Ok(None);
+            return Ok(false);
         }
-        let Some(len) = self.measure()? else { return Ok(None) };
-        let (offset, index, instructions) = (self.window.offset(), self.index, self.instructions);
-        self.index += 1;
-        self.window.skip(len);
-        let audio = self.audio.unwrap_or(AudioWidth::Narrow);
-        let raw = self.window.before(len);
-        let event = decode(raw, self.ids, audio);
-        match event {
-            Event::Instruction(count) => {
-                self.instructions = self.instructions.saturating_add(count.into());
-            }
-            Event::End => self.ended = true,
+        self.instructions = self.instructions.saturating_add(self.executed.into());
+        self.executed = 0;
+        let Some(len) = self.measure()? else { return Ok(false) };
+        let raw = self.window.rest();
+        match raw.first().and_then(|&number| self.ids.get(number)) {
+            Some(Id::Instruction) => self.executed = u32_at(raw, 1),
+            Some(Id::End) => self.ended = true,
             _ => {}
         }
-        Ok(Some(Entry { index, offset, instructions, raw, event: super::Event::Qemu(event) }))
+        self.index += 1;
+        self.len = len;
+        self.window.skip(len);
+        Ok(true)
+    }
+
+    #[inline]
+    fn entry(&self) -> Entry<'_> {
+        let audio = self.audio.unwrap_or(AudioWidth::Narrow);
+        Entry {
+            index: self.index.saturating_sub(1),
+            offset: self.window.offset() - self.len as u64,
+            instructions: self.instructions,
+            raw: self.window.before(self.len),
+            coding: super::Coding::Qemu(Coding { ids: self.ids, audio }),
+        }
     }
 
     fn total_instructions(&self) -> Option<u64> {
@@ -800,6 +843,7 @@ impl EventLog for Log {
         if moved {
             (self.index, self.instructions) = (index, instructions);
             (self.failed, self.ended) = (false, false);
+            (self.len, self.executed) = (0, 0);
         }
         moved
     }

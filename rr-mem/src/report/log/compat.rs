@@ -40,27 +40,27 @@ impl Compat {
     /// Appends the lines of an entry; those of replay logs have none.
     #[inline]
     pub fn entry(&self, out: &mut Vec<u8>, entry: &Entry) {
-        let Event::Panda(callsite, event) = &entry.event else { return };
+        let Event::Panda(callsite, event) = entry.event() else { return };
         out.extend_from_slice(b"{guest_instr_count=");
         decimal(out, entry.instructions);
         let from = &self.from[usize::from(callsite.0)];
         match event {
-            panda::Event::Input1(value) => valued(out, b"}\n\tRR_INPUT_1 ", *value, from),
-            panda::Event::Input2(value) => valued(out, b"}\n\tRR_INPUT_2 ", *value, from),
-            panda::Event::Input4(value) => valued(out, b"}\n\tRR_INPUT_4 ", *value as i32, from),
-            panda::Event::Input8(value) => valued(out, b"}\n\tRR_INPUT_8 ", *value, from),
+            panda::Event::Input1(value) => valued(out, b"}\n\tRR_INPUT_1 ", value, from),
+            panda::Event::Input2(value) => valued(out, b"}\n\tRR_INPUT_2 ", value, from),
+            panda::Event::Input4(value) => valued(out, b"}\n\tRR_INPUT_4 ", value as i32, from),
+            panda::Event::Input8(value) => valued(out, b"}\n\tRR_INPUT_8 ", value, from),
             panda::Event::InterruptRequest(value) => {
-                valued(out, b"}\n\tRR_INTERRUPT_REQUEST_", *value, from);
+                valued(out, b"}\n\tRR_INTERRUPT_REQUEST_", value, from);
             }
             panda::Event::ExitRequest(value) => {
-                valued(out, b"}\n\tRR_EXIT_REQUEST_", *value, from);
+                valued(out, b"}\n\tRR_EXIT_REQUEST_", value, from);
             }
             panda::Event::PendingInterrupts(value) => {
-                valued(out, b"}\n\tRR_PENDING_INTERRUPTS_", *value as i32, from);
+                valued(out, b"}\n\tRR_PENDING_INTERRUPTS_", value as i32, from);
             }
-            panda::Event::Exception(value) => valued(out, b"}\n\tRR_EXCEPTION_", *value, from),
+            panda::Event::Exception(value) => valued(out, b"}\n\tRR_EXCEPTION_", value, from),
             panda::Event::EndOfLog => out.extend_from_slice(b"}\n\tRR_END_OF_LOG\n"),
-            panda::Event::SkippedCall(call) => skipped(out, call, from),
+            panda::Event::SkippedCall(call) => skipped(out, &call, from),
         }
     }
 }

@@ -33,9 +33,9 @@ pub fn line(out: &mut Vec<u8>, entry: &Entry, data: Data) {
     left(out, COLUMNS[3], |out| {
         out.extend_from_slice(fields.callsite.unwrap_or_default().as_bytes());
     });
-    match &entry.event {
-        Event::Panda(_, event) => panda_details(out, event),
-        Event::Qemu(event) => qemu_details(out, event),
+    match entry.event() {
+        Event::Panda(_, event) => panda_details(out, &event),
+        Event::Qemu(event) => qemu_details(out, &event),
     }
     if let Some(payload) = fields.payload.filter(|_| shows_data(entry)) {
         show(out, payload, data);
@@ -45,9 +45,9 @@ pub fn line(out: &mut Vec<u8>, entry: &Entry, data: Data) {
 }
 
 /// A region's name is shown as a name.
-const fn shows_data(entry: &Entry) -> bool {
+fn shows_data(entry: &Entry) -> bool {
     !matches!(
-        entry.event,
+        entry.event(),
         Event::Panda(_, panda::Event::SkippedCall(Call::MemRegionChange(_)))
     )
 }

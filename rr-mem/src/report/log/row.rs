@@ -88,8 +88,8 @@ impl From<&Entry<'_>> for LogRow {
             destination: None,
             places: Vec::new(),
         };
-        if let Event::Panda(_, panda::Event::SkippedCall(call)) = &entry.event {
-            row.add(call);
+        if let Event::Panda(_, panda::Event::SkippedCall(call)) = entry.event() {
+            row.add(&call);
         }
         row
     }

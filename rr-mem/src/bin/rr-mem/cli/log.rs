@@ -4,6 +4,7 @@ use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::Source;
 use crate::number::{number, range};
 
 const FORMATS: &str = "\
@@ -24,6 +25,15 @@ pub struct Log {
 pub enum LogCommand {
     Print(Print),
     Stat(Stat),
+    Writes(Writes),
+    Diff(Diff),
+    Check(Check),
+    Regions(Regions),
+    Serial(Serial),
+    Disk(Disk),
+    Packets(Packets),
+    Hash(Hash),
+    Cut(Cut),
 }
 
 /// A log
@@ -99,4 +109,151 @@ pub struct Stat {
     pub file: LogFile,
     #[command(flatten)]
     pub filters: Filters,
+}
+
+/// Find which device writes put bytes at a guest address, and when
+///
+/// Memory that a device wrote (CPU_MEM_RW, CPU_MEM_UNMAP) and transfers into RAM. CPU_MEM_UNMAP
+/// logs an offset within a region: with a source of regions (--mtree, --pid, ...) it is taken for
+/// every place that it can be, without for a guest-physical address, which it is on a PC below the
+/// PCI hole and on no ARM machine.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem log writes --gpa 0x1f5000+0x1000 NAME-rr-nondet.log
+  rr-mem log writes --gpa 0x6382000 --mtree mtree-f.txt --ascii NAME.rr2")]
+pub struct Writes {
+    #[command(flatten)]
+    pub file: LogFile,
+    /// Only writes that touch this range of guest-physical addresses
+    #[arg(long, value_name = "A-B|A+LEN", value_parser = range)]
+    pub gpa: Option<RangeInclusive<u64>>,
+    /// From this instruction count on
+    #[arg(long, value_name = "INSTR", value_parser = number)]
+    pub from: Option<u64>,
+    /// Up to this instruction count
+    #[arg(long, value_name = "INSTR", value_parser = number)]
+    pub to: Option<u64>,
+    /// All data in hex
+    #[arg(long)]
+    pub hex: bool,
+    /// All data as text
+    #[arg(long)]
+    pub ascii: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Compare two logs: the first entry that differs, and how much else does
+///
+/// Entries are aligned by instruction count and kind; host pointers and padding never matter.
+/// Exit code 1 when they differ.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rr-mem log diff first-rr-nondet.log second-rr-nondet.log")]
+pub struct Diff {
+    /// The one log
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// The other log
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+}
+
+/// Look for what makes a replay fail; exit code 1 on findings
+///
+/// No end mark, a header of 0, a first interrupt entry that is missing, counts that go back, RAM
+/// that is added; of rr2 archives also their own SHA-1 list.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rr-mem log check NAME.rr2")]
+pub struct Check {
+    #[command(flatten)]
+    pub file: LogFile,
+}
+
+/// List the memory regions that came and went, or those that are there at an instruction
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem log regions NAME-rr-nondet.log
+  rr-mem log regions --at 5000000 NAME-rr-nondet.log")]
+pub struct Regions {
+    #[command(flatten)]
+    pub file: LogFile,
+    /// Those that came before this instruction count and did not go
+    #[arg(long, value_name = "INSTR", value_parser = number)]
+    pub at: Option<u64>,
+}
+
+/// Show what went through serial ports, with instruction counts
+///
+/// > is what the guest sent, < what it got. QEMU's replay logs hold only what it got.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem log serial NAME-rr-nondet.log
+  rr-mem log serial --raw NAME-rr-nondet.log > console.txt")]
+pub struct Serial {
+    #[command(flatten)]
+    pub file: LogFile,
+    /// Only the bytes that the guest sent, as they are
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+}
+
+/// List what disks moved
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rr-mem log disk NAME-rr-nondet.log")]
+pub struct Disk {
+    #[command(flatten)]
+    pub file: LogFile,
+}
+
+/// List network packets, or write them as a capture that Wireshark opens
+///
+/// In the capture one guest instruction is one nanosecond. QEMU's replay logs hold only packets
+/// for the guest.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rr-mem log packets --pcap net.pcap NAME-rr-nondet.log")]
+pub struct Packets {
+    #[command(flatten)]
+    pub file: LogFile,
+    /// Write a capture with nanoseconds to this file
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+}
+
+/// Print digests, so that two sites can compare logs without exchanging them
+///
+/// SHA-256 over everything before each multiple of --every instructions; host pointers and padding
+/// are left out. The first line that differs brackets the first difference.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rr-mem log hash --every 1000000 NAME.rr2")]
+pub struct Hash {
+    #[command(flatten)]
+    pub file: LogFile,
+    /// Instructions from one digest to the next
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: Option<u64>,
+}
+
+/// Write a part of a log as a smaller log, for a bug report
+///
+/// Also of a log that was killed: all of its whole entries, with the end mark and header that it
+/// lacks. It can be read, not replayed: there is no snapshot of its start.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  rr-mem log cut --from 20000 --to 30000 -o part-rr-nondet.log NAME-rr-nondet.log")]
+pub struct Cut {
+    #[command(flatten)]
+    pub file: LogFile,
+    /// The new log
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// From this instruction count on
+    #[arg(long, value_name = "INSTR", value_parser = number)]
+    pub from: Option<u64>,
+    /// Up to this instruction count
+    #[arg(long, value_name = "INSTR", value_parser = number)]
+    pub to: Option<u64>,
 }

@@ -1,7 +1,15 @@
 //! `rr-mem log`: one file per command.
 
+mod check;
+mod cut;
+mod diff;
+mod hash;
+mod io_tables;
 mod print;
+mod regions;
+mod serial;
 mod stat;
+mod writes;
 
 use std::{
     ffi::OsStr,
@@ -31,6 +39,15 @@ pub fn run(command: &LogCommand, output: &mut Output) -> anyhow::Result<Outcome>
     match command {
         LogCommand::Print(args) => print::run(args, output),
         LogCommand::Stat(args) => stat::run(args, output),
+        LogCommand::Writes(args) => writes::run(args, output),
+        LogCommand::Diff(args) => diff::run(args, output),
+        LogCommand::Check(args) => check::run(args, output),
+        LogCommand::Regions(args) => regions::run(args, output),
+        LogCommand::Serial(args) => serial::run(args, output),
+        LogCommand::Disk(args) => io_tables::disk(args, output),
+        LogCommand::Packets(args) => io_tables::packets(args, output),
+        LogCommand::Hash(args) => hash::run(args, output),
+        LogCommand::Cut(args) => cut::run(args, output),
     }
 }
 
@@ -92,6 +109,15 @@ impl Filters {
             addresses: self.addr.clone(),
         }))
     }
+}
+
+/// A filter of instruction counts alone.
+fn between(from: Option<u64>, to: Option<u64>) -> anyhow::Result<Filter> {
+    let (from, to) = (from.unwrap_or(0), to.unwrap_or(u64::MAX));
+    if from > to {
+        return Err(usage(format!("--from {from} is behind --to {to}"), "exchange them"));
+    }
+    Ok(Filter::from(Wanted { instructions: from..=to, ..Wanted::default() }))
 }
 
 /// The format's own form of a name that a user gave.
@@ -169,15 +195,15 @@ fn each(
 ) -> anyhow::Result<Outcome> {
     let mut ending = Ending::default();
     let error = loop {
-        match log.next_entry() {
-            Ok(None) => break None,
+        match log.advance() {
+            Ok(true) => {}
+            Ok(false) => break None,
             Err(error) => break Some(error),
-            Ok(Some(entry)) => {
-                ending.see(&entry);
-                if filter.takes(&entry) {
-                    take(&entry, output)?;
-                }
-            }
+        }
+        let entry = log.entry();
+        ending.see(&entry);
+        if filter.takes(&entry) {
+            take(&entry, output)?;
         }
     };
     ending.say(log, error.as_ref(), output)
