@@ -2,7 +2,7 @@
 //! shutdown it knows, and how wide its audio counts are. Neither is in the
 //! header, so the numbers of all later events depend on what fits.
 
-use super::{AudioWidth, Id, Ids, Stop, Version, measure};
+use super::{AudioWidth, Id, Ids, Stop, Version, measure, u32_at};
 
 /// Numbers of causes that are tried; releases since 5.2 have 10 or 11.
 const CAUSES: std::ops::RangeInclusive<u8> = 8..=14;
@@ -59,6 +59,10 @@ impl Way {
     fn step(&mut self, events: &[u8], ended: bool) {
         let rest = &events[self.at..];
         match measure_any(rest, self.ids) {
+            // Such an event is written for one instruction or more.
+            Ok(_) if rest.first() == Some(&0) && u32_at(rest, 1) as i32 <= 0 => {
+                (self.open, self.fit) = (false, Fit::Wrong);
+            }
             Ok(len) => {
                 self.at += len;
                 let last = self.at == events.len();
