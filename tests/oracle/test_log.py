@@ -4,6 +4,7 @@ and logs that QEMU records here, against its monitor.
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import socket
@@ -11,10 +12,12 @@ import struct
 import subprocess
 import tarfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence
 
+import duckdb
 import pytest
 
 import backports
@@ -130,6 +133,58 @@ def test_packets_are_a_capture_that_tshark_reads(binary: Path, tmp_path: Path) -
     assert [protocol for _, _, protocol in seen] == ["ARP"] * 2 + ["ICMP"] * 6
     data = rrlog.panda(unpacked(log)).data["HANDLE_PACKET"]
     assert [row["data"] for row in rows] == [packet.hex() for packet in data]
+
+
+def test_duckdb_reads_the_parquet_as_the_reader_counts(binary: Path, tmp_path: Path) -> None:
+    """Every column of every entry; the queries are those of the help."""
+    log, table = LOGS / "x64-io-rr-nondet.log.zst", tmp_path / "events.parquet"
+    run_program(binary, "log", "export", "--parquet", str(table), str(log))
+    counted = rrlog.panda(unpacked(log))
+    kinds = duckdb.sql(f"SELECT coalesce(call, kind), count(*) FROM '{table}' GROUP BY ALL").fetchall()
+    assert dict(kinds) == counted.entries
+    rows = duckdb.sql(
+        f"SELECT index, instr, kind, callsite, call, address, length, value, payload FROM '{table}' ORDER BY index"
+    ).fetchall()
+    wanted = json_lines(run_program(binary, "log", "print", "--json", str(log)).stdout)
+    found = [json_row(row) for row in rows]
+    assert found == [{name: row[name] for name in found[0]} for row in wanted]
+    sums = duckdb.sql(f"SELECT call, sum(octet_length(payload)) FROM '{table}' WHERE payload IS NOT NULL GROUP BY 1")
+    lengths = {name: sum(map(len, data)) for name, data in counted.data.items() if any(data)}
+    assert {name: total for name, total in sums.fetchall() if total} == lengths
+    for query in queries(binary):
+        assert duckdb.sql(query.replace("events.parquet", str(table))).fetchall() is not None, query
+
+
+def json_row(row: Sequence[Any]) -> Dict[str, Any]:
+    """A row of the table as `log print --json` writes it."""
+    index, instr, kind, callsite, call, address, length, value, payload = row
+    hexed = [None if number is None else hex(number) for number in (address, length, value)]
+    return {
+        "index": index, "instr": instr, "kind": kind, "callsite": callsite, "call": call,
+        "address": hexed[0], "length": hexed[1], "value": hexed[2],
+        "data": None if payload is None else payload.hex(),
+    }
+
+
+def queries(binary: Path) -> List[str]:
+    """The queries that the help shows."""
+    text = run_program(binary, "log", "export", "--help").stdout.decode()
+    found = [" ".join(query.split()) for query in re.findall(r"SELECT .*?;", text, re.DOTALL)]
+    assert len(found) == 3
+    return found
+
+
+def test_csv_and_json_lines_hold_every_entry(binary: Path) -> None:
+    """As another program's reader of CSV sees them."""
+    log = LOGS / "i686-io-rr-nondet.log.zst"
+    done = run_program(binary, "log", "export", "--csv", "-", str(log))
+    rows = list(csv.DictReader(io.StringIO(done.stdout.decode())))
+    counted = rrlog.panda(unpacked(log))
+    assert Counter(row["call"] or row["kind"] for row in rows) == counted.entries
+    packets = [row["payload"] for row in rows if row["call"] == "HANDLE_PACKET"]
+    assert packets == [data.hex() for data in counted.data["HANDLE_PACKET"]]
+    lines = run_program(binary, "log", "export", "--jsonl", "-", str(log)).stdout
+    assert lines == run_program(binary, "log", "print", "--json", str(log)).stdout
 
 
 @dataclass

@@ -40,6 +40,12 @@ impl Cache {
         Self { folder, writable: true }
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The same, to which nothing is added: for files that others may have made
     /// to look like those of a well-known build.
     #[must_use]

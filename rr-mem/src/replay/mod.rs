@@ -22,6 +22,7 @@ pub mod diff;
 pub mod digest;
 mod error;
 pub mod filter;
+pub mod index;
 pub mod packets;
 pub mod panda;
 pub mod qemu;
@@ -244,6 +245,13 @@ pub trait EventLog {
         Ok(if self.advance()? { Some(self.entry()) } else { None })
     }
 
+    /// Gives entries to `take` as long as it answers true, and as far as that
+    /// goes at full speed: there may be more afterwards, or an error, which
+    /// [`Self::advance`] tells.
+    fn batch(&mut self, take: impl FnMut(&Entry<'_>) -> bool)
+    where
+        Self: Sized;
+
     /// The number of instructions that the header gives, of a recording that
     /// ended properly; replay logs have none.
     fn total_instructions(&self) -> Option<u64>;
@@ -286,6 +294,14 @@ impl EventLog for Log {
         match self {
             Self::Panda(log) => log.entry(),
             Self::Qemu(log) => log.entry(),
+        }
+    }
+
+    #[inline]
+    fn batch(&mut self, take: impl FnMut(&Entry<'_>) -> bool) {
+        match self {
+            Self::Panda(log) => log.batch(take),
+            Self::Qemu(log) => log.batch(take),
         }
     }
 

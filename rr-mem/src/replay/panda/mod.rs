@@ -25,6 +25,8 @@ const HEAD: usize = 10;
 pub(super) const INTERRUPT_REQUEST: u8 = 4;
 const SKIPPED_CALL: u8 = 6;
 pub(super) const END_OF_LOG: u8 = 7;
+/// Bytes that a batch takes, about.
+const BATCH: usize = 4 << 20;
 /// [`Key::class`] of the first call.
 const CALLS_FROM: u8 = 16;
 
@@ -680,6 +682,27 @@ impl EventLog for Log {
             raw: self.window.before(self.len),
             coding: Coding::Panda,
         }
+    }
+
+    #[inline]
+    fn batch(&mut self, mut take: impl FnMut(&Entry<'_>) -> bool) {
+        let (rest, base) = (self.window.rest(), self.window.offset());
+        let (mut at, mut index) = (0, self.index);
+        let (mut instructions, mut last) = (self.instructions, self.len);
+        while at < BATCH && !self.failed {
+            let bytes = &rest[at..];
+            let Ok(len) = measure(bytes) else { break };
+            let raw = &bytes[..len];
+            instructions = u64_at(raw, 0);
+            let offset = base + at as u64;
+            let entry = Entry { index, offset, instructions, raw, coding: Coding::Panda };
+            (at, index, last) = (at + len, index + 1, len);
+            if !take(&entry) {
+                break;
+            }
+        }
+        (self.index, self.instructions, self.len) = (index, instructions, last);
+        self.window.skip(at);
     }
 
     fn total_instructions(&self) -> Option<u64> {

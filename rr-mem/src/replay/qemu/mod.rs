@@ -749,6 +749,13 @@ impl Log {
         }
     }
 
+    /// Whether the next event can be read without reading on and without an
+    /// error.
+    fn is_whole(&mut self) -> bool {
+        let audio = self.audio_width();
+        !self.failed && !self.ended && measure(self.window.rest(), self.ids, audio).is_ok()
+    }
+
     /// Decided at the first audio event.
     #[inline]
     fn audio_width(&mut self) -> AudioWidth {
@@ -827,6 +834,15 @@ impl EventLog for Log {
             instructions: self.instructions,
             raw: self.window.before(self.len),
             coding: super::Coding::Qemu(Coding { ids: self.ids, audio }),
+        }
+    }
+
+    #[inline]
+    fn batch(&mut self, mut take: impl FnMut(&Entry<'_>) -> bool) {
+        while self.is_whole() && matches!(self.advance(), Ok(true)) {
+            if !take(&self.entry()) {
+                break;
+            }
         }
     }
 

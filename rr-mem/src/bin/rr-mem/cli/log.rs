@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::Source;
 use crate::number::{number, range};
@@ -34,6 +34,7 @@ pub enum LogCommand {
     Packets(Packets),
     Hash(Hash),
     Cut(Cut),
+    Export(Export),
 }
 
 /// A log
@@ -256,4 +257,38 @@ pub struct Cut {
     /// Up to this instruction count
     #[arg(long, value_name = "INSTR", value_parser = number)]
     pub to: Option<u64>,
+}
+
+/// Write a log as a table: Parquet, CSV or JSON lines
+///
+/// Columns: index, instr, kind, callsite, call, address, length, value, payload; what an entry has
+/// not is null. In CSV numbers are decimal and the payload is hex; JSON lines are those of
+/// `rr-mem log print --json`.
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("table").required(true),
+    after_help = "\
+Examples:
+  rr-mem log export --parquet events.parquet NAME-rr-nondet.log
+  rr-mem log export --csv - --kind skipped-call NAME.rr2 | column -ts,
+
+In DuckDB:
+  SELECT kind, call, count(*), sum(length) FROM 'events.parquet' GROUP BY ALL ORDER BY 3 DESC;
+  SELECT instr, hex(payload[1:16]) FROM 'events.parquet' WHERE address BETWEEN 0x1f5000 AND 0x1f5fff;
+  SELECT instr // 1000000 AS million, count(*) FROM 'events.parquet' WHERE kind = 'INTERRUPT_REQUEST' GROUP BY 1 ORDER BY 1;"
+)]
+pub struct Export {
+    #[command(flatten)]
+    pub file: LogFile,
+    /// Write Parquet to this file
+    #[arg(long, value_name = "FILE", group = "table")]
+    pub parquet: Option<PathBuf>,
+    /// Write comma-separated values to this file; - is standard output
+    #[arg(long, value_name = "FILE", group = "table")]
+    pub csv: Option<PathBuf>,
+    /// Write JSON lines to this file; - is standard output
+    #[arg(long, value_name = "FILE", group = "table")]
+    pub jsonl: Option<PathBuf>,
+    #[command(flatten)]
+    pub filters: Filters,
 }

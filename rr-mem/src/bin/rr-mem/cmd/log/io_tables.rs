@@ -25,7 +25,7 @@ const ETHERNET: usize = 14;
 pub fn disk(args: &Disk, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut log = open(&args.file.log)?;
     let mut found = false;
-    let outcome = each(&mut log, &mut between(None, None)?, output, |entry, output| {
+    let outcome = each(&args.file.log, &mut log, &mut between(None, None)?, output, |entry, output| {
         let Some(text) = of_disk(entry) else { return Ok(()) };
         found = true;
         match output.json {
@@ -86,7 +86,7 @@ pub fn packets(args: &Packets, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut log = open(&args.file.log)?;
     let mut capture = args.pcap.as_ref().map(|path| Capture::new(path)).transpose()?;
     let mut found = false;
-    let outcome = each(&mut log, &mut between(None, None)?, output, |entry, output| {
+    let outcome = each(&args.file.log, &mut log, &mut between(None, None)?, output, |entry, output| {
         let Some(packet) = Packet::of(entry) else { return Ok(()) };
         found = true;
         match &mut capture {

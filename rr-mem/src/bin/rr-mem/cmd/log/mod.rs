@@ -3,7 +3,9 @@
 mod check;
 mod cut;
 mod diff;
+mod export;
 mod hash;
+mod index;
 mod io_tables;
 mod print;
 mod regions;
@@ -23,10 +25,12 @@ use rr_mem::{
     replay::{
         Entry, EventLog, Log, LogError, OpenError, filter,
         filter::{Filter, Wanted},
+        index::Index,
         stat::Backwards,
     },
 };
 
+use self::index::Kept;
 use crate::{
     cli::log::{Filters, LogCommand},
     output::{Outcome, Output, failed, note, usage},
@@ -48,6 +52,7 @@ pub fn run(command: &LogCommand, output: &mut Output) -> anyhow::Result<Outcome>
         LogCommand::Packets(args) => io_tables::packets(args, output),
         LogCommand::Hash(args) => hash::run(args, output),
         LogCommand::Cut(args) => cut::run(args, output),
+        LogCommand::Export(args) => export::run(args, output),
     }
 }
 
@@ -185,26 +190,73 @@ fn header_notice(log: &Log) -> Option<&'static str> {
     unfinished.then_some("the header is 0: the recording never ended")
 }
 
-/// Calls `each` for every entry that the filter takes, and says how the log
-/// ended.
+/// Calls `take` for every entry that the filter takes, and says how the log
+/// ended. Of a large file of which a range of instructions is asked for, only
+/// the part is read that holds it, once an index was made.
 fn each(
+    path: &Path,
     log: &mut Log,
     filter: &mut Filter,
     output: &mut Output,
     mut take: impl FnMut(&Entry, &mut Output) -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
+    let ranged = *filter.instructions() != (0..=u64::MAX) && !is_stdin(path);
+    let kept = ranged.then(|| Kept::of(path, log.size())).flatten();
+    if let Some(index) = kept.as_ref().and_then(Kept::get) {
+        return each_indexed(&index, log, filter, output, &mut take);
+    }
+    let mut made = kept.as_ref().map(|_| Index::default());
     let mut ending = Ending::default();
+    let mut result = Ok(());
+    let mut see = |entry: &Entry| {
+        ending.see(entry);
+        if let Some(index) = &mut made {
+            index.add(entry);
+        }
+        if result.is_ok() && filter.takes(entry) {
+            result = take(entry, output);
+        }
+        result.is_ok()
+    };
     let error = loop {
+        log.batch(&mut see);
         match log.advance() {
-            Ok(true) => {}
-            Ok(false) => break None,
+            Ok(true) if see(&log.entry()) => {}
+            Ok(_) => break None,
             Err(error) => break Some(error),
         }
-        let entry = log.entry();
-        ending.see(&entry);
-        if filter.takes(&entry) {
-            take(&entry, output)?;
-        }
     };
+    result?;
+    if let (Some(kept), Some(index), None) = (kept, made, &error) {
+        // Without one the next question takes as long as this.
+        let _ = kept.put(&index);
+    }
     ending.say(log, error.as_ref(), output)
+}
+
+fn each_indexed(
+    index: &Index,
+    log: &mut Log,
+    filter: &mut Filter,
+    output: &mut Output,
+    take: &mut impl FnMut(&Entry, &mut Output) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
+    for (block, end) in index.blocks(filter.instructions().clone()) {
+        log.seek(block.offset, block.index, block.instructions);
+        loop {
+            match log.next_entry() {
+                Ok(Some(entry)) if entry.offset < end => {
+                    if filter.takes(&entry) {
+                        take(&entry, output)?;
+                    }
+                }
+                Ok(_) => break,
+                Err(error) => {
+                    output.complain(&error, error.kind.hint())?;
+                    return Ok(Outcome::Unreadable);
+                }
+            }
+        }
+    }
+    Ok(Outcome::Answered)
 }

@@ -21,7 +21,7 @@ pub fn run(args: &Print, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut filter = args.filters.filter()?;
     let mut log = if args.compat { open_sized(&args.file.log)? } else { open(&args.file.log)? };
     let mut printer = Printer::new(args, &log, output.json)?;
-    let outcome = each(&mut log, &mut filter, output, |entry, output| {
+    let outcome = each(&args.file.log, &mut log, &mut filter, output, |entry, output| {
         printer.print(entry);
         if printer.text.len() >= PIECE {
             printer.flush(output)?;

@@ -54,7 +54,7 @@ pub fn run(args: &Regions, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut log = open(&args.file.log)?;
     let mut there: Vec<Row> = Vec::new();
     let mut found = false;
-    let outcome = each(&mut log, &mut filter, output, |entry, output| {
+    let outcome = each(&args.file.log, &mut log, &mut filter, output, |entry, output| {
         let Some(row) = Row::of(entry) else { return Ok(()) };
         found = true;
         if args.at.is_none() {

@@ -38,7 +38,7 @@ pub fn run(args: &Serial, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut log = open(&args.file.log)?;
     let mut line: Option<Line> = None;
     let mut found = false;
-    let outcome = each(&mut log, &mut filter, output, |entry, output| {
+    let outcome = each(&args.file.log, &mut log, &mut filter, output, |entry, output| {
         let mut byte = [0];
         let Some((out, bytes)) = bytes(entry, &mut byte) else { return Ok(()) };
         found = true;

@@ -19,7 +19,7 @@ pub fn run(args: &log::Stat, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut filter = args.filters.filter()?;
     let mut log = open(&args.file.log)?;
     let mut stat = Stat::default();
-    let outcome = each(&mut log, &mut filter, output, |entry, _| {
+    let outcome = each(&args.file.log, &mut log, &mut filter, output, |entry, _| {
         stat.add(entry);
         Ok(())
     })?;

@@ -44,7 +44,7 @@ pub fn run(args: &Writes, output: &mut Output) -> anyhow::Result<Outcome> {
     }
     let mut found = false;
     let mut doubtful = false;
-    let outcome = each(&mut log, &mut filter, output, |entry, output| {
+    let outcome = each(&args.file.log, &mut log, &mut filter, output, |entry, output| {
         let Some(written) = written(entry, guest) else { return Ok(()) };
         if args.gpa.as_ref().is_some_and(|gpa| !written.touches(gpa)) {
             return Ok(());
