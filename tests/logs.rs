@@ -9,7 +9,7 @@ use rr_mem::{
     container::stream,
     memory::MappedFile,
     replay::{
-        Entry, EventLog, Event, Format, Log, LogErrorKind,
+        Entry, Event, EventLog, Format, Log, LogErrorKind,
         check::Check,
         cut::Cut,
         diff::{Difference, diff},
@@ -104,8 +104,10 @@ fn a_register_write_is_an_entry_where_rr_print_gives_up() {
     let mut count = 0;
     while let Some(entry) = log.next_entry().expect("is whole") {
         count += 1;
-        if let Event::Panda(_, panda::Event::SkippedCall(Call::CpuRegWrite { cpu, register, data })) =
-            entry.event()
+        if let Event::Panda(
+            _,
+            panda::Event::SkippedCall(Call::CpuRegWrite { cpu, register, data }),
+        ) = entry.event()
         {
             writes.push((cpu, register, data.to_vec()));
         }
@@ -225,14 +227,16 @@ impl Written {
             (Self::Input(2, a), panda::Event::Input4(b)) => *a as u32 == *b,
             (Self::Input(_, a), panda::Event::Input8(b)) => a == b,
             (Self::Interrupt(a), panda::Event::InterruptRequest(b)) => a == b,
-            (Self::MemRw(addr, a), panda::Event::SkippedCall(Call::CpuMemRw { addr: at, data })) => {
-                addr == at && a == data
-            }
+            (
+                Self::MemRw(addr, a),
+                panda::Event::SkippedCall(Call::CpuMemRw { addr: at, data }),
+            ) => addr == at && a == data,
             (Self::Serial(6, a), panda::Event::SkippedCall(Call::SerialReceive(b)))
             | (Self::Serial(8, a), panda::Event::SkippedCall(Call::SerialSend(b))) => *a == b.value,
-            (Self::Packet(way, a), panda::Event::SkippedCall(Call::HandlePacket { direction, data })) => {
-                way == direction && a == data
-            }
+            (
+                Self::Packet(way, a),
+                panda::Event::SkippedCall(Call::HandlePacket { direction, data }),
+            ) => way == direction && a == data,
             (
                 Self::Register(a, bytes),
                 panda::Event::SkippedCall(Call::CpuRegWrite { register, data, .. }),
@@ -392,7 +396,7 @@ fn counts_that_go_back_and_lost_interrupts_are_found() {
     let findings = check.findings(&log, None);
     let names: Vec<_> = findings.iter().map(|finding| finding.name).collect();
     assert_eq!(names, ["header", "first-interrupt", "backwards"]);
-    assert_eq!((stat.backwards, stat.interrupts, stat.first, stat.last), (1, 2, 5, 9));
+    assert_eq!((stat.backwards, stat.interrupts(), stat.first, stat.last), (1, 2, 5, 9));
 }
 
 #[test]
@@ -403,12 +407,12 @@ fn statistics_add_up() {
     while let Some(entry) = log.next_entry().expect("whole") {
         stat.add(&entry);
     }
-    assert_eq!((stat.entries, stat.bytes), (15_736, bytes.len() as u64 - 8));
+    assert_eq!((stat.entries(), stat.bytes()), (15_736, bytes.len() as u64 - 8));
     let counts = stat.counts();
-    assert_eq!(counts.iter().map(|count| count.entries).sum::<u64>(), stat.entries);
-    assert_eq!(counts.iter().map(|count| count.bytes).sum::<u64>(), stat.bytes);
+    assert_eq!(counts.iter().map(|count| count.entries).sum::<u64>(), stat.entries());
+    assert_eq!(counts.iter().map(|count| count.bytes).sum::<u64>(), stat.bytes());
     let (width, bars) = stat.histogram();
-    assert_eq!(bars.iter().sum::<u64>(), stat.entries);
+    assert_eq!(bars.iter().sum::<u64>(), stat.entries());
     assert!(stat.last < width * bars.len() as u64);
 }
 
@@ -504,11 +508,7 @@ fn the_number_of_shutdown_causes_is_what_fits_the_log() {
 #[test]
 fn asynchronous_events_of_every_version_are_read() {
     let char_read = [&[3, 0, 0, 0, 2][..], b"ok"].concat();
-    for (version, head) in [
-        (0xe0_200a, &[3, 7, 4][..]),
-        (0xe0_200b, &[3, 4]),
-        (0xe0_200c, &[7]),
-    ] {
+    for (version, head) in [(0xe0_200a, &[3, 7, 4][..]), (0xe0_200b, &[3, 4]), (0xe0_200c, &[7])] {
         let mut log = qemu_writer::Writer::new(version, 10);
         log.checkpoint(7).instructions(5).put(head).put(&char_read).clock(9).char_write().end();
         let mut log = log_of(&log.bytes);

@@ -60,6 +60,15 @@ def panda(log: bytes) -> Counted:
     return counted
 
 
+def panda_starts(log: bytes) -> List[int]:
+    """Where each whole entry starts."""
+    starts, at = [], 8
+    while (entry := _panda_entry(log, at)) is not None:
+        starts.append(at)
+        at = entry[2]
+    return starts
+
+
 def _panda_entry(log: bytes, at: int) -> Optional[Tuple[str, int, int, Optional[bytes]]]:
     """Name, instruction count, end and data of an entry; none when it is cut."""
     if at + 10 > len(log):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import socket
 import struct
@@ -185,6 +186,50 @@ def test_csv_and_json_lines_hold_every_entry(binary: Path) -> None:
     assert packets == [data.hex() for data in counted.data["HANDLE_PACKET"]]
     lines = run_program(binary, "log", "export", "--jsonl", "-", str(log)).stdout
     assert lines == run_program(binary, "log", "print", "--json", str(log)).stdout
+
+
+def repeated(name: str, times: int) -> bytes:
+    """A recording again and again, with counts that go on, without its end mark but for the last."""
+    log = unpacked(LOGS / name)
+    total = struct.unpack_from("<Q", log)[0]
+    body = bytearray(log[8:-10])
+    starts = [start - 8 for start in rrlog.panda_starts(log) if start < len(log) - 10]
+    counts = [struct.unpack_from("<Q", body, start)[0] for start in starts]
+    parts = [struct.pack("<Q", total * times)]
+    for time_ in range(times):
+        for start, count in zip(starts, counts):
+            struct.pack_into("<Q", body, start, count + time_ * total)
+        parts.append(bytes(body))
+    return b"".join([*parts, struct.pack("<Q", total * times), log[-2:]])
+
+
+def test_an_index_answers_as_the_whole_log_does_and_reads_the_part_only(binary: Path, tmp_path: Path) -> None:
+    """Of a log of 18 MB: once an index is there, damage elsewhere is not even seen."""
+    data, log = repeated("x64-io-rr-nondet.log.zst", 20), tmp_path / "big-rr-nondet.log"
+    log.write_bytes(data)
+    times = (log.stat().st_atime_ns, log.stat().st_mtime_ns)
+    first, last = 40_000_000, 40_100_000
+    command = [str(binary), "log", "print", "--json", "--from", str(first), "--to", str(last), str(log)]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    def ask() -> "subprocess.CompletedProcess[bytes]":
+        return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    whole = ask()
+    starts = [start for start in rrlog.panda_starts(data)
+              if first <= struct.unpack_from("<Q", data, start)[0] <= last]
+    assert [int(row["offset"], 16) for row in json_lines(whole.stdout)] == starts and len(starts) > 50
+    assert len(list((tmp_path / "cache" / "rr-mem").glob("log-index-*"))) == 1
+    assert ask().stdout == whole.stdout
+    early = rrlog.panda_starts(data)[100]
+    with log.open("r+b") as file:
+        file.seek(early + 8)
+        file.write(b"\xff")
+    os.utime(log, ns=times)
+    assert ask().stdout == whole.stdout
+    environment["XDG_CACHE_HOME"] = str(tmp_path / "empty")
+    damaged = ask()
+    assert damaged.returncode == 3 and b"entry 100 at offset" in damaged.stderr
 
 
 @dataclass

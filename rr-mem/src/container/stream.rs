@@ -54,9 +54,7 @@ pub fn open(path: &Path) -> io::Result<Opened> {
     let file = File::open(path)?;
     match Packing::of(&start[..len]) {
         None => MappedFile::map(&file).map(Opened::Plain),
-        Some(_) => {
-            layers(Box::new(file)).map(|found| found.map_or(Opened::NoLog, Opened::Packed))
-        }
+        Some(_) => layers(Box::new(file)).map(|found| found.map_or(Opened::NoLog, Opened::Packed)),
     }
 }
 

@@ -153,16 +153,15 @@ pub fn diff<A: EventLog, B: EventLog>(
         let (in_a, in_b) = match (a.now(), b.now()) {
             (None, None) => break,
             (Some(at_a), Some(at_b)) if at_a == at_b => (a.run(words), b.run(words)),
-            (Some(at_a), at_b) if at_b.is_none_or(|at_b| at_a < at_b) => {
-                (a.run(words), Vec::new())
-            }
+            (Some(at_a), at_b) if at_b.is_none_or(|at_b| at_a < at_b) => (a.run(words), Vec::new()),
             _ => (Vec::new(), b.run(words)),
         };
         state.compare(in_a, in_b, [a.ahead.as_ref(), b.ahead.as_ref()]);
     }
-    state.summary.by_key.sort_by_key(|(key, _, counts)| {
-        (std::cmp::Reverse(counts.iter().sum::<u64>()), *key)
-    });
+    state
+        .summary
+        .by_key
+        .sort_by_key(|(key, _, counts)| (std::cmp::Reverse(counts.iter().sum::<u64>()), *key));
     (state.summary, [a.error, b.error])
 }
 

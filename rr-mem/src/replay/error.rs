@@ -109,6 +109,18 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// A stable short name for scripts.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "io",
+            Self::Short(_) => "short",
+            Self::Unknown => "unknown",
+            Self::Version(_) => "version",
+            Self::NoLog => "no_log",
+        }
+    }
+
     /// What the user can do.
     #[must_use]
     pub const fn hint(&self) -> &'static str {

@@ -71,6 +71,12 @@ pub fn known_names() -> Vec<&'static str> {
 }
 
 impl Filter {
+    /// Whether every entry is taken.
+    #[must_use]
+    pub const fn takes_all(&self) -> bool {
+        self.takes_all
+    }
+
     /// The instruction counts that are taken.
     #[must_use]
     pub const fn instructions(&self) -> &RangeInclusive<u64> {

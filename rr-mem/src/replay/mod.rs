@@ -29,15 +29,15 @@ pub mod qemu;
 pub mod stat;
 mod window;
 
-use std::{
-    io::Read,
-    path::Path,
-};
+use std::{io::Read, path::Path};
 
 pub use error::{LogError, LogErrorKind, OpenError};
 use window::Window;
 
-use crate::{container::stream::{self, Opened}, memory::MappedFile};
+use crate::{
+    container::stream::{self, Opened},
+    memory::MappedFile,
+};
 
 /// Entries that a format is tried on.
 const TRIED: usize = 64;
@@ -129,7 +129,7 @@ impl Key {
 
 impl<'a> Entry<'a> {
     /// What it says. It is read when it is asked for.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn event(&self) -> Event<'a> {
         match self.coding {

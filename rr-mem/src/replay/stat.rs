@@ -16,6 +16,7 @@ pub struct Count {
     pub bytes: u64,
     /// Names of kind, call and callsite.
     pub names: (&'static str, Option<&'static str>, Option<&'static str>),
+    interrupt: bool,
 }
 
 /// Something large, and where.
@@ -44,16 +45,10 @@ pub struct Backwards {
 #[derive(Clone, Debug)]
 pub struct Stat {
     counts: Vec<Count>,
-    /// Entries.
-    pub entries: u64,
-    /// Bytes of all entries.
-    pub bytes: u64,
     /// The lowest instruction count of an entry.
     pub first: u64,
     /// The highest.
     pub last: u64,
-    /// Interrupts, or changes of what interrupts are asked for.
-    pub interrupts: u64,
     /// The largest runs of instructions without an entry.
     pub gaps: Vec<Large>,
     /// The largest payloads.
@@ -74,11 +69,8 @@ impl Default for Stat {
     fn default() -> Self {
         Self {
             counts: vec![Count::default(); Key::CLASSES * Key::CALLSITES],
-            entries: 0,
-            bytes: 0,
             first: u64::MAX,
             last: 0,
-            interrupts: 0,
             gaps: Vec::new(),
             payloads: Vec::new(),
             backwards: 0,
@@ -91,22 +83,45 @@ impl Default for Stat {
     }
 }
 
+impl Count {
+    #[cold]
+    fn name(&mut self, entry: &Entry) {
+        let fields = entry.fields();
+        self.names = (fields.kind, fields.call, fields.callsite);
+        self.interrupt = entry.is_interrupt();
+    }
+}
+
 impl Stat {
+    /// Entries.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.counts.iter().map(|count| count.entries).sum()
+    }
+
+    /// Bytes of all entries.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.counts.iter().map(|count| count.bytes).sum()
+    }
+
+    /// Interrupts, or changes of what interrupts are asked for.
+    #[must_use]
+    pub fn interrupts(&self) -> u64 {
+        let interrupts = self.counts.iter().filter(|count| count.interrupt);
+        interrupts.map(|count| count.entries).sum()
+    }
+
     /// Counts an entry.
     #[inline]
     pub fn add(&mut self, entry: &Entry) {
-        let bytes = entry.raw.len() as u64;
         let count = &mut self.counts[entry.key().index()];
         if count.entries == 0 {
-            let fields = entry.fields();
-            count.names = (fields.kind, fields.call, fields.callsite);
+            count.name(entry);
         }
         count.entries += 1;
-        count.bytes += bytes;
-        self.entries += 1;
-        self.bytes += bytes;
+        count.bytes += entry.raw.len() as u64;
         self.ended = entry.is_end();
-        self.interrupts += u64::from(entry.is_interrupt());
         self.first = self.first.min(entry.instructions);
         self.last = self.last.max(entry.instructions);
         self.add_time(entry);

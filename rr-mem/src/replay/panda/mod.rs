@@ -13,8 +13,8 @@
 mod names;
 
 use super::{
-    Coding, Entry, EventLog, Fields, Format, Key, LogError, LogErrorKind, OpenError, Shared, Window,
-    window::MOST_KEPT,
+    Coding, Entry, EventLog, Fields, Format, Key, LogError, LogErrorKind, OpenError, Shared,
+    Window, window::MOST_KEPT,
 };
 
 /// Bytes before the first entry.
@@ -292,7 +292,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// What a whole entry says.
-#[inline]
+#[inline(always)]
 pub(super) fn event(raw: &[u8]) -> super::Event<'_> {
     let callsite = Callsite(raw.get(9).copied().unwrap_or_default());
     super::Event::Panda(callsite, decode(raw))
@@ -323,7 +323,7 @@ pub(super) fn payload(raw: &[u8]) -> Option<&[u8]> {
 }
 
 /// The event of a whole entry.
-#[inline]
+#[inline(always)]
 fn decode(raw: &[u8]) -> Event<'_> {
     let value = raw.get(HEAD..).unwrap_or_default();
     match raw.get(8).copied().unwrap_or_default() {
@@ -468,11 +468,8 @@ impl<'a> Event<'a> {
     /// The columns.
     #[inline]
     pub(super) fn fields(&self, callsite: Callsite) -> Fields<'a> {
-        let fields = Fields {
-            kind: self.name(),
-            callsite: Some(callsite.name()),
-            ..Fields::default()
-        };
+        let fields =
+            Fields { kind: self.name(), callsite: Some(callsite.name()), ..Fields::default() };
         let value = match *self {
             Self::Input1(value) => Some(value.into()),
             Self::Input2(value) | Self::ExitRequest(value) => Some(value.into()),

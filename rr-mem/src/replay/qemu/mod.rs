@@ -425,9 +425,7 @@ fn decode(raw: &[u8], ids: Ids, audio: AudioWidth) -> Event<'_> {
         Id::AnyAsync => decode_async(raw, ids.version),
         Id::Async(kind) => Event::Async { checkpoint: None, what: decode_kind(from(1), kind) },
         Id::Shutdown(cause) => Event::Shutdown(cause),
-        Id::CharWrite => {
-            Event::CharWrite { result: u32_at(raw, 1) as i32, offset: u32_at(raw, 5) }
-        }
+        Id::CharWrite => Event::CharWrite { result: u32_at(raw, 1) as i32, offset: u32_at(raw, 5) },
         Id::CharReadAll => Event::CharReadAll(from(5)),
         Id::CharReadAllError => Event::CharReadAllError(u32_at(raw, 1) as i32),
         Id::AudioOut | Id::AudioIn => decode_audio(raw, id, audio),
@@ -566,7 +564,9 @@ impl<'a> Event<'a> {
     #[inline]
     pub(super) const fn payload(&self) -> Option<&'a [u8]> {
         match self {
-            Self::Async { what: Async::CharRead { data, .. } | Async::Net { data, .. }, .. }
+            Self::Async {
+                what: Async::CharRead { data, .. } | Async::Net { data, .. }, ..
+            }
             | Self::CharReadAll(data)
             | Self::AudioIn { samples: data, .. }
             | Self::Random { data, .. } => Some(data),
@@ -629,13 +629,8 @@ impl<'a> Event<'a> {
 
 /// Every name of a kind, callsite or call.
 pub(super) fn all_names() -> Vec<&'static str> {
-    let lists: [&[&str]; 5] = [
-        &KINDS,
-        &names::ASYNC,
-        &names::CAUSES,
-        &names::CLOCKS,
-        &names::CHECKPOINTS,
-    ];
+    let lists: [&[&str]; 5] =
+        [&KINDS, &names::ASYNC, &names::CAUSES, &names::CLOCKS, &names::CHECKPOINTS];
     lists.concat()
 }
 

@@ -4,23 +4,49 @@
 //! It prints to a buffer, without a search or an allocation for an entry: the
 //! words behind a value depend on the callsite only.
 
-use super::decimal;
+use super::{decimal, signed};
 use crate::replay::{
     Entry, Event,
     panda::{self, Call, Callsite},
 };
 
+/// Longer than any callsite's words.
+const MOST: usize = 64;
+
 /// Prints entries as rr_print does.
 #[derive(Debug)]
 pub struct Compat {
-    /// ` from RR_CALLSITE_NAME` by number.
-    from: Vec<Vec<u8>>,
+    /// By callsite.
+    from: Vec<From>,
+}
+
+/// ` from RR_CALLSITE_NAME`, in a size that is copied at once.
+#[derive(Debug)]
+struct From {
+    words: [u8; MOST],
+    len: usize,
+}
+
+impl From {
+    fn new(callsite: u8) -> Self {
+        let text = format!(" from RR_CALLSITE_{}", Callsite(callsite).name());
+        let mut words = [0; MOST];
+        let len = text.len().min(MOST);
+        words[..len].copy_from_slice(&text.as_bytes()[..len]);
+        Self { words, len }
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.len;
+        out.extend_from_slice(&self.words);
+        out.truncate(end);
+    }
 }
 
 impl Default for Compat {
     fn default() -> Self {
-        let from = |number| format!(" from RR_CALLSITE_{}", Callsite(number).name()).into_bytes();
-        Self { from: (0..=u8::MAX).map(from).collect() }
+        Self { from: (0..=u8::MAX).map(From::new).collect() }
     }
 }
 
@@ -44,36 +70,43 @@ impl Compat {
         out.extend_from_slice(b"{guest_instr_count=");
         decimal(out, entry.instructions);
         let from = &self.from[usize::from(callsite.0)];
+        use panda::Event as Is;
         match event {
-            panda::Event::Input1(value) => valued(out, b"}\n\tRR_INPUT_1 ", value, from),
-            panda::Event::Input2(value) => valued(out, b"}\n\tRR_INPUT_2 ", value, from),
-            panda::Event::Input4(value) => valued(out, b"}\n\tRR_INPUT_4 ", value as i32, from),
-            panda::Event::Input8(value) => valued(out, b"}\n\tRR_INPUT_8 ", value, from),
-            panda::Event::InterruptRequest(value) => {
-                valued(out, b"}\n\tRR_INTERRUPT_REQUEST_", value, from);
+            Is::Input1(value) => valued(out, b"}\n\tRR_INPUT_1 ", value.into(), from),
+            Is::Input2(value) => valued(out, b"}\n\tRR_INPUT_2 ", value.into(), from),
+            Is::Input4(value) => with_sign(out, b"}\n\tRR_INPUT_4 ", value as i32, from),
+            Is::Input8(value) => valued(out, b"}\n\tRR_INPUT_8 ", value, from),
+            Is::InterruptRequest(value) => {
+                with_sign(out, b"}\n\tRR_INTERRUPT_REQUEST_", value, from);
             }
-            panda::Event::ExitRequest(value) => {
-                valued(out, b"}\n\tRR_EXIT_REQUEST_", value, from);
+            Is::ExitRequest(value) => valued(out, b"}\n\tRR_EXIT_REQUEST_", value.into(), from),
+            Is::PendingInterrupts(value) => {
+                with_sign(out, b"}\n\tRR_PENDING_INTERRUPTS_", value as i32, from);
             }
-            panda::Event::PendingInterrupts(value) => {
-                valued(out, b"}\n\tRR_PENDING_INTERRUPTS_", value as i32, from);
-            }
-            panda::Event::Exception(value) => valued(out, b"}\n\tRR_EXCEPTION_", value, from),
-            panda::Event::EndOfLog => out.extend_from_slice(b"}\n\tRR_END_OF_LOG\n"),
-            panda::Event::SkippedCall(call) => skipped(out, &call, from),
+            Is::Exception(value) => with_sign(out, b"}\n\tRR_EXCEPTION_", value, from),
+            Is::EndOfLog => out.extend_from_slice(b"}\n\tRR_END_OF_LOG\n"),
+            Is::SkippedCall(call) => skipped(out, &call, from),
         }
     }
 }
 
 #[inline]
-fn valued(out: &mut Vec<u8>, words: &[u8], value: impl itoa::Integer, from: &[u8]) {
+fn valued<const N: usize>(out: &mut Vec<u8>, words: &[u8; N], value: u64, from: &From) {
     out.extend_from_slice(words);
     decimal(out, value);
-    out.extend_from_slice(from);
+    from.write(out);
     out.push(b'\n');
 }
 
-fn skipped(out: &mut Vec<u8>, call: &Call, from: &[u8]) {
+#[inline]
+fn with_sign<const N: usize>(out: &mut Vec<u8>, words: &[u8; N], value: i32, from: &From) {
+    out.extend_from_slice(words);
+    signed(out, value);
+    from.write(out);
+    out.push(b'\n');
+}
+
+fn skipped(out: &mut Vec<u8>, call: &Call, from: &From) {
     out.extend_from_slice(b"}\n");
     if let Call::HdTransfer(moved) = call {
         out.extend_from_slice(b"This is a HD transfer. Source: ");
@@ -81,15 +114,15 @@ fn skipped(out: &mut Vec<u8>, call: &Call, from: &[u8]) {
         out.extend_from_slice(b", Dest: ");
         super::hex(out, moved.destination);
         out.extend_from_slice(b", Len: ");
-        decimal(out, moved.bytes as i32);
+        signed(out, moved.bytes as i32);
         out.push(b'\n');
     }
     out.extend_from_slice(b"\tRR_SKIPPED_CALL_(RR_CALL_");
     out.extend_from_slice(call.name().as_bytes());
     out.push(b')');
-    out.extend_from_slice(from);
+    from.write(out);
     out.push(b' ');
-    decimal(out, counted(call) as i32);
+    signed(out, counted(call) as i32);
     out.extend_from_slice(b" bytes\n");
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{decimal, hex, hex_bytes};
+use super::{decimal, hex, hex_bytes, signed};
 use crate::replay::{
     Entry, Event, Fields,
     panda::{self, Call, RegionChange, Serial, Transfer},
@@ -46,10 +46,7 @@ pub fn line(out: &mut Vec<u8>, entry: &Entry, data: Data) {
 
 /// A region's name is shown as a name.
 fn shows_data(entry: &Entry) -> bool {
-    !matches!(
-        entry.event(),
-        Event::Panda(_, panda::Event::SkippedCall(Call::MemRegionChange(_)))
-    )
+    !matches!(entry.event(), Event::Panda(_, panda::Event::SkippedCall(Call::MemRegionChange(_))))
 }
 
 fn kind(out: &mut Vec<u8>, fields: &Fields) {
@@ -86,10 +83,10 @@ fn value(out: &mut Vec<u8>, value: u64) {
     out.push(b')');
 }
 
-fn signed(out: &mut Vec<u8>, value: i32) {
+fn both(out: &mut Vec<u8>, value: i32) {
     hex(out, (value as u32).into());
     out.extend_from_slice(b" (");
-    decimal(out, value);
+    signed(out, value);
     out.push(b')');
 }
 
@@ -117,7 +114,7 @@ fn panda_details(out: &mut Vec<u8>, event: &panda::Event) {
         panda::Event::Input4(input) => value(out, input.into()),
         panda::Event::Input8(input) => value(out, input),
         panda::Event::InterruptRequest(input) | panda::Event::Exception(input) => {
-            signed(out, input);
+            both(out, input);
         }
         panda::Event::ExitRequest(input) => value(out, input.into()),
         panda::Event::PendingInterrupts(input) => value(out, input.into()),

@@ -171,7 +171,7 @@ pub struct Check {
     pub file: LogFile,
 }
 
-/// List the memory regions that came and went, or those that are there at an instruction
+/// List the memory regions that came (+) and went (-), or what that comes to at an instruction
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -180,7 +180,7 @@ Examples:
 pub struct Regions {
     #[command(flatten)]
     pub file: LogFile,
-    /// Those that came before this instruction count and did not go
+    /// Up to this instruction count, without those that are again as they were
     #[arg(long, value_name = "INSTR", value_parser = number)]
     pub at: Option<u64>,
 }
@@ -274,7 +274,7 @@ Examples:
 
 In DuckDB:
   SELECT kind, call, count(*), sum(length) FROM 'events.parquet' GROUP BY ALL ORDER BY 3 DESC;
-  SELECT instr, hex(payload[1:16]) FROM 'events.parquet' WHERE address BETWEEN 0x1f5000 AND 0x1f5fff;
+  SELECT instr, hex(payload[1:16]) FROM 'events.parquet' WHERE address BETWEEN 2052096 AND 2056191;
   SELECT instr // 1000000 AS million, count(*) FROM 'events.parquet' WHERE kind = 'INTERRUPT_REQUEST' GROUP BY 1 ORDER BY 1;"
 )]
 pub struct Export {

@@ -92,7 +92,8 @@ fn text(summary: &Summary, output: &mut Output) -> anyhow::Result<()> {
         "\n{} same, {} only in A, {} only in B, {} with other values",
         summary.same, summary.only_a, summary.only_b, summary.values
     ))?;
-    output.line(format_args!("{:>10} {:>10} {:>10}  kind, callsite", "only A", "only B", "value"))?;
+    output
+        .line(format_args!("{:>10} {:>10} {:>10}  kind, callsite", "only A", "only B", "value"))?;
     for (_, names, [only_a, only_b, values]) in &summary.by_key {
         output.line(format_args!("{only_a:>10} {only_b:>10} {values:>10}  {}", joined(*names)))?;
     }
@@ -113,7 +114,8 @@ fn first_difference(first: &First, output: &mut Output) -> anyhow::Result<()> {
         output.line(format_args!("  {line}"))?;
     }
     for (mark, line) in [('A', &first.a), ('B', &first.b)] {
-        output.line(format_args!("{mark} {}", line.as_deref().unwrap_or("(the end of the log)")))?;
+        output
+            .line(format_args!("{mark} {}", line.as_deref().unwrap_or("(the end of the log)")))?;
     }
     Ok(())
 }

@@ -22,17 +22,18 @@ pub fn run(args: &Hash, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut next = every;
     let mut digest = Digest::default();
     let mut last = 0;
-    let outcome = each(&args.file.log, &mut log, &mut between(None, None)?, output, |entry, output| {
-        if entry.instructions >= next {
-            // A line stands for the last multiple before the entry.
-            next = entry.instructions - entry.instructions % every;
-            show(next, &digest, output)?;
-            next = next.saturating_add(every);
-        }
-        last = entry.instructions;
-        digest.add(entry);
-        Ok(())
-    })?;
+    let outcome =
+        each(&args.file.log, &mut log, &mut between(None, None)?, output, |entry, output| {
+            if entry.instructions >= next {
+                // A line stands for the last multiple before the entry.
+                next = entry.instructions - entry.instructions % every;
+                show(next, &digest, output)?;
+                next = next.saturating_add(every);
+            }
+            last = entry.instructions;
+            digest.add(entry);
+            Ok(())
+        })?;
     show(last, &digest, output)?;
     Ok(outcome)
 }

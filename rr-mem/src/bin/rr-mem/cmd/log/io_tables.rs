@@ -25,14 +25,15 @@ const ETHERNET: usize = 14;
 pub fn disk(args: &Disk, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut log = open(&args.file.log)?;
     let mut found = false;
-    let outcome = each(&args.file.log, &mut log, &mut between(None, None)?, output, |entry, output| {
-        let Some(text) = of_disk(entry) else { return Ok(()) };
-        found = true;
-        match output.json {
-            true => output.row(&LogRow::from(entry)),
-            false => output.line(format_args!("{:>12} {text}", entry.instructions)),
-        }
-    })?;
+    let outcome =
+        each(&args.file.log, &mut log, &mut between(None, None)?, output, |entry, output| {
+            let Some(text) = of_disk(entry) else { return Ok(()) };
+            found = true;
+            match output.json {
+                true => output.row(&LogRow::from(entry)),
+                false => output.line(format_args!("{:>12} {text}", entry.instructions)),
+            }
+        })?;
     let empty = if found { Outcome::Answered } else { Outcome::Negative };
     Ok(outcome.max(empty))
 }
@@ -76,7 +77,8 @@ impl Row {
             length: packet.data.len(),
             destination: head.map(|head| address(&head[..6])),
             source: head.map(|head| address(&head[6..12])),
-            ether_type: head.map(|head| format!("{:#06x}", u16::from_be_bytes([head[12], head[13]]))),
+            ether_type: head
+                .map(|head| format!("{:#06x}", u16::from_be_bytes([head[12], head[13]]))),
             data: packet.data.iter().map(|byte| format!("{byte:02x}")).collect(),
         }
     }
@@ -86,14 +88,15 @@ pub fn packets(args: &Packets, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut log = open(&args.file.log)?;
     let mut capture = args.pcap.as_ref().map(|path| Capture::new(path)).transpose()?;
     let mut found = false;
-    let outcome = each(&args.file.log, &mut log, &mut between(None, None)?, output, |entry, output| {
-        let Some(packet) = Packet::of(entry) else { return Ok(()) };
-        found = true;
-        match &mut capture {
-            Some(capture) => capture.add(entry.instructions, &packet),
-            None => show(&Row::new(entry, &packet), output),
-        }
-    })?;
+    let outcome =
+        each(&args.file.log, &mut log, &mut between(None, None)?, output, |entry, output| {
+            let Some(packet) = Packet::of(entry) else { return Ok(()) };
+            found = true;
+            match &mut capture {
+                Some(capture) => capture.add(entry.instructions, &packet),
+                None => show(&Row::new(entry, &packet), output),
+            }
+        })?;
     if let Some(capture) = capture {
         capture.finish()?;
     }

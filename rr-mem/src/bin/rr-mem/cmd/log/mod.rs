@@ -13,11 +13,7 @@ mod serial;
 mod stat;
 mod writes;
 
-use std::{
-    ffi::OsStr,
-    io,
-    path::Path,
-};
+use std::{ffi::OsStr, io, path::Path};
 
 use rr_mem::{
     container,
@@ -150,7 +146,7 @@ struct Ending {
 }
 
 impl Ending {
-    #[inline]
+    #[inline(always)]
     fn see(&mut self, entry: &Entry) {
         if entry.instructions < self.previous && self.backwards.is_none() {
             let (from, to) = (self.previous, entry.instructions);
@@ -162,7 +158,12 @@ impl Ending {
     }
 
     /// Says what is unusual of a log that was read to its end, or to `error`.
-    fn say(&self, log: &Log, error: Option<&LogError>, output: &mut Output) -> anyhow::Result<Outcome> {
+    fn say(
+        &self,
+        log: &Log,
+        error: Option<&LogError>,
+        output: &mut Output,
+    ) -> anyhow::Result<Outcome> {
         output.flush()?;
         if let Some(notice) = header_notice(log) {
             note(notice);

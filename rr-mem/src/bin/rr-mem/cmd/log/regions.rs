@@ -60,9 +60,11 @@ pub fn run(args: &Regions, output: &mut Output) -> anyhow::Result<Outcome> {
         if args.at.is_none() {
             return show(&row, output);
         }
-        match there.iter().rposition(|other| other.is_same_region(&row)) {
-            Some(at) if !row.added => drop(there.remove(at)),
-            _ => there.push(row),
+        // One that came and went again, or went and came again, is as it was.
+        let undone = |other: &Row| other.is_same_region(&row) && other.added != row.added;
+        match there.iter().rposition(undone) {
+            Some(at) => drop(there.remove(at)),
+            None => there.push(row),
         }
         Ok(())
     })?;

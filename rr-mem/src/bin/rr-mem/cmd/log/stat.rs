@@ -6,7 +6,7 @@ use rr_mem::replay::{
 };
 use serde::Serialize;
 
-use super::{each, open};
+use super::{Ending, each, open};
 use crate::{
     cli::log,
     output::{Outcome, Output},
@@ -19,15 +19,36 @@ pub fn run(args: &log::Stat, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut filter = args.filters.filter()?;
     let mut log = open(&args.file.log)?;
     let mut stat = Stat::default();
-    let outcome = each(&args.file.log, &mut log, &mut filter, output, |entry, _| {
-        stat.add(entry);
-        Ok(())
-    })?;
+    let outcome = match filter.takes_all() {
+        true => all(&mut log, &mut stat, output)?,
+        false => each(&args.file.log, &mut log, &mut filter, output, |entry, _| {
+            stat.add(entry);
+            Ok(())
+        })?,
+    };
     match output.json {
         true => output.row(&Row::new(&log, &stat))?,
         false => text(&log, &stat, output)?,
     }
     Ok(outcome)
+}
+
+/// Counts every entry: what [`each`] looks for is in the numbers.
+fn all(log: &mut Log, stat: &mut Stat, output: &mut Output) -> anyhow::Result<Outcome> {
+    let error = loop {
+        log.batch(|entry| {
+            stat.add(entry);
+            true
+        });
+        match log.next_entry() {
+            Ok(Some(entry)) => stat.add(&entry),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    let (ended, entries) = (stat.ended, stat.entries());
+    let ending = Ending { ended, entries, backwards: stat.first_backwards, previous: stat.last };
+    ending.say(log, error.as_ref(), output)
 }
 
 /// The numbers of a log as JSON.
@@ -82,14 +103,14 @@ impl Row {
         };
         Self {
             format: format(log),
-            entries: stat.entries,
-            bytes: stat.bytes,
+            entries: stat.entries(),
+            bytes: stat.bytes(),
             header_instr: log.total_instructions(),
             first_instr: stat.first.min(stat.last),
             last_instr: stat.last,
             ended: stat.ended,
             backwards: stat.backwards,
-            interrupts: stat.interrupts,
+            interrupts: stat.interrupts(),
             kinds: stat.counts().into_iter().map(kind).collect(),
             gaps: stat.gaps.iter().map(large).collect(),
             payloads: stat.payloads.iter().map(large).collect(),
@@ -114,7 +135,7 @@ fn format(log: &Log) -> String {
 fn text(log: &Log, stat: &Stat, output: &mut Output) -> anyhow::Result<()> {
     output.line(format(log))?;
     let span = stat.last.saturating_sub(stat.first.min(stat.last));
-    output.line(format_args!("{} entries, {} bytes", stat.entries, stat.bytes))?;
+    output.line(format_args!("{} entries, {} bytes", stat.entries(), stat.bytes()))?;
     output.line(format_args!(
         "instructions {} to {}{}",
         stat.first.min(stat.last),
@@ -123,8 +144,8 @@ fn text(log: &Log, stat: &Stat, output: &mut Output) -> anyhow::Result<()> {
     ))?;
     output.line(format_args!(
         "{} interrupts or changes of them, {} a million instructions",
-        stat.interrupts,
-        rate(stat.interrupts, span)
+        stat.interrupts(),
+        rate(stat.interrupts(), span)
     ))?;
     counts(stat, span, output)?;
     larges("largest gaps", "instructions, before", &stat.gaps, output)?;
@@ -145,9 +166,10 @@ fn counts(stat: &Stat, span: u64, output: &mut Output) -> anyhow::Result<()> {
         "\n{:>10} {:>12} {:>6} {:>12}  kind, callsite",
         "entries", "bytes", "bytes%", "per million"
     ))?;
+    let bytes = stat.bytes();
     for count in stat.counts() {
         let (kind, call, callsite) = count.names;
-        let share = count.bytes as f64 * 100.0 / stat.bytes as f64;
+        let share = count.bytes as f64 * 100.0 / bytes as f64;
         output.line(format_args!(
             "{:>10} {:>12} {share:>6.1} {:>12}  {}",
             count.entries,
@@ -159,20 +181,14 @@ fn counts(stat: &Stat, span: u64, output: &mut Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn larges(
-    title: &str,
-    what: &str,
-    list: &[Large],
-    output: &mut Output,
-) -> anyhow::Result<()> {
+fn larges(title: &str, what: &str, list: &[Large], output: &mut Output) -> anyhow::Result<()> {
     if list.is_empty() {
         return Ok(());
     }
     output.line(format_args!("\n{title}"))?;
     for Large { size, index, instructions } in list {
-        output.line(format_args!(
-            "{size:>12} {what} entry {index} at instruction {instructions}"
-        ))?;
+        output
+            .line(format_args!("{size:>12} {what} entry {index} at instruction {instructions}"))?;
     }
     Ok(())
 }

@@ -62,9 +62,7 @@ pub fn run(args: &Writes, output: &mut Output) -> anyhow::Result<Outcome> {
 
 /// Whether a source of regions is given.
 fn given(source: &Source) -> bool {
-    source.image.is_some()
-        || source.mtree.is_some()
-        || source::emulator::is_meant(&source.emulator)
+    source.image.is_some() || source.mtree.is_some() || source::emulator::is_meant(&source.emulator)
 }
 
 impl Written {
