@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Floor of each module of the library.
-const FLOORS: [(&str, u32); 17] = [
+const FLOORS: [(&str, u32); 18] = [
     ("addr", 0),
     ("bits", 0),
     ("memory", 1),
@@ -20,6 +20,7 @@ const FLOORS: [(&str, u32); 17] = [
     ("host", 3),
     ("image", 4),
     ("qemu", 4),
+    ("replay", 4),
     ("sample", 5),
     ("guest", 5),
     ("report", 6),

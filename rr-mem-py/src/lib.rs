@@ -5,6 +5,7 @@
 
 mod error;
 mod guest;
+mod log;
 mod options;
 mod reader;
 mod rows;
@@ -16,5 +17,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::register(module)?;
     rows::register(module)?;
+    log::register(module)?;
     module.add_class::<guest::Guest>()
 }

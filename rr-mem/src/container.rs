@@ -4,6 +4,8 @@
 //! Contents are unpacked once, into an unlinked temporary file that keeps long
 //! runs of zeros as holes, and mapped from there.
 
+pub mod stream;
+
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},

@@ -36,6 +36,7 @@ pub mod mmu;
 pub mod qemu;
 pub mod region;
 pub mod regs;
+pub mod replay;
 pub mod report;
 pub mod sample;
 pub mod write;

@@ -10,10 +10,12 @@ Every exception is a `RrMemError` with `kind`, a short stable name, and `hint`, 
 from ._native import (
     Alias,
     Cpu,
+    Entry,
     FlatRange,
     Guest,
     IncompleteWarning,
     Listing,
+    Log,
     Mapping,
     MissingError,
     NotMapped,
@@ -32,7 +34,7 @@ from ._native import (
 )
 
 __all__ = [
-    "Alias", "Cpu", "FlatRange", "Guest", "IncompleteWarning", "Listing", "Mapping",
-    "MissingError", "NotMapped", "Place", "RamBlock", "ReadError", "RrMemError", "Section",
+    "Alias", "Cpu", "Entry", "FlatRange", "Guest", "IncompleteWarning", "Listing", "Log",
+    "Mapping", "MissingError", "NotMapped", "Place", "RamBlock", "ReadError", "RrMemError", "Section",
     "SourceError", "Step", "Translation", "UsageError", "Walk", "Where", "__version__",
 ]

@@ -63,6 +63,12 @@ impl Cache {
         Self { folder }
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What was kept of a file.
     pub(super) fn get(&self, key: Key<'_>) -> Option<Layout> {
         let entry = read(&self.folder.join(key.name())).ok()?;

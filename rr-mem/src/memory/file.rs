@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use super::{Memory, ReadError, SliceMemory};
 use crate::addr::FileOffset;
@@ -100,6 +100,20 @@ impl MappedFile {
             Bytes::Mapped(_, identity) => Some(*identity),
             Bytes::Owned(_) | Bytes::Static(_) => None,
         }
+    }
+
+    /// Lets go of the pages of `range` (in bytes) that are mapped: what is read
+    /// there again comes from the file again.
+    pub fn give_back(&self, range: std::ops::Range<usize>) {
+        let Bytes::Mapped(map, _) = &*self.0 else { return };
+        if range.start >= range.end || range.end > map.len() {
+            return;
+        }
+        // SAFETY: the mapping is read-only and of a file, so its pages hold
+        // nothing that the file does not; slices into it stay valid.
+        let _ = unsafe {
+            map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len())
+        };
     }
 
     /// All bytes.

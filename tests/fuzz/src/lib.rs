@@ -1,6 +1,8 @@
 //! What the fuzz targets share: guests whose every register and byte is the
 //! fuzzer's choice.
 
+pub mod log;
+
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use rr_mem::{
     addr::Gpa,

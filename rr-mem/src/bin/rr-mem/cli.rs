@@ -1,5 +1,7 @@
 //! Words of the command line.
 
+pub mod log;
+
 use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
@@ -11,7 +13,7 @@ use crate::number::{bytes, exception_level, number, physical_bits, range};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  answered
-  1  an answer is \"not mapped\" or empty, or a read met a hole
+  1  an answer is \"not mapped\" or empty, a read met a hole, or logs differ
   2  wrong usage
   3  a source could not be read
 
@@ -48,6 +50,7 @@ pub enum Command {
     Ram(Ram),
     Where(Where),
     Layout(Layout),
+    Log(log::Log),
     Completions(Completions),
     /// Print the manual page
     #[command(after_help = "Example:\n  rr-mem man | man -l -")]

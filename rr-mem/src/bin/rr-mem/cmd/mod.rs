@@ -3,6 +3,7 @@
 pub mod cpus;
 pub mod find;
 pub mod layout;
+pub mod log;
 pub mod mtree;
 pub mod p2v;
 pub mod ps;
