@@ -63,6 +63,15 @@ def test_the_monitor_is_there_for_others_afterwards(qemu: Qemu, free: Path, bina
         assert client.execute("query-status")["status"] == "prelaunch"
 
 
+def test_memory_that_is_encrypted_is_named(binary: Path) -> None:
+    # Without such a processor a machine of that kind is never finished.
+    encrypted = ["-object", "sev-guest,id=s,cbitpos=47,reduced-phys-bits=1"]
+    with Qemu(X86, ["--preconfig", "-M", "q35,accel=tcg,confidential-guest-support=s", *encrypted], stub=False) as qemu:
+        assert not qemu.qmp.execute("query-status")["running"]
+        done = run_program(binary, "mtree", "-f", "--pid", str(qemu.pid))
+        assert "encrypted (sev-guest)" in done.stderr.decode()
+
+
 def test_every_command_takes_the_socket(qemu: Qemu, free: Path, binary: Path) -> None:
     for question in (("regs",), ("ram",), ("mtree", "-f"), ("find", "0"), ("x", "--phys", "0x1000")):
         by_socket = run_program(binary, *question, "--qmp", str(free)).stdout

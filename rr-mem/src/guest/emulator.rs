@@ -61,7 +61,7 @@ impl NoSuchSpace {
 }
 
 /// What may make answers about a guest wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Doubt {
     /// KVM runs the CPU: QEMU's copy of its registers is old.
     #[error(
@@ -76,16 +76,22 @@ pub enum Doubt {
     /// No CPU was found.
     #[error("there is no CPU that could confirm the layout: members may be misread")]
     NoCpu,
+    /// The guest's memory is encrypted, by an object of this type.
+    #[error(
+        "the guest's memory is encrypted ({0}): outside, its bytes mean nothing, and none is read"
+    )]
+    Encrypted(String),
 }
 
 impl Doubt {
     /// A short stable name for scripts.
     #[must_use]
-    pub const fn kind(self) -> &'static str {
+    pub const fn kind(&self) -> &'static str {
         match self {
             Self::StaleRegisters => "stale_registers",
             Self::NestedGuest => "nested_guest",
             Self::NoCpu => "no_cpu",
+            Self::Encrypted(_) => "encrypted",
         }
     }
 }
@@ -162,6 +168,7 @@ impl<H> Emulator<H> {
             stale.then_some(Doubt::StaleRegisters),
             nested.then_some(Doubt::NestedGuest),
             self.machine.cpus.is_empty().then_some(Doubt::NoCpu),
+            self.machine.confidential.clone().map(Doubt::Encrypted),
         ];
         doubts.into_iter().flatten().collect()
     }
@@ -193,7 +200,8 @@ impl<H> Emulator<H> {
         let map = &self.machine.map;
         let view = map.address_spaces().get(space).map(|space| map.view(space));
         let view = view.transpose()?.unwrap_or_default();
-        let host = |block| map.block(block).host.map(Backing::At);
+        let readable = self.machine.confidential.is_none();
+        let host = |block| map.block(block).host.filter(|_| readable).map(Backing::At);
         Ok(Physical::of_view(map, &view, memory, host))
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     addr::{Address, Hva},
     debuginfo::{DebugError, Layout, Search},
     host::{Area, Host},
-    memory::ReadError,
+    memory::{Memory, ReadError},
     region::{FlatError, MapError, RegionMap},
 };
 use map::Read;
@@ -57,6 +57,8 @@ pub struct Machine {
     pub map: RegionMap,
     /// Every CPU, by number.
     pub cpus: Vec<VirtualCpu>,
+    /// What hides the guest's memory from its host, such as `sev-guest`.
+    pub confidential: Option<String>,
     offsets: Layout,
     /// Of each region.
     objects: Vec<Objects>,
@@ -298,13 +300,42 @@ fn read_once<H: Host>(
     let Read { map, spaces, objects } = map::read(structs, symbols, &before)?;
     check_blocks(&map, host)?;
     let cpus = cpus::read(structs, symbols, &spaces)?;
+    let confidential = confidential(structs, symbols)?;
     if map::snapshot(structs, symbols)? != before {
         return Err(Wrong::Torn);
     }
     let offsets = structs.layout().clone();
     let (layout, source) = (offsets.emulator.clone(), offsets.source.clone());
     let module = symbols.module.path.display().to_string();
-    Ok(Machine { layout, source, misfits: Vec::new(), module, map, cpus, offsets, objects })
+    Ok(Machine {
+        layout,
+        source,
+        misfits: Vec::new(),
+        module,
+        map,
+        cpus,
+        confidential,
+        offsets,
+        objects,
+    })
+}
+
+/// The type of the object that makes the guest's memory unreadable, if any.
+fn confidential<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    symbols: &Symbols,
+) -> Result<Option<String>, Wrong> {
+    let Some(pointer) = symbols.machine.filter(|_| structs.knows("MachineState")) else {
+        return Ok(None);
+    };
+    match structs.pointer(pointer)? {
+        // No machine is made yet.
+        0 => Ok(None),
+        machine => match structs.at("MachineState", machine)?.get("cgs")? {
+            0 => Ok(None),
+            object => Ok(objects::types(structs, object)?.into_iter().next()),
+        },
+    }
 }
 
 /// Every RAM block is in the emulator's memory map, or in no part of it where

@@ -29,6 +29,8 @@ pub(super) struct Symbols {
     /// The head of the list of CPUs.
     pub cpus: u64,
     pub timers: Option<Timers>,
+    /// The pointer to the machine.
+    pub machine: Option<u64>,
 }
 
 /// Where QEMU counts instructions.
@@ -46,6 +48,8 @@ const BLOCKS: &str = "ram_list";
 const CPUS: [&str; 2] = ["cpus_queue", "cpus"];
 /// The counter of `-icount`, and whether it is in use.
 const TIMERS: [&str; 2] = ["use_icount", "timers_state"];
+/// The pointer to the machine.
+const MACHINE: &str = "current_machine";
 /// Functions that only an emulator of this architecture has, newest first.
 const X86: [&str; 2] = ["cpu_x86_update_cr3", "x86_cpu_list"];
 const ARM: [&str; 2] = ["arm_cpu_do_interrupt", "arm_cpu_list"];
@@ -72,13 +76,14 @@ impl Symbols {
         for module in host.modules() {
             let Some(file) = file(module) else { continue };
             let names = [
-                SPACE, BLOCKS, CPUS[0], CPUS[1], TIMERS[0], TIMERS[1], X86[0], X86[1], ARM[0],
-                ARM[1], A64[0], A64[1],
+                SPACE, BLOCKS, CPUS[0], CPUS[1], TIMERS[0], TIMERS[1], MACHINE, X86[0], X86[1],
+                ARM[0], ARM[1], A64[0], A64[1],
             ];
             let Ok(found) = symbols::find(file.bytes(), names) else { continue };
             let there =
                 found.map(|address| address.map(|address| address.wrapping_add(module.bias)));
-            let [Some(space), Some(blocks), new, old, enabled, timers, kinds @ ..] = there else {
+            let [Some(space), Some(blocks), new, old, enabled, timers, machine, kinds @ ..] = there
+            else {
                 continue;
             };
             let cpus = new.or(old).ok_or(QemuError::NoEmulator(CPUS[0]))?;
@@ -91,6 +96,7 @@ impl Symbols {
                 ram_list: blocks,
                 cpus,
                 timers: enabled.zip(timers).map(|(enabled, state)| Timers { enabled, state }),
+                machine,
             });
         }
         Err(QemuError::NoEmulator(SPACE))
