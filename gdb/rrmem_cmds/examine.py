@@ -7,7 +7,7 @@ import gdb
 from .session import SESSION, Command, address, show
 
 #: Architectures whose code gdb can disassemble, by gdb's name of its own.
-SAME = {"i386:x86-64": "x86_64", "aarch64": "aarch64"}
+SAME = {"i386:x86-64": "x86_64", "i386": "i386", "aarch64": "aarch64", "arm": "arm", "armv7": "arm"}
 
 
 def last_typed():

@@ -3,7 +3,8 @@
 import gdb
 import rr_mem
 
-from .session import SESSION, number
+from .session import SESSION, sentence
+from .targets import number
 
 
 class Function(gdb.Function):
@@ -18,7 +19,7 @@ class Function(gdb.Function):
         try:
             return self._answer(SESSION.guest(), number(gva))
         except rr_mem.RrMemError as error:
-            raise gdb.GdbError(str(error)) from None
+            raise sentence(error) from None
 
 
 def host(guest, gva):

@@ -7,21 +7,22 @@ from .session import SESSION, Command, address, show
 
 class Rrcpu(Command):
     """The guest's CPUs: rrcpu lists them, rrcpu N takes CPU N for all commands, rrcpu auto the
-one that the selected thread runs."""
+one that the selected thread runs. At QEMU's gdb stub, CPUs are gdb's threads."""
 
     def __init__(self, name):
         super().__init__(name, gdb.COMMAND_STATUS)
 
     def run(self, argument, from_tty):
         """Lists or chooses."""
-        guest = SESSION.guest()
         if argument == "auto":
-            SESSION.choose(None)
-        elif argument:
-            SESSION.choose(guest.on_cpu(address(argument)).cpu)
-        else:
+            gdb.execute("set rrmem cpu auto")
+            return
+        guest = SESSION.guest()
+        if not argument:
             for cpu in guest.cpus:
                 show(f"{'*' if cpu.cpu == guest.cpu else ' '} {cpu.text}")
+        else:
+            gdb.execute(f"set rrmem cpu {guest.on_cpu(address(argument)).cpu}")
 
 
 class Rrram(Command):
@@ -47,7 +48,8 @@ class Rrmtree(Command):
         """Prints the tree."""
         if argument not in ("", "-f"):
             raise gdb.GdbError("rrmtree takes -f, for the flat views, and nothing else")
-        show(SESSION.guest().mtree(flat=argument == "-f"))
+        target = SESSION.target()
+        show(target.mtree(argument) if target.has_monitor else SESSION.guest().mtree(flat=argument == "-f"))
 
 
 class Rrpt(Command):

@@ -38,4 +38,5 @@ pub mod region;
 pub mod regs;
 pub mod report;
 pub mod sample;
+pub mod watch;
 pub mod write;

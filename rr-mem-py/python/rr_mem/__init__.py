@@ -17,9 +17,11 @@ from ._native import (
     Mapping,
     MissingError,
     NotMapped,
+    Piece,
     Place,
     RamBlock,
     ReadError,
+    Region,
     RrMemError,
     Section,
     SourceError,
@@ -33,6 +35,6 @@ from ._native import (
 
 __all__ = [
     "Alias", "Cpu", "FlatRange", "Guest", "IncompleteWarning", "Listing", "Mapping",
-    "MissingError", "NotMapped", "Place", "RamBlock", "ReadError", "RrMemError", "Section",
-    "SourceError", "Step", "Translation", "UsageError", "Walk", "Where", "__version__",
+    "MissingError", "NotMapped", "Piece", "Place", "RamBlock", "ReadError", "Region", "RrMemError",
+    "Section", "SourceError", "Step", "Translation", "UsageError", "Walk", "Where", "__version__",
 ]

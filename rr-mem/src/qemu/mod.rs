@@ -13,6 +13,7 @@ mod cpus;
 pub mod layouts;
 mod map;
 mod structs;
+pub mod stub;
 mod symbols;
 #[cfg(test)]
 mod tests;
