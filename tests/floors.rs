@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Floor of each module of the library.
-const FLOORS: [(&str, u32); 18] = [
+const FLOORS: [(&str, u32); 19] = [
     ("addr", 0),
     ("bits", 0),
     ("memory", 1),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, u32); 18] = [
     ("sample", 5),
     ("guest", 5),
     ("report", 6),
+    ("symbols", 6),
     ("write", 6),
     ("watch", 7),
     ("lib", 8),

@@ -2,7 +2,7 @@
 
 import gdb
 
-from .session import SESSION, Command, address, show
+from .session import SESSION, Command, address, named, show
 
 
 class Rrcpu(Command):
@@ -20,7 +20,8 @@ one that the selected thread runs. At QEMU's gdb stub, CPUs are gdb's threads.""
         guest = SESSION.guest()
         if not argument:
             for cpu in guest.cpus:
-                show(f"{'*' if cpu.cpu == guest.cpu else ' '} {cpu.text}")
+                text = named(cpu.text, r"(?<=  pc )0x[0-9a-f]+")
+                show(f"{'*' if cpu.cpu == guest.cpu else ' '} {text}")
         else:
             gdb.execute(f"set rrmem cpu {guest.on_cpu(address(argument)).cpu}")
 
@@ -53,14 +54,21 @@ class Rrmtree(Command):
 
 
 class Rrpt(Command):
-    """What the guest's page tables map: rrpt [FIRST [LAST]], two expressions without spaces."""
+    """What the guest's page tables map: rrpt [-f FILTER]... [FIRST [LAST]], two expressions without
+spaces. A FILTER is words with commas between that must all hold: w, x (any privilege may), u, s
+(user, kernel only), ro, nx, wx, large, 4K, 2M, 1G. Several are alternatives.
+Example: rrpt -f w,x -f u,wx"""
 
     def run(self, argument, from_tty):
         """Lists the mappings."""
-        limits = [address(word) for word in gdb.string_to_argv(argument)]
+        words, filters = gdb.string_to_argv(argument), []
+        while words[:1] == ["-f"]:
+            filters += words[1:2]
+            del words[:2]
+        limits = [address(word) for word in words]
         if len(limits) > 2:
-            raise gdb.GdbError("rrpt takes the first and the last address, and nothing else")
-        found = SESSION.guest().mappings(*limits, merge="rights")
+            raise gdb.GdbError("rrpt takes -f FILTER, the first and the last address, and nothing else")
+        found = SESSION.guest().mappings(*limits, merge="rights", filters=filters)
         if not found:
             raise gdb.GdbError("nothing is mapped there")
         for run in found:

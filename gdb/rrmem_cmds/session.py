@@ -11,6 +11,10 @@ from . import settings
 from .targets import number, target
 
 
+#: Symbols of the guest's kernel, by number of the inferior.
+NAMES = {}
+
+
 class Session:
     """Guests by inferior and thread, kept until something may have changed."""
 
@@ -70,6 +74,18 @@ def words(argument, most, usage):
     return found
 
 
+def named(text, where):
+    """Text with names behind the guest addresses that the pattern `where` finds."""
+    symbols = NAMES.get(gdb.selected_inferior().num)
+    if symbols is None:
+        return text
+
+    def name(found):
+        known = symbols.name(int(found.group(), 16))
+        return f"{found.group()} <{known}>" if known else found.group()
+    return re.sub(where, name, text, flags=re.MULTILINE)
+
+
 def show(text):
     """Prints text, with gdb's pager."""
     if settings.COLOR.value:
@@ -83,7 +99,10 @@ def sentence(error):
         gdb.write(traceback.format_exc(), gdb.STDERR)
     if getattr(error, "kind", None) == "no_emulator" and isinstance(error, rr_mem.MissingError):
         return gdb.GdbError("QEMU's gdb stub does not tell: `set rrmem pid PID` reads the emulator past gdb")
-    return gdb.GdbError(" ".join(str(error).split()))
+    text = " ".join(str(error).split())
+    if isinstance(error, (rr_mem.RrMemError, gdb.error, gdb.GdbError)):
+        return gdb.GdbError(text)
+    return gdb.GdbError(f"a fault of these commands: {type(error).__name__}, {text} (`set rrmem debug on` shows where)")
 
 
 class Command(gdb.Command):
@@ -100,7 +119,7 @@ class Command(gdb.Command):
                 self.run(argument, from_tty)
             for note in notes:
                 show(f"note: {note.message}")
-        except (rr_mem.RrMemError, gdb.error) as error:
+        except Exception as error:
             raise sentence(error) from None
 
     def run(self, argument, from_tty):

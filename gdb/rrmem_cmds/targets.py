@@ -136,19 +136,24 @@ class StubMemory:
 
     def read(self, address, length):
         """Bytes at a guest physical address."""
-        before = self._connection.send_packet(f"q{MODE}").decode()
-        self._connection.send_packet(f"Q{MODE}:1")
+        before = ask(self._connection, f"q{MODE}")
+        ask(self._connection, f"Q{MODE}:1")
         try:
             parts = range(0, length, PACKET_BYTES)
             return b"".join(self._part(address + at, min(PACKET_BYTES, length - at)) for at in parts)
         finally:
-            self._connection.send_packet(f"Q{MODE}:{before}")
+            ask(self._connection, f"Q{MODE}:{before}")
 
     def _part(self, address, length):
-        answer = self._connection.send_packet(f"m{address:x},{length:x}").decode()
+        answer = ask(self._connection, f"m{address:x},{length:x}")
         if not answer or answer.startswith("E"):
             raise gdb.MemoryError(f"the stub gives no memory at {address:#x}")
         return bytes.fromhex(answer)
+
+
+def ask(remote, packet):
+    """The answer to a packet; gdb gives none for an empty one."""
+    return (remote.send_packet(packet) or b"").decode("latin-1")
 
 
 def register(frame, name):
@@ -171,7 +176,7 @@ def stub_mode(inferior):
     found, kind = connection(inferior)
     if kind not in ("remote", "extended-remote"):
         return None
-    return found.send_packet(f"q{MODE}").decode() or None
+    return ask(found, f"q{MODE}") or None
 
 
 def mappings(inferior):

@@ -60,7 +60,7 @@ class Watches:
         def guarded(event):
             try:
                 act(event)
-            except (rr_mem.RrMemError, gdb.error) as error:
+            except Exception as error:
                 gdb.write(f"rrwatch: {sentence(error)}\n", gdb.STDERR)
         return guarded
 

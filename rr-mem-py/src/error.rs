@@ -10,6 +10,7 @@ use rr_mem::{
     mmu::{Fault, WalkError},
     qemu::{QemuError, stub::NoRegister},
     region::{RenderError, monitor::ParseError},
+    symbols::SymbolsError,
     watch::WatchError,
     write::WriteError,
 };
@@ -64,6 +65,12 @@ sources!(ProcessError, CoreError, ImageError, QemuError, GivenError, ParseError)
 impl Bridge for Missing {
     fn bridge(&self) -> PyErr {
         raise::<MissingError>(self, self.kind(), self.hint())
+    }
+}
+
+impl Bridge for SymbolsError {
+    fn bridge(&self) -> PyErr {
+        raise::<SourceError>(self, self.kind(), self.hint())
     }
 }
 

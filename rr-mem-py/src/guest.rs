@@ -19,7 +19,9 @@ use rr_mem::{
     report::{
         AliasRow, FindRow, RamRow, V2pRow, WhereRow,
         examine::{self, Format, GuestBytes},
+        filter::Filter,
     },
+    symbols::Symbols,
     watch,
     write::{self, Target},
 };
@@ -433,6 +435,23 @@ impl Guest {
         }
     }
 
+    /// The bytes before the first NUL from a virtual address on, or a physical
+    /// one; `limit` at most.
+    #[pyo3(signature = (address, limit = 4096, *, physical = false))]
+    fn string<'py>(
+        &self,
+        py: Python<'py>,
+        address: u64,
+        limit: usize,
+        physical: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (bytes, error) = self.run(py, || self.until_nul(address, limit, physical))?;
+        match error {
+            None => Ok(PyBytes::new(py, &bytes)),
+            Some(error) => Err(stopped(physical, &error)),
+        }
+    }
+
     /// Changes guest memory at a virtual address, or a physical one: RAM of a
     /// running emulator, and nothing else. Of a guest that a Python object reads,
     /// its `write(address, bytes)` is called with host addresses. The guest's page
@@ -505,18 +524,25 @@ impl Guest {
     }
 
     /// The mappings of the CPU's address space from `first` to `last`, lowest
-    /// first; `merge` is "none" (page by page), "physical" or "rights". More
-    /// than `limit` are an error.
-    #[pyo3(signature = (first = 0, last = u64::MAX, *, merge = "physical", limit = 1_000_000))]
+    /// first; `merge` is "none" (page by page), "physical" or "rights". `filters`
+    /// are alternatives, each of words with commas between (w, x, u, s, ro, nx,
+    /// wx, large, 2M). More than `limit` are an error.
+    #[pyo3(signature = (first = 0, last = u64::MAX, *, merge = "physical", filters = Vec::new(), limit = 1_000_000))]
     fn mappings(
         &self,
         py: Python<'_>,
         first: u64,
         last: u64,
         merge: &str,
+        filters: Vec<String>,
         limit: usize,
     ) -> PyResult<Vec<rows::Mapping>> {
+        let filter = Filter::parse(&filters)
+            .map_err(|error| usage(error, "w, x, u, s, ro, nx, wx, large, a page size"))?;
+        let granule = self.guest.mmu().map_err(|missing| missing.bridge())?.granule();
         let merge = match merge {
+            // Merging by rights loses page sizes.
+            "rights" if filter.asks_for_sizes() => Merge::Physical,
             "none" => Merge::None,
             "physical" => Merge::Physical,
             "rights" => Merge::Rights,
@@ -531,7 +557,8 @@ impl Guest {
         let found: Vec<_> = self.run(py, || {
             let clipped =
                 space.mappings(merge).filter_map(|run| run.clipped(Gva(first), Gva(last)));
-            clipped.take(limit.saturating_add(1)).collect()
+            let wanted = clipped.filter(|run| filter.accepts(run, granule));
+            wanted.take(limit.saturating_add(1)).collect()
         })?;
         if found.len() > limit {
             return Err(raise::<RrMemError>(
@@ -619,6 +646,32 @@ impl Guest {
         let Some(reader) = self.source.reader() else { return Ok(py.detach(work)) };
         let done = work();
         reader.check().map(|()| done)
+    }
+
+    /// Symbols, moved to where this guest's kernel is.
+    pub fn moved(&self, py: Python<'_>, symbols: Symbols) -> PyResult<Symbols> {
+        self.run(py, || symbols.in_guest(&self.guest))?.map_err(|error| error.bridge())
+    }
+
+    fn until_nul(
+        &self,
+        address: u64,
+        limit: usize,
+        physical: bool,
+    ) -> (Vec<u8>, Option<VirtualReadError>) {
+        let mut bytes = Vec::new();
+        while bytes.len() < limit {
+            let mut part = [0; 256];
+            let len = part.len().min(limit - bytes.len());
+            let offset = bytes.len() as u64;
+            let (read, error) = self.guest.read_at(physical, address, offset, &mut part[..len]);
+            let end = part[..read].iter().position(|byte| *byte == 0);
+            bytes.extend_from_slice(&part[..end.unwrap_or(read)]);
+            if end.is_some() || error.is_some() {
+                return (bytes, error.filter(|_| end.is_none()));
+            }
+        }
+        (bytes, None)
     }
 
     fn row(&self, py: Python<'_>, gva: u64) -> PyResult<V2pRow> {

@@ -8,6 +8,7 @@ mod guest;
 mod options;
 mod reader;
 mod rows;
+mod symbols;
 
 use pyo3::prelude::*;
 
@@ -16,5 +17,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::register(module)?;
     rows::register(module)?;
+    module.add_class::<symbols::Symbols>()?;
     module.add_class::<guest::Guest>()
 }

@@ -38,5 +38,6 @@ pub mod region;
 pub mod regs;
 pub mod report;
 pub mod sample;
+pub mod symbols;
 pub mod watch;
 pub mod write;

@@ -26,6 +26,7 @@ from ._native import (
     Section,
     SourceError,
     Step,
+    Symbols,
     Translation,
     UsageError,
     Walk,
@@ -36,5 +37,5 @@ from ._native import (
 __all__ = [
     "Alias", "Cpu", "FlatRange", "Guest", "IncompleteWarning", "Listing", "Mapping",
     "MissingError", "NotMapped", "Piece", "Place", "RamBlock", "ReadError", "Region", "RrMemError",
-    "Section", "SourceError", "Step", "Translation", "UsageError", "Walk", "Where", "__version__",
+    "Section", "SourceError", "Step", "Symbols", "Translation", "UsageError", "Walk", "Where", "__version__",
 ]

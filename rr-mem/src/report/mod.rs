@@ -5,6 +5,7 @@
 
 mod emulator;
 pub mod examine;
+pub mod filter;
 mod registers;
 mod rows;
 mod text;

@@ -4,6 +4,7 @@ pub mod cpus;
 pub mod find;
 pub mod layout;
 pub mod mtree;
+mod naming;
 pub mod p2v;
 pub mod ps;
 pub mod pt;
