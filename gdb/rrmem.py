@@ -58,7 +58,7 @@ def define():
         gdb.write(f"rrmem.py: {complaint}\n", gdb.STDERR)
         return
     sys.path.insert(0, str(HERE))
-    for topic in ("examine", "translate", "machine", "functions"):
+    for topic in ("settings", "examine", "translate", "machine", "functions", "watch", "change", "types", "symbols"):
         importlib.import_module(f"rrmem_cmds.{topic}")
 
 

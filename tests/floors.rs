@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Floor of each module of the library.
-const FLOORS: [(&str, u32); 18] = [
+const FLOORS: [(&str, u32); 20] = [
     ("addr", 0),
     ("bits", 0),
     ("memory", 1),
@@ -24,8 +24,10 @@ const FLOORS: [(&str, u32); 18] = [
     ("sample", 5),
     ("guest", 5),
     ("report", 6),
+    ("symbols", 6),
     ("write", 6),
-    ("lib", 7),
+    ("watch", 7),
+    ("lib", 8),
 ];
 
 fn floor(module: &str) -> Option<u32> {

@@ -4,10 +4,12 @@ import re
 
 import gdb
 
-from .session import SESSION, Command, address, show
+from .session import SESSION, Command, address, named, show
 
+#: Where a line has its address.
+LABEL = r"^0x[0-9a-f]+(?=:)"
 #: Architectures whose code gdb can disassemble, by gdb's name of its own.
-SAME = {"i386:x86-64": "x86_64", "aarch64": "aarch64"}
+SAME = {"i386:x86-64": "x86_64", "i386": "i386", "aarch64": "aarch64", "arm": "arm", "armv7": "arm"}
 
 
 def last_typed():
@@ -37,7 +39,7 @@ class Examine(Command):
             self._next = code(guest, start, int(found.group(1) or 1), self.physical)
             return
         listing = guest.examine(letters, start, physical=self.physical, previous=self._format)
-        show(listing.text)
+        show(listing.text if self.physical else named(listing.text, LABEL))
         self._format = listing.format
         self._next = listing.next
         remember(listing)
@@ -80,7 +82,8 @@ def code(guest, start, count, physical):
         return guest.read(at, length, physical=physical)
 
     for at, text, length in instructions(own, read, start, count):
-        show(f"{at:#x}:\t{text}")
+        line = f"{at:#x}:\t{text}"
+        show(line if physical else named(line, LABEL))
         gdb.set_convenience_variable("_", at)
         start = at + length
     return start

@@ -1,9 +1,9 @@
 """Functions for expressions: `x/4gx $rr_host(GVA)`, `break f if $rr_u32(GVA) == 3`."""
 
 import gdb
-import rr_mem
 
-from .session import SESSION, number
+from .session import SESSION, sentence
+from .targets import number
 
 
 class Function(gdb.Function):
@@ -17,8 +17,8 @@ class Function(gdb.Function):
         """Called by gdb."""
         try:
             return self._answer(SESSION.guest(), number(gva))
-        except rr_mem.RrMemError as error:
-            raise gdb.GdbError(str(error)) from None
+        except Exception as error:
+            raise sentence(error) from None
 
 
 def host(guest, gva):
@@ -34,7 +34,13 @@ def unsigned(size):
     return lambda guest, gva: int.from_bytes(guest.read(gva, size), "little")
 
 
+def string(guest, gva):
+    """The guest's string, up to its NUL."""
+    return guest.string(gva).decode("utf-8", "replace")
+
+
 Function("rr_host", host)
+Function("rr_str", string)
 Function("rr_phys", lambda guest, gva: guest.v2p(gva).gpa)
 for bits in (8, 16, 32, 64):
     Function(f"rr_u{bits}", unsigned(bits // 8))

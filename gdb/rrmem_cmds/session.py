@@ -1,95 +1,108 @@
-"""The guest of the selected inferior, read through gdb, and what all commands share."""
+"""The guest of the selected inferior, kept until something changes, and what all commands share."""
 
+import re
+import traceback
 import warnings
 
 import gdb
 import rr_mem
 
+from . import settings
+from .targets import number, target
 
-class Reader:
-    """The memory of an inferior, as gdb reads it."""
 
-    def __init__(self, inferior):
-        self._inferior = inferior
-
-    def read(self, address, length):
-        """Bytes at a host address."""
-        return self._inferior.read_memory(address, length)
+#: Symbols of the guest's kernel, by number of the inferior.
+NAMES = {}
 
 
 class Session:
-    """Guests by inferior, kept until something may have changed."""
+    """Guests by inferior and thread, kept until something may have changed."""
 
     def __init__(self):
         self._guests = {}
-        self._chosen = {}
         events = gdb.events
-        for event in (events.stop, events.cont, events.memory_changed, events.new_objfile,
+        for event in (events.stop, events.cont, events.memory_changed, events.register_changed, events.new_objfile,
                       events.clear_objfiles, events.exited, events.inferior_deleted):
-            event.connect(self._forget)
+            event.connect(lambda _event: self.forget())
+        settings.CHANGED.append(self.forget)
 
-    def _forget(self, _event):
+    def forget(self):
+        """Reads everything anew from now on."""
         self._guests.clear()
-
-    def choose(self, cpu):
-        """Takes this CPU for the selected inferior; `None` for that of the thread."""
-        self._chosen[gdb.selected_inferior().num] = cpu
 
     def guest(self):
         """The guest, as the chosen CPU sees it, or else the CPU of the selected thread."""
-        inferior = gdb.selected_inferior()
-        if not inferior.pid:
-            raise gdb.GdbError("no emulator is being debugged: attach to one, or load its core")
-        key = (inferior.num, inferior.pid)
-        if key not in self._guests:
-            self._guests[key] = open_guest(inferior)
-        guest = self._guests[key]
-        cpu = self._chosen.get(inferior.num)
-        cpu = cpu_of_thread(guest) if cpu is None else cpu
-        return guest if cpu == guest.cpu else guest.on_cpu(cpu)
+        guest, found = self._opened()
+        chosen = settings.CPU.value
+        cpu = found.cpu(guest) if chosen == "auto" else address(chosen)
+        return guest if cpu is None or cpu == guest.cpu else guest.on_cpu(cpu)
+
+    def target(self):
+        """What the guest is read from."""
+        return self._opened()[1]
+
+    def _opened(self):
+        inferior, thread = gdb.selected_inferior(), gdb.selected_thread()
+        key = (inferior.num, inferior.pid, thread.num if thread is not None else None)
+        if key not in self._guests or not settings.CACHE.value:
+            found = target()
+            self._guests[key] = found.guest(), found
+        return self._guests[key]
 
 
 SESSION = Session()
 
 
-def open_guest(inferior):
-    """The guest of an inferior, through CPU 0."""
-    kind = getattr(getattr(inferior, "connection", None), "type", None)
-    maps = gdb.execute("info proc mappings", to_string=True)
-    return rr_mem.Guest.from_host(Reader(inferior), maps, modules(inferior, kind), complete=kind == "native")
-
-
-def modules(inferior, kind):
-    """Files that may be the executable and its libraries."""
-    space = inferior.progspace
-    own = [f"/proc/{inferior.pid}/exe"] if kind == "native" else []
-    loaded = [objfile.filename for objfile in space.objfiles()]
-    return own + [name for name in [space.filename, *loaded] if name]
-
-
-def cpu_of_thread(guest):
-    """The number of the CPU that the selected thread runs; else the present one."""
-    thread = gdb.selected_thread()
-    lwp = thread.ptid[1] if thread is not None else None
-    return next((cpu.cpu for cpu in guest.cpus if cpu.thread == lwp), guest.cpu)
-
-
 def address(expression):
     """The value of a gdb expression, as an address. Functions are not called for it."""
+    return number(evaluate(expression))
+
+
+def evaluate(expression):
+    """The value of a gdb expression. Functions are not called for it."""
     if not expression.strip():
         raise gdb.GdbError("an address is needed: any expression of gdb")
     with gdb.with_parameter("may-call-functions", False):
-        return number(gdb.parse_and_eval(expression))
+        return gdb.parse_and_eval(expression)
 
 
-def number(value):
-    """A value of gdb as an address: not negative, whatever its type."""
-    return int(value.cast(gdb.lookup_type("unsigned long long")))
+def words(argument, most, usage):
+    """Expressions without spaces, `most` at most."""
+    found = gdb.string_to_argv(argument)
+    if len(found) > most:
+        raise gdb.GdbError(usage)
+    return found
+
+
+def named(text, where):
+    """Text with names behind the guest addresses that the pattern `where` finds."""
+    symbols = NAMES.get(gdb.selected_inferior().num)
+    if symbols is None:
+        return text
+
+    def name(found):
+        known = symbols.name(int(found.group(), 16))
+        return f"{found.group()} <{known}>" if known else found.group()
+    return re.sub(where, name, text, flags=re.MULTILINE)
 
 
 def show(text):
     """Prints text, with gdb's pager."""
+    if settings.COLOR.value:
+        text = re.sub(r"^(\s*)(0x[0-9a-f]+)", "\\1\033[34m\\2\033[m", text, flags=re.MULTILINE)
     gdb.write(f"{text}\n" if text and not text.endswith("\n") else text)
+
+
+def sentence(error):
+    """What is said of a failure."""
+    if settings.DEBUG.value:
+        gdb.write(traceback.format_exc(), gdb.STDERR)
+    if getattr(error, "kind", None) == "no_emulator" and isinstance(error, rr_mem.MissingError):
+        return gdb.GdbError("QEMU's gdb stub does not tell: `set rrmem pid PID` reads the emulator past gdb")
+    text = " ".join(str(error).split())
+    if isinstance(error, (rr_mem.RrMemError, gdb.error, gdb.GdbError)):
+        return gdb.GdbError(text)
+    return gdb.GdbError(f"a fault of these commands: {type(error).__name__}, {text} (`set rrmem debug on` shows where)")
 
 
 class Command(gdb.Command):
@@ -106,8 +119,8 @@ class Command(gdb.Command):
                 self.run(argument, from_tty)
             for note in notes:
                 show(f"note: {note.message}")
-        except (rr_mem.RrMemError, gdb.error) as error:
-            raise gdb.GdbError(" ".join(str(error).split())) from None
+        except Exception as error:
+            raise sentence(error) from None
 
     def run(self, argument, from_tty):
         """What the command does."""

@@ -2,7 +2,7 @@
 
 import gdb
 
-from .session import SESSION, Command, address, show
+from .session import SESSION, Command, address, named, show
 
 
 class Rrv2p(Command):
@@ -16,14 +16,14 @@ entry on the way."""
         gva = address(argument[2:] if verbose else argument)
         walk = SESSION.guest().walk(gva)
         if verbose:
-            show(f"{gva:#x}  ({walk.mode})")
+            show(named(f"{gva:#x}  ({walk.mode})", r"^0x[0-9a-f]+"))
             for step in walk.steps:
                 show(step.text)
         if walk.error is not None:
             raise gdb.GdbError(walk.error)
         if walk.translation is None:
             raise gdb.GdbError(walk.text)
-        show(walk.text)
+        show(named(walk.text, r"^0x[0-9a-f]+"))
 
 
 class Rrp2v(Command):
@@ -36,7 +36,7 @@ class Rrp2v(Command):
         if not aliases:
             raise gdb.GdbError(f"{gpa:#x} -> not mapped")
         for alias in aliases:
-            show(alias.text)
+            show(named(alias.text, r"(?<=-> )0x[0-9a-f]+"))
 
 
 class Rrfind(Command):
@@ -62,7 +62,7 @@ RAM block, region, physical address and every virtual address."""
             raise gdb.GdbError(found.text)
         show(found.text)
         for place in found.places:
-            show(place.text)
+            show(named(place.text, r"(?<=^    )0x[0-9a-f]+"))
             if place.more:
                 show("    and more")
 

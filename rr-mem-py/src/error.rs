@@ -8,8 +8,11 @@ use rr_mem::{
     image::ImageError,
     memory::ReadError as LibraryReadError,
     mmu::{Fault, WalkError},
-    qemu::QemuError,
+    qemu::{QemuError, stub::NoRegister},
     region::{RenderError, monitor::ParseError},
+    symbols::SymbolsError,
+    watch::WatchError,
+    write::WriteError,
 };
 
 create_exception!(rr_mem, RrMemError, PyException, "Any failure of rr_mem.");
@@ -62,6 +65,39 @@ sources!(ProcessError, CoreError, ImageError, QemuError, GivenError, ParseError)
 impl Bridge for Missing {
     fn bridge(&self) -> PyErr {
         raise::<MissingError>(self, self.kind(), self.hint())
+    }
+}
+
+impl Bridge for SymbolsError {
+    fn bridge(&self) -> PyErr {
+        raise::<SourceError>(self, self.kind(), self.hint())
+    }
+}
+
+impl Bridge for NoRegister {
+    fn bridge(&self) -> PyErr {
+        raise::<MissingError>(self, self.kind(), self.hint())
+    }
+}
+
+impl Bridge for WatchError {
+    fn bridge(&self) -> PyErr {
+        match self {
+            Self::Virtual(error) => error.bridge(),
+            Self::NoRam(error) => error.bridge(),
+            Self::NoHost(_) => raise::<MissingError>(self, self.kind(), self.hint()),
+            _ => raise::<UsageError>(self, self.kind(), self.hint()),
+        }
+    }
+}
+
+impl Bridge for WriteError {
+    fn bridge(&self) -> PyErr {
+        match self {
+            Self::Virtual(error) => error.bridge(),
+            Self::TooLong(_) => raise::<UsageError>(self, self.kind(), self.hint()),
+            _ => raise::<RrMemError>(self, self.kind(), self.hint()),
+        }
     }
 }
 

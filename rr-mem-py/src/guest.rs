@@ -4,28 +4,32 @@ use std::{path::PathBuf, sync::Arc};
 
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyType},
+    types::{PyBytes, PyDict, PyType},
 };
 use rr_mem::{
     addr::{Gpa, Gva, Hva},
     guest::{AnyMemory, Guest as Library, VirtualReadError, emulator::Emulator},
-    host::{AnyHost, Given, Host, core::Core, process::Process},
+    host::{AnyHost, Given, Host, HostKind, core::Core, process::Process},
     image,
     memory::Memory,
     mmu::{Ask, Merge, Space, SpaceLimits},
-    qemu::{Machine, Offsets},
+    qemu::{Machine, Offsets, stub},
     region::{RegionMap, monitor},
-    regs::Cpu,
+    regs::{Cpu, Regs},
     report::{
         AliasRow, FindRow, RamRow, V2pRow, WhereRow,
         examine::{self, Format, GuestBytes},
+        filter::Filter,
     },
+    symbols::Symbols,
+    watch,
+    write::{self, Target},
 };
 
 use crate::{
-    error::{Bridge, IncompleteWarning, RrMemError, raise, usage},
-    options::{offsets, region_map},
-    reader::{Reader, bytes_of},
+    error::{Bridge, IncompleteWarning, MissingError, RrMemError, raise, usage},
+    options::{offsets, physical_ranges, region_map},
+    reader::{PhysicalReader, Reader, bytes_of},
     rows,
 };
 
@@ -34,7 +38,8 @@ const UNMAPPED: u64 = u64::MAX;
 
 /// A guest as one of its CPUs sees it: what is behind its addresses.
 ///
-/// Addresses and lengths are numbers of bytes. Nothing is ever written.
+/// Addresses and lengths are numbers of bytes. Nothing is written but by
+/// `write`.
 #[pyclass(frozen, module = "rr_mem")]
 pub struct Guest {
     source: Arc<Source>,
@@ -48,6 +53,8 @@ enum Source {
     /// A process that a Python object reads.
     Given(Emulator<Given<Reader>>),
     Image(image::ImageMemory, Vec<Cpu>, Option<RegionMap>),
+    /// Registers, and physical memory that a Python object reads.
+    Plain(PhysicalReader, Regs, Option<RegionMap>),
 }
 
 macro_rules! emulator {
@@ -55,7 +62,7 @@ macro_rules! emulator {
         match $source {
             Source::Emulator($emulator) => $value,
             Source::Given($emulator) => $value,
-            Source::Image(..) => $other,
+            Source::Image(..) | Source::Plain(..) => $other,
         }
     };
 }
@@ -67,23 +74,55 @@ impl Source {
 
     /// The guest as CPU number `cpu` sees it.
     fn seen_by(self: Arc<Self>, cpu: usize, space: Option<&str>) -> PyResult<Guest> {
+        self.seen_with(cpu, space, None)
+    }
+
+    /// The same; registers that are given count instead of the CPU's own.
+    fn seen_with(
+        self: Arc<Self>,
+        cpu: usize,
+        space: Option<&str>,
+        regs: Option<Regs>,
+    ) -> PyResult<Guest> {
         let guest = match &*self {
-            Source::Emulator(emulator) => seen(emulator, cpu, space)?,
-            Source::Given(emulator) => seen(emulator, cpu, space)?,
-            Source::Image(memory, cpus, regions) => image_guest(memory, cpus, regions, cpu)?,
+            Source::Emulator(emulator) => seen(emulator, cpu, space, regs)?,
+            Source::Given(emulator) => seen(emulator, cpu, space, regs)?,
+            Source::Image(memory, cpus, regions) => image_guest(memory, cpus, regions, cpu, regs)?,
+            Source::Plain(_, _, _) if cpu != 0 => return Err(no_cpu(cpu, 1)),
+            Source::Plain(reader, own, regions) => plain(reader, regs.unwrap_or(*own), regions)?,
         };
         Ok(Guest { source: self, guest, cpu })
     }
+
+    /// What a Python object reads for it.
+    fn reader(&self) -> Option<&Reader> {
+        match self {
+            Source::Given(emulator) => Some(emulator.host.memory()),
+            Source::Plain(reader, ..) => Some(&reader.0),
+            Source::Emulator(_) | Source::Image(..) => None,
+        }
+    }
 }
 
-fn seen<H>(emulator: &Emulator<H>, number: usize, space: Option<&str>) -> PyResult<Library>
+fn plain(reader: &PhysicalReader, regs: Regs, regions: &Option<RegionMap>) -> PyResult<Library> {
+    let memory: AnyMemory = Box::new(reader.clone());
+    Library::new(Some(memory), Some(regs), regions.clone()).map_err(|error| error.bridge())
+}
+
+fn seen<H>(
+    emulator: &Emulator<H>,
+    number: usize,
+    space: Option<&str>,
+    regs: Option<Regs>,
+) -> PyResult<Library>
 where
     H: Host<Memory: Memory<Hva> + Clone + Send + Sync + 'static>,
 {
     let machine = &emulator.machine;
     let cpu = machine.cpu(number as u64).ok_or_else(|| no_cpu(number, machine.cpus.len()))?;
     let space = emulator.space(space, Some(cpu)).map_err(|error| error.bridge())?;
-    let guest = emulator.guest(space, Some(cpu.regs)).map_err(|error| error.bridge())?;
+    let regs = regs.unwrap_or(cpu.regs);
+    let guest = emulator.guest(space, Some(regs)).map_err(|error| error.bridge())?;
     Ok(guest.map_memory(|memory| Box::new(memory) as AnyMemory))
 }
 
@@ -94,12 +133,13 @@ fn image_guest(
     cpus: &[Cpu],
     regions: &Option<RegionMap>,
     number: usize,
+    regs: Option<Regs>,
 ) -> PyResult<Library> {
     if number >= cpus.len().max(1) {
         return Err(no_cpu(number, cpus.len()));
     }
     let cpu = cpus.get(number).filter(|cpu| !cpu.without_tables());
-    let regs = cpu.map(|cpu| cpu.with_usual_values());
+    let regs = regs.or_else(|| cpu.map(|cpu| cpu.with_usual_values()));
     let memory: AnyMemory = Box::new(memory.clone());
     Library::new(Some(memory), regs, regions.clone()).map_err(|error| error.bridge())
 }
@@ -112,7 +152,7 @@ fn no_cpu(number: usize, count: usize) -> PyErr {
 }
 
 fn no_emulator() -> PyErr {
-    raise::<crate::error::MissingError>(
+    raise::<MissingError>(
         "the source is no emulator",
         "no_emulator",
         "take Guest.from_process, from_core or from_host",
@@ -207,6 +247,80 @@ impl Guest {
         Arc::new(Source::Image(image.memory, image.cpus, regions)).seen_by(cpu, None)
     }
 
+    /// The guest whose CPU of architecture `arch` has these registers, by the
+    /// manual's names in lower case (`cr3`, `ttbr0`, `tcr`, `el`, ...), and whose
+    /// physical memory `reader.read(address, length)` gives. With `mtree`, the
+    /// text of the monitor's `info mtree -f`, RAM and ROM are read and nothing
+    /// else; without, the reader is asked for any address.
+    #[classmethod]
+    #[pyo3(signature = (arch, registers, reader, *, mtree = None))]
+    fn from_registers(
+        _class: &Bound<'_, PyType>,
+        arch: &str,
+        registers: &Bound<'_, PyDict>,
+        reader: Py<PyAny>,
+        mtree: Option<&str>,
+    ) -> PyResult<Self> {
+        let regs = crate::options::registers(Some(arch), None, registers)?;
+        let map = mtree.map(region_map).transpose()?;
+        let allowed = map.as_ref().map(physical_ranges).transpose()?;
+        let reader = PhysicalReader(Reader::limited(reader, allowed));
+        Arc::new(Source::Plain(reader, regs, map)).seen_by(0, None)
+    }
+
+    /// The guest at the other end of QEMU's gdb stub: `arch` is gdb's name of
+    /// its architecture, `register(name)` gives a register by the stub's name
+    /// or `None`; the rest is as for `from_registers`.
+    #[classmethod]
+    fn from_stub(
+        _class: &Bound<'_, PyType>,
+        arch: &str,
+        register: &Bound<'_, PyAny>,
+        reader: Py<PyAny>,
+        mtree: &str,
+    ) -> PyResult<Self> {
+        let known = stub::arch(arch).ok_or_else(|| {
+            usage(format!("{arch} guests are not known"), "x86 and ARM guests can be read")
+        })?;
+        let mut failed = None;
+        let regs = stub::registers(known, |name| {
+            let value = register.call1((name,)).and_then(|value| value.extract());
+            value.unwrap_or_else(|error| {
+                failed = failed.take().or(Some(error));
+                None
+            })
+        });
+        failed.map_or(Ok(()), Err)?;
+        let regs = regs.map_err(|error| error.bridge())?;
+        let map = region_map(mtree)?;
+        let reader = Reader::limited(reader, Some(physical_ranges(&map)?));
+        Arc::new(Source::Plain(PhysicalReader(reader), regs, Some(map))).seen_by(0, None)
+    }
+
+    /// The same guest through other registers, by the manual's names in lower
+    /// case: `guest.with_registers(cr3=0x1000)`. What is not given is as the CPU
+    /// has it; with `arch`, as a kernel of that architecture usually has it.
+    #[pyo3(signature = (arch = None, **registers))]
+    fn with_registers(
+        &self,
+        py: Python<'_>,
+        arch: Option<&str>,
+        registers: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let none = PyDict::new(py);
+        let given = registers.unwrap_or(&none);
+        let regs = crate::options::registers(arch, self.guest.regs(), given)?;
+        self.source.clone().seen_with(self.cpu, None, Some(regs))
+    }
+
+    /// Forgets bytes that a reader gave; what a process or a core holds is read
+    /// anew always.
+    fn forget(&self) {
+        if let Some(reader) = self.source.reader() {
+            reader.forget();
+        }
+    }
+
     /// The same guest as another CPU sees it, or through the address space of
     /// this name.
     #[pyo3(signature = (cpu, address_space = None))]
@@ -246,8 +360,8 @@ impl Guest {
     /// The walk of a guest virtual address, entry by entry, whatever it finds.
     fn walk(&self, py: Python<'_>, gva: u64) -> PyResult<rows::Walk> {
         let row = self.row(py, gva)?;
-        let mode = self.guest.mmu().map_or("", |mmu| mmu.mode());
-        rows::Walk::new(py, &row, mode)
+        let mmu = self.guest.mmu().map_err(|missing| missing.bridge())?;
+        rows::Walk::new(py, &row, mmu)
     }
 
     /// Many at once: `gvas` is a buffer of 64-bit numbers (an `array('Q')`, a
@@ -321,6 +435,72 @@ impl Guest {
         }
     }
 
+    /// The bytes before the first NUL from a virtual address on, or a physical
+    /// one; `limit` at most.
+    #[pyo3(signature = (address, limit = 4096, *, physical = false))]
+    fn string<'py>(
+        &self,
+        py: Python<'py>,
+        address: u64,
+        limit: usize,
+        physical: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (bytes, error) = self.run(py, || self.until_nul(address, limit, physical))?;
+        match error {
+            None => Ok(PyBytes::new(py, &bytes)),
+            Some(error) => Err(stopped(physical, &error)),
+        }
+    }
+
+    /// Changes guest memory at a virtual address, or a physical one: RAM of a
+    /// running emulator, and nothing else. Of a guest that a Python object reads,
+    /// its `write(address, bytes)` is called with host addresses. The guest's page
+    /// rights do not count; code that QEMU has translated is not translated anew.
+    #[pyo3(signature = (address, data, *, physical = false))]
+    fn write(
+        &self,
+        py: Python<'_>,
+        address: u64,
+        data: &Bound<'_, PyAny>,
+        physical: bool,
+    ) -> PyResult<()> {
+        let bytes = bytes_of(data)?;
+        let (bytes, target) = (bytes.as_bytes(), target(address, physical));
+        match &*self.source {
+            Source::Emulator(emulator) => match emulator.host.kind() {
+                HostKind::Process(process) => py.detach(|| {
+                    write::plan(&self.guest, process, target, bytes.len())
+                        .and_then(|pieces| write::write(process, &pieces, bytes))
+                        .map_err(|error| error.bridge())
+                }),
+                HostKind::Core(_) => Err(not_written()),
+            },
+            Source::Given(emulator) => {
+                let pieces = write::plan(&self.guest, &emulator.host, target, bytes.len());
+                let pieces = pieces.map_err(|error| error.bridge())?;
+                write_through(py, emulator.host.memory(), &pieces, bytes)
+            }
+            Source::Image(..) | Source::Plain(..) => Err(not_written()),
+        }
+    }
+
+    /// Where the emulator must be watched to see `length` bytes of the guest
+    /// change: pieces that one watchpoint register of the host's processor
+    /// covers, four at most.
+    #[pyo3(signature = (address, length = 1, *, physical = false))]
+    fn watch_plan(
+        &self,
+        py: Python<'_>,
+        address: u64,
+        length: usize,
+        physical: bool,
+    ) -> PyResult<Vec<rows::Piece>> {
+        let target = target(address, physical);
+        let pieces = self.run(py, || watch::plan(&self.guest, target, length))?;
+        let pieces = pieces.map_err(|error| error.bridge())?;
+        Ok(pieces.iter().map(rows::Piece::from).collect())
+    }
+
     /// Guest memory as gdb's `x` shows it, in a format such as "4gx"; what it
     /// does not say is as in `previous`, the format of a listing before.
     #[pyo3(signature = (format, address, *, physical = false, previous = None))]
@@ -344,18 +524,25 @@ impl Guest {
     }
 
     /// The mappings of the CPU's address space from `first` to `last`, lowest
-    /// first; `merge` is "none" (page by page), "physical" or "rights". More
-    /// than `limit` are an error.
-    #[pyo3(signature = (first = 0, last = u64::MAX, *, merge = "physical", limit = 1_000_000))]
+    /// first; `merge` is "none" (page by page), "physical" or "rights". `filters`
+    /// are alternatives, each of words with commas between (w, x, u, s, ro, nx,
+    /// wx, large, 2M). More than `limit` are an error.
+    #[pyo3(signature = (first = 0, last = u64::MAX, *, merge = "physical", filters = Vec::new(), limit = 1_000_000))]
     fn mappings(
         &self,
         py: Python<'_>,
         first: u64,
         last: u64,
         merge: &str,
+        filters: Vec<String>,
         limit: usize,
     ) -> PyResult<Vec<rows::Mapping>> {
+        let filter = Filter::parse(&filters)
+            .map_err(|error| usage(error, "w, x, u, s, ro, nx, wx, large, a page size"))?;
+        let granule = self.guest.mmu().map_err(|missing| missing.bridge())?.granule();
         let merge = match merge {
+            // Merging by rights loses page sizes.
+            "rights" if filter.asks_for_sizes() => Merge::Physical,
             "none" => Merge::None,
             "physical" => Merge::Physical,
             "rights" => Merge::Rights,
@@ -370,7 +557,8 @@ impl Guest {
         let found: Vec<_> = self.run(py, || {
             let clipped =
                 space.mappings(merge).filter_map(|run| run.clipped(Gva(first), Gva(last)));
-            clipped.take(limit.saturating_add(1)).collect()
+            let wanted = clipped.filter(|run| filter.accepts(run, granule));
+            wanted.take(limit.saturating_add(1)).collect()
         })?;
         if found.len() > limit {
             return Err(raise::<RrMemError>(
@@ -390,6 +578,14 @@ impl Guest {
             let row = |block| RamRow::new(block, emulator.host.areas());
             Ok(blocks.map(|block| rows::RamBlock::new(block, &row(block))).collect())
         }, else Err(no_emulator()))
+    }
+
+    /// Every memory region, by number.
+    #[getter]
+    fn regions(&self) -> PyResult<Vec<rows::Region>> {
+        let map = self.guest.regions().map_err(|missing| missing.bridge())?;
+        let regions = map.regions().iter().enumerate();
+        Ok(regions.map(|(number, region)| rows::Region::new(map, number, region)).collect())
     }
 
     /// The flat view of the CPU's address space.
@@ -434,6 +630,7 @@ impl Guest {
             Source::Emulator(_) => "an emulator",
             Source::Given(_) => "an emulator that Python reads",
             Source::Image(..) => "an image",
+            Source::Plain(..) => "registers and a reader",
         };
         format!("<rr_mem.Guest of {source}, CPU {}>", self.cpu)
     }
@@ -446,9 +643,35 @@ fn emulator(host: AnyHost, offsets: &Offsets) -> PyResult<Source> {
 impl Guest {
     /// Runs `work` without the GIL, unless Python is asked for bytes on the way.
     fn run<T: Send>(&self, py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-        let Source::Given(emulator) = &*self.source else { return Ok(py.detach(work)) };
+        let Some(reader) = self.source.reader() else { return Ok(py.detach(work)) };
         let done = work();
-        emulator.host.memory().check().map(|()| done)
+        reader.check().map(|()| done)
+    }
+
+    /// Symbols, moved to where this guest's kernel is.
+    pub fn moved(&self, py: Python<'_>, symbols: Symbols) -> PyResult<Symbols> {
+        self.run(py, || symbols.in_guest(&self.guest))?.map_err(|error| error.bridge())
+    }
+
+    fn until_nul(
+        &self,
+        address: u64,
+        limit: usize,
+        physical: bool,
+    ) -> (Vec<u8>, Option<VirtualReadError>) {
+        let mut bytes = Vec::new();
+        while bytes.len() < limit {
+            let mut part = [0; 256];
+            let len = part.len().min(limit - bytes.len());
+            let offset = bytes.len() as u64;
+            let (read, error) = self.guest.read_at(physical, address, offset, &mut part[..len]);
+            let end = part[..read].iter().position(|byte| *byte == 0);
+            bytes.extend_from_slice(&part[..end.unwrap_or(read)]);
+            if end.is_some() || error.is_some() {
+                return (bytes, error.filter(|_| end.is_none()));
+            }
+        }
+        (bytes, None)
     }
 
     fn row(&self, py: Python<'_>, gva: u64) -> PyResult<V2pRow> {
@@ -492,6 +715,34 @@ impl Guest {
             previous.map(|text| Format::parse(text, pointer)).transpose().map_err(bad)?;
         Format::parse_after(text, pointer, previous).map_err(bad)
     }
+}
+
+const fn target(address: u64, physical: bool) -> Target {
+    if physical { Target::Physical(Gpa(address)) } else { Target::Virtual(Gva(address)) }
+}
+
+fn not_written() -> PyErr {
+    raise::<MissingError>(
+        "only the memory of a running emulator can be written",
+        "not_writable",
+        "take Guest.from_process, or from_host with a reader that has write(address, bytes)",
+    )
+}
+
+fn write_through(
+    py: Python<'_>,
+    reader: &Reader,
+    pieces: &[write::Piece],
+    bytes: &[u8],
+) -> PyResult<()> {
+    let mut rest = bytes;
+    for piece in pieces {
+        let (part, after) = rest.split_at(piece.len);
+        reader.write(py, piece.hva, part).ok_or_else(not_written)??;
+        rest = after;
+    }
+    reader.forget();
+    Ok(())
 }
 
 fn incomplete(py: Python<'_>, text: &str) -> PyResult<()> {

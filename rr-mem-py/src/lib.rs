@@ -9,6 +9,7 @@ mod log;
 mod options;
 mod reader;
 mod rows;
+mod symbols;
 
 use pyo3::prelude::*;
 
@@ -18,5 +19,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(module)?;
     rows::register(module)?;
     log::register(module)?;
+    module.add_class::<symbols::Symbols>()?;
     module.add_class::<guest::Guest>()
 }

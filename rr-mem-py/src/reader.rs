@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use pyo3::{exceptions::PyException, prelude::*, types::PyBytes};
 use rr_mem::{
-    addr::Hva,
+    addr::{Address, Gpa, Hva},
     memory::{Memory, PageCache, ReadCause, ReadError},
+    region::physical::Physical,
 };
 
 /// Pages kept: 64 MB.
@@ -21,8 +22,13 @@ pub struct Reader(Arc<Shared>);
 
 struct Shared {
     cache: Mutex<PageCache<Callback, Hva>>,
+    object: Py<PyAny>,
     pending: Pending,
 }
+
+/// Guest-physical memory as an object reads it.
+#[derive(Clone)]
+pub struct PhysicalReader(pub Reader);
 
 /// What is no failure to read: Ctrl-C, an exit. Raised when the library is done.
 type Pending = Arc<Mutex<Option<PyErr>>>;
@@ -31,14 +37,37 @@ type Pending = Arc<Mutex<Option<PyErr>>>;
 struct Callback {
     object: Py<PyAny>,
     pending: Pending,
+    /// What may be read, where not everything may.
+    allowed: Option<Physical<Gpa, ()>>,
 }
 
 impl Reader {
     /// Reads through `object`.
     pub fn new(object: Py<PyAny>) -> Self {
+        Self::limited(object, None)
+    }
+
+    /// Reads through `object` what is `allowed`, and never anything else.
+    pub fn limited(object: Py<PyAny>, allowed: Option<Physical<Gpa, ()>>) -> Self {
         let pending = Pending::default();
-        let callback = Callback { object, pending: pending.clone() };
-        Self(Arc::new(Shared { cache: Mutex::new(PageCache::new(callback, PAGES)), pending }))
+        let kept = Python::attach(|py| object.clone_ref(py));
+        let callback = Callback { object, pending: pending.clone(), allowed };
+        let cache = Mutex::new(PageCache::new(callback, PAGES));
+        Self(Arc::new(Shared { cache, object: kept, pending }))
+    }
+
+    /// Forgets what the object gave.
+    pub fn forget(&self) {
+        if let Ok(cache) = self.0.cache.try_lock() {
+            cache.clear();
+        }
+    }
+
+    /// Writes through the object, if it has `write(address, bytes)`; `None` if
+    /// it has not.
+    pub fn write(&self, py: Python<'_>, addr: Hva, bytes: &[u8]) -> Option<PyResult<()>> {
+        let write = self.0.object.bind(py).getattr("write").ok()?;
+        Some(write.call1((addr.0, PyBytes::new(py, bytes))).map(drop))
     }
 
     /// Raises what interrupted a read.
@@ -61,11 +90,19 @@ impl Memory<Hva> for Reader {
     }
 }
 
+impl Memory for PhysicalReader {
+    fn read(&self, addr: Gpa, dst: &mut [u8]) -> Result<(), ReadError> {
+        let ours = |error: ReadError| ReadError::new(Gpa(error.addr), error.cause);
+        self.0.read(Hva(addr.0), dst).map_err(ours)
+    }
+}
+
 impl Memory<Hva> for Callback {
     fn read(&self, addr: Hva, dst: &mut [u8]) -> Result<(), ReadError> {
         if self.interrupted() {
             return Err(failed(addr, "interrupted"));
         }
+        self.check(addr, dst.len())?;
         Python::attach(|py| {
             let bytes = self.call(py, addr.0, dst.len());
             let bytes = bytes.map_err(|error| self.explain(py, addr, error))?;
@@ -82,6 +119,18 @@ impl Memory<Hva> for Callback {
 }
 
 impl Callback {
+    /// Whether every byte may be read.
+    fn check(&self, addr: Hva, len: usize) -> Result<(), ReadError> {
+        let Some(allowed) = &self.allowed else { return Ok(()) };
+        let mut done = 0;
+        while done < len as u64 {
+            let hole = || ReadError::new(Hva(addr.0.wrapping_add(done)), ReadCause::Hole);
+            let here = addr.checked_add(done).ok_or_else(hole)?;
+            done += allowed.locate(Gpa(here.0)).ok_or_else(hole)?.1;
+        }
+        Ok(())
+    }
+
     fn interrupted(&self) -> bool {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }

@@ -2,12 +2,14 @@
 
 use pyo3::prelude::*;
 use rr_mem::{
-    mmu::{Mapping as LibraryMapping, Physical},
+    mmu::{Mapping as LibraryMapping, Mmu, Physical},
     qemu::VirtualCpu,
     region::{
-        FlatRange as LibraryRange, RamBlock as LibraryBlock, RegionMap, Section as Found, monitor,
+        FlatRange as LibraryRange, MemoryRegion, RamBlock as LibraryBlock, RegionMap,
+        Section as Found, monitor,
     },
     report::{AliasRow, CpuRow, FindRow, RamRow, StepRow, V2pRow, WherePlace, WhereRow},
+    watch,
 };
 
 macro_rules! rows {
@@ -70,6 +72,8 @@ rows! {
         index: u64,
         /// The entry's guest physical address.
         at: u64,
+        /// Bytes of the entry: 4 or 8.
+        size: u64,
         /// The entry in the emulator.
         host: Option<u64>,
         /// Its raw value.
@@ -161,6 +165,8 @@ rows! {
         user_mode: bool,
         /// Waits for an interrupt.
         halted: bool,
+        /// What runs it: tcg, kvm, kvm (stale).
+        accelerator: &'static str,
         /// The address space that it uses.
         address_space: Option<String>,
         /// Paging registers: (name, value).
@@ -193,6 +199,46 @@ rows! {
         offset: u64,
         /// The monitor's word for what it is: ram, rom, romd, ramd, i/o.
         kind: &'static str,
+    }
+
+    /// A memory region.
+    Region {
+        /// Its place in `regions`.
+        number: usize,
+        /// QEMU's name; not unique.
+        name: Option<String>,
+        /// Offset in the container.
+        addr: u64,
+        /// Bytes.
+        size: u128,
+        /// The monitor's word for what it is: ram, rom, romd, ramd, i/o.
+        kind: &'static str,
+        /// Against its siblings: the higher hides the lower.
+        priority: i32,
+        /// A disabled region is not there.
+        enabled: bool,
+        /// The device that made it.
+        owner: Option<String>,
+        /// The region that it is in, by number.
+        container: Option<u32>,
+        /// The region that is seen through it, by number.
+        alias: Option<u32>,
+        /// The first byte of that region that is seen.
+        alias_offset: u64,
+        /// The RAM block behind it.
+        ram_block: Option<String>,
+    }
+
+    /// Bytes that one watchpoint register of the host's processor covers.
+    Piece {
+        /// The first byte's address as it was asked for, virtual or physical.
+        address: u64,
+        /// Its guest physical address.
+        gpa: u64,
+        /// The same byte in the emulator.
+        host: u64,
+        /// Bytes: 1, 2, 4 or 8.
+        length: usize,
     }
 
     /// Where the guest sees a byte of its RAM.
@@ -256,8 +302,9 @@ impl Translation {
 }
 
 impl Step {
-    fn new(row: &StepRow) -> Self {
+    fn new(row: &StepRow, size: u64) -> Self {
         Self {
+            size,
             level: row.level,
             index: row.index,
             at: row.at.0,
@@ -270,13 +317,14 @@ impl Step {
 }
 
 impl Walk {
-    /// Of a row, in this paging mode.
-    pub fn new(py: Python<'_>, row: &V2pRow, mode: &'static str) -> PyResult<Self> {
+    /// Of a row, by this paging.
+    pub fn new(py: Python<'_>, row: &V2pRow, mmu: &Mmu) -> PyResult<Self> {
+        let size = mmu.entry_bytes();
         let steps: PyResult<_> =
-            row.steps.iter().map(|step| Py::new(py, Step::new(step))).collect();
+            row.steps.iter().map(|step| Py::new(py, Step::new(step, size))).collect();
         Ok(Self {
             gva: row.gva.0,
-            mode,
+            mode: mmu.mode(),
             steps: steps?,
             translation: Translation::new(row).map(|found| Py::new(py, found)).transpose()?,
             fault: row.fault.as_ref().map(|fault| fault.kind),
@@ -348,8 +396,45 @@ impl Cpu {
             thread: row.thread,
             user_mode: row.user_mode,
             halted: row.halted,
+            accelerator: row.accelerator,
             address_space: row.address_space,
             registers: row.registers,
+        }
+    }
+}
+
+impl Region {
+    /// Of region `number` of `map`.
+    pub fn new(map: &RegionMap, number: usize, region: &MemoryRegion) -> Self {
+        let kind = monitor::kind(region);
+        let MemoryRegion { addr, size, priority, .. } = *region;
+        Self {
+            text: format!("{addr:#018x}  {size:#x} bytes  {kind}: {}", region.display_name()),
+            number,
+            name: region.name.clone(),
+            addr,
+            size,
+            kind,
+            priority,
+            enabled: region.enabled,
+            owner: region.owner.clone(),
+            container: region.container.map(|id| id.0),
+            alias: region.alias.map(|id| id.0),
+            alias_offset: region.alias_offset,
+            ram_block: region.ram_block.map(|id| map.block(id).name.clone()),
+        }
+    }
+}
+
+impl From<&watch::Piece> for Piece {
+    fn from(piece: &watch::Piece) -> Self {
+        let watch::Piece { address, gpa, hva, len } = *piece;
+        Self {
+            text: format!("{address:#x}  gpa {gpa}  host {hva}  {len} bytes"),
+            address,
+            gpa: gpa.0,
+            host: hva.0,
+            length: len,
         }
     }
 }

@@ -39,4 +39,6 @@ pub mod regs;
 pub mod replay;
 pub mod report;
 pub mod sample;
+pub mod symbols;
+pub mod watch;
 pub mod write;

@@ -15,7 +15,7 @@ from program import REPO
 
 SCRIPT = REPO / "gdb" / "rrmem.py"
 MARK = "@@rr-mem@@"
-SECONDS = 180
+SECONDS = 60
 #: Nothing of the user's, no questions, and no function of the program is ever called.
 QUIET = ["-nx", "-q", "-iex", "set debuginfod enabled off", "-iex", "set may-call-functions off",
          "-iex", "set pagination off", "-iex", "set width 0"]
@@ -31,11 +31,11 @@ def on_core(core: Path) -> List[str]:
     return ["-ex", f"core-file {core}"]
 
 
-def answers(target: Sequence[str], commands: Sequence[str], source: bool = True) -> List[str]:
+def answers(target: Sequence[str], commands: Sequence[str], source: bool = True, gdb: str = "gdb") -> List[str]:
     """What gdb says to each command, output and errors, without the last line's end."""
     sourced = ["-ex", f"source {SCRIPT}"] if source else []
     marked = [word for command in commands for word in ("-ex", f"echo {MARK}", "-ex", command)]
-    command = ["gdb", *QUIET, "-batch", *target, *sourced, *marked, "-ex", f"echo {MARK}"]
+    command = [gdb, *QUIET, "-batch", *target, *sourced, *marked, "-ex", f"echo {MARK}"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=SECONDS)
     parts = done.stdout.decode(errors="replace").split(MARK)

@@ -237,3 +237,32 @@ def test_a_module_of_another_version_is_said_with_what_to_run(tmp_path: Path) ->
     script.write_text(SCRIPT.read_text().replace('VERSION = "0', 'VERSION = "9'))
     (said,) = answers(["-ex", f"source {SCRIPT}"], [f"source {script}"], source=False)
     assert said.startswith("rrmem.py: this is version 9") and "run `cargo build --release`" in said
+
+
+def test_through_gdbserver_the_answers_are_the_same(bare: Qemu) -> None:
+    commands = ["rrx/4xb 0xfffffff0", "rrv2p -v 0xfffffff0", "rrram", "rrcpu", "set rrmem write on", "rrset/b 0x1000 = 1"]
+    # Files are this machine's: gdb need not take them over the wire.
+    server = ["-ex", "set sysroot /", "-ex", f"target remote | gdbserver --once --attach stdio {bare.pid}"]
+    direct, remote = answers(attached(bare.pid), commands), answers(server, commands)
+    assert remote[:4] == direct[:4] and direct[0].startswith("0xfffffff0:\t0xea")
+    assert remote[5].startswith("what is not a process of this machine")
+    assert bare.qmp.execute("query-status")["status"] == "prelaunch"
+
+
+def test_of_several_inferiors_the_selected_one_counts(bare: Qemu) -> None:
+    with Qemu(X86, ["-S", "-M", "pc", "-m", "48"]) as other:
+        other.hmp("info status")
+        said = answers(attached(bare.pid), ["rrram", "add-inferior -no-connection", "inferior 2", "rrram",
+                                            f"attach {other.pid}", "rrram", "inferior 1", "rrram"])
+    assert "  32M" in said[0] and said[3].startswith("no emulator is being debugged")
+    assert "  48M" in said[5] and said[7] == said[0]
+
+
+def test_settings_say_what_they_are_and_take_effect(bare: Qemu) -> None:
+    said = answers(attached(bare.pid), ["show rrmem cpu", "rrcpu 1", "show rrmem cpu", "rrcpu auto", "set rrmem color on",
+                                        "rrx/1xb 0xfffffff0", "set rrmem color off", "set rrmem layout /nowhere", "rrx/1xb 0xfffffff0",
+                                        "set rrmem layout", "set rrmem cpu 7", "rrx/1xb 0xfffffff0", "set rrmem cache off",
+                                        "set rrmem cpu auto", "rrx/1xb 0xfffffff0"])
+    assert said[0] == "rrmem cpu is auto." and said[2] == "rrmem cpu is 1."
+    assert said[5] == "\x1b[34m0xfffffff0\x1b[m:\t0xea" and said[14] == "0xfffffff0:\t0xea"
+    assert said[8].startswith("/nowhere: ") and said[11].startswith("no CPU 7")

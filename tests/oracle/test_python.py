@@ -224,3 +224,58 @@ def test_the_module_that_cargo_leaves_links_no_libpython() -> None:
     library = REPO / "target" / "release" / "librr_mem_py.so"
     done = subprocess.run(["readelf", "-d", str(library)], stdout=subprocess.PIPE, check=True)
     assert b"NEEDED" in done.stdout and b"libpython" not in done.stdout
+
+
+def test_a_dump_of_an_arm_guest_is_read_with_registers_given_by_hand(case: Case, guest: Guest) -> None:
+    image = rr_mem.Guest.from_image(guest.dump, mtree=guest.mtree_f)
+    names = ("cr0", "cr3", "cr4", "efer", "ttbr0", "ttbr1", "tcr", "sctlr", "el")
+    registers = {name: value for name, value in guest.registers.items() if name in names}
+    given = image.with_registers(guest.kind.arch, **registers)
+    pairs = [(gva, gpa) for gva, gpa in case.ram_places()]
+    assert [given.v2p(gva).gpa for gva, _ in pairs] == [gpa for _, gpa in pairs] and pairs
+    with pytest.raises(rr_mem.UsageError):
+        image.with_registers(guest.kind.arch, r15=1)
+
+
+def test_registers_and_a_physical_reader_make_a_guest(case: Case, guest: Guest) -> None:
+    asked: List[int] = []
+
+    class Physical:
+        """The dump, and what was asked of it."""
+
+        image = rr_mem.Guest.from_image(guest.dump, mtree=guest.mtree_f)
+
+        def read(self, address: int, length: int) -> bytes:
+            asked.append(address)
+            return self.image.read(address, length, physical=True)
+
+    names = ("cr0", "cr3", "cr4", "efer", "ttbr0", "ttbr1", "tcr", "sctlr", "el")
+    registers = {name: value for name, value in guest.registers.items() if name in names}
+    plain = rr_mem.Guest.from_registers(guest.kind.arch, registers, Physical(), mtree=guest.mtree_f)
+    for gva, gpa in case.ram_places()[:5]:
+        assert plain.v2p(gva).gpa == gpa
+        assert plain.read(gva, PLACE_BYTES) == monitor_bytes(guest, "xp", gpa, PLACE_BYTES)
+    device = next(run for run in plain.flat_view if run.kind == "i/o")
+    before = len(asked)
+    with pytest.raises(rr_mem.ReadError) as caught:
+        plain.read(device.gpa, 1, physical=True)
+    assert caught.value.kind == "device" and len(asked) == before
+
+
+def test_regions_are_those_of_the_flat_view(sources: List[rr_mem.Guest]) -> None:
+    for source in sources:
+        names = {region.name for region in source.regions}
+        assert {run.region for run in source.flat_view} <= {name or "(null)" for name in names}
+        assert all(region.container is None or source.regions[region.container] for region in source.regions)
+
+
+def test_what_is_written_is_in_the_guest(bare: Qemu) -> None:
+    guest = rr_mem.Guest.from_process(bare.pid)
+    guest.write(0x5FFE, b"\x11\x22\x33\x44")
+    assert bare.hmp("xp /4xb 0x5ffe").split()[1:] == ["0x11", "0x22", "0x33", "0x44"]
+    for address, data, error in [(0xFFFFFFF0, b"x", rr_mem.RrMemError), (0xFEE00000, b"x", rr_mem.RrMemError)]:
+        with pytest.raises(error):
+            guest.write(address, data)
+    with pytest.raises(rr_mem.MissingError):
+        rr_mem.Guest.from_host(Reader(bare.pid), maps(bare.pid)).write(0x5FFE, b"x")
+    assert guest.string(0x5FFE) == b"\x11\x22\x33\x44"

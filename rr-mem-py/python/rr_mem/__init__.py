@@ -19,13 +19,16 @@ from ._native import (
     Mapping,
     MissingError,
     NotMapped,
+    Piece,
     Place,
     RamBlock,
     ReadError,
+    Region,
     RrMemError,
     Section,
     SourceError,
     Step,
+    Symbols,
     Translation,
     UsageError,
     Walk,
@@ -35,6 +38,7 @@ from ._native import (
 
 __all__ = [
     "Alias", "Cpu", "Entry", "FlatRange", "Guest", "IncompleteWarning", "Listing", "Log",
-    "Mapping", "MissingError", "NotMapped", "Place", "RamBlock", "ReadError", "RrMemError", "Section",
-    "SourceError", "Step", "Translation", "UsageError", "Walk", "Where", "__version__",
+    "Mapping", "MissingError", "NotMapped", "Piece", "Place", "RamBlock", "ReadError", "Region",
+    "RrMemError", "Section", "SourceError", "Step", "Symbols", "Translation", "UsageError", "Walk",
+    "Where", "__version__",
 ]

@@ -138,6 +138,12 @@ impl Mmu {
         each_paging!(self, paging => paging.granule())
     }
 
+    /// Bytes of a table entry: 4 or 8.
+    #[must_use]
+    pub fn entry_bytes(&self) -> u64 {
+        each_paging!(self, paging => paging.entry_bytes())
+    }
+
     /// The decoded flags of `step`'s entry, by the manual's names.
     #[must_use]
     pub fn flags(&self, step: &Step) -> Vec<&'static str> {

@@ -14,6 +14,7 @@ pub mod layouts;
 mod map;
 mod objects;
 mod structs;
+pub mod stub;
 mod symbols;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 
 mod emulator;
 pub mod examine;
+pub mod filter;
 pub mod log;
 mod registers;
 mod rows;

@@ -12,6 +12,7 @@ TOOLS: dict[str, tuple[str, ...]] = {
     "x86_64": ("as", "--64"),
     "x86_32": ("as", "--32"),
     "x86_rr": ("as", "--32"),
+    "x86_16": ("as", "--32"),
     "arm": ("arm-linux-gnueabi-as",),
     "aarch64": ("aarch64-linux-gnu-as",),
 }

@@ -212,7 +212,20 @@ pub struct V2p {
     #[arg(long = "priv")]
     pub privilege: Option<Privilege>,
     #[command(flatten)]
+    pub naming: Naming,
+    #[command(flatten)]
     pub source: Source,
+}
+
+/// Names for the kernel's addresses.
+#[derive(Debug, Args)]
+pub struct Naming {
+    /// Names of the guest's kernel: its vmlinux or System.map
+    #[arg(long, value_name = "FILE")]
+    pub symbols: Option<PathBuf>,
+    /// How far the kernel has moved (KASLR); by default it is looked for
+    #[arg(long, value_name = "BYTES", value_parser = number, requires = "symbols")]
+    pub symbols_offset: Option<u64>,
 }
 
 /// List every virtual address of a physical one, kernel and user, all page sizes
@@ -262,6 +275,8 @@ pub struct X {
     /// The address is guest physical
     #[arg(long)]
     pub phys: bool,
+    #[command(flatten)]
+    pub naming: Naming,
     #[command(flatten)]
     pub source: Source,
 }

@@ -5,6 +5,7 @@ pub mod find;
 pub mod layout;
 pub mod log;
 pub mod mtree;
+mod naming;
 pub mod p2v;
 pub mod ps;
 pub mod pt;

@@ -6,7 +6,7 @@ use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
     mmu::{Ask, Mapping, Merge, Physical, Rights, Space},
-    report::{MappingRow, size, tlb},
+    report::{MappingRow, filter::Filter, size, tlb},
 };
 
 use super::complain_about;
@@ -16,10 +16,7 @@ use crate::{
     source,
 };
 
-mod filter;
 mod search;
-
-use filter::Filter;
 
 pub fn run(args: &Pt, output: &mut Output) -> anyhow::Result<Outcome> {
     let filter = Filter::parse(&args.filter)

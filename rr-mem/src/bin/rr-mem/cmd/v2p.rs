@@ -10,12 +10,24 @@ use rr_mem::{
     report::V2pRow,
 };
 
+use serde::Serialize;
+
+use super::naming::Names;
 use crate::{
     cli::{self, Privilege, V2p},
     number::number,
     output::{Outcome, Output, usage},
     source,
 };
+
+/// An answer with the name of its address.
+#[derive(Serialize)]
+struct Named<'a> {
+    #[serde(flatten)]
+    row: &'a V2pRow,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    symbol: Option<String>,
+}
 
 const HINT: &str = "addresses are hex with 0x, or decimal";
 
@@ -27,12 +39,13 @@ pub fn run(args: &V2p, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open_paged(&args.source, output.verbose)?;
     let guest = &opened.guest;
     let ask = question(args, &opened.shape);
+    let names = &Names::open(&args.naming, guest)?;
     let mut outcome = Outcome::Answered;
     for text in &args.addresses {
         if text == "-" {
-            outcome = outcome.max(from_stdin(guest, ask, output)?);
+            outcome = outcome.max(from_stdin(guest, ask, names, output)?);
         } else {
-            outcome = outcome.max(answer(guest, parse(text)?, ask, output)?);
+            outcome = outcome.max(answer(guest, parse(text)?, ask, names, output)?);
         }
     }
     Ok(outcome)
@@ -42,7 +55,12 @@ fn parse(text: &str) -> anyhow::Result<Gva> {
     number(text).map(Gva).map_err(|error| usage(error, HINT))
 }
 
-fn from_stdin(guest: &Guest, ask: Ask, output: &mut Output) -> anyhow::Result<Outcome> {
+fn from_stdin(
+    guest: &Guest,
+    ask: Ask,
+    names: &Names,
+    output: &mut Output,
+) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Answered;
     let mut stdin = BufReader::new(io::stdin().lock());
     let mut line = Vec::new();
@@ -61,7 +79,7 @@ fn from_stdin(guest: &Guest, ask: Ask, output: &mut Output) -> anyhow::Result<Ou
             let what = format!("line {number} of standard input is no address: {:?}", text.trim());
             return Err(usage(what, HINT));
         };
-        outcome = outcome.max(answer(guest, gva, ask, output)?);
+        outcome = outcome.max(answer(guest, gva, ask, names, output)?);
         // Whoever writes one address and waits gets the answer.
         if stdin.buffer().is_empty() {
             output.flush()?;
@@ -87,15 +105,22 @@ fn question(args: &V2p, regs: &Regs) -> Ask {
     Ask::Access(Access { kind, user })
 }
 
-fn answer(guest: &Guest, gva: Gva, ask: Ask, output: &mut Output) -> anyhow::Result<Outcome> {
+fn answer(
+    guest: &Guest,
+    gva: Gva,
+    ask: Ask,
+    names: &Names,
+    output: &mut Output,
+) -> anyhow::Result<Outcome> {
     let row = V2pRow::new(guest, gva, ask).map_err(|missing| usage(missing, missing.hint()))?;
     let outcome = match (&row.fault, &row.error) {
         (_, Some(_)) => Outcome::Unreadable,
         (Some(_), _) => Outcome::Negative,
         _ => Outcome::Answered,
     };
+    let symbol = names.of(gva);
     if output.json {
-        output.row(&row)?;
+        output.row(&Named { row: &row, symbol })?;
         return Ok(outcome);
     }
     if output.verbose {
@@ -103,12 +128,15 @@ fn answer(guest: &Guest, gva: Gva, ask: Ask, output: &mut Output) -> anyhow::Res
         output.line(format_args!("{gva}  ({mode})"))?;
         row.steps.iter().try_for_each(|step| output.line(step))?;
     }
-    text(&row, output)?;
+    text(&row, symbol.as_deref(), output)?;
     Ok(outcome)
 }
 
-fn text(row: &V2pRow, output: &mut Output) -> anyhow::Result<()> {
-    output.line(row)?;
+fn text(row: &V2pRow, symbol: Option<&str>, output: &mut Output) -> anyhow::Result<()> {
+    match symbol {
+        Some(name) => output.line(format_args!("{row}  <{name}>"))?,
+        None => output.line(row)?,
+    }
     match &row.error {
         Some(error) => output.complain(format!("{}: {}", row.gva, error.text), &error.hint),
         None => Ok(()),

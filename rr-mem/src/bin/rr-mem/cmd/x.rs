@@ -1,9 +1,12 @@
 //! `rr-mem x`.
 
-use rr_mem::report::examine::{Format, GuestBytes, lines};
+use rr_mem::{
+    addr::Gva,
+    report::examine::{Format, GuestBytes, lines},
+};
 use serde::Serialize;
 
-use super::complain_read;
+use super::{complain_read, naming::Names};
 use crate::{
     cli::X,
     output::{Outcome, Output, usage},
@@ -14,6 +17,8 @@ use crate::{
 #[derive(Serialize)]
 struct Row {
     addr: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    symbol: Option<String>,
     values: Vec<String>,
 }
 
@@ -29,7 +34,9 @@ pub fn run(args: &X, output: &mut Output) -> anyhow::Result<Outcome> {
     }
     let format = parse(&args.format, opened.shape.arch().pointer_bytes())?;
     let mut source = GuestBytes { guest: &opened.guest, physical: args.phys };
-    let show = |addr, values| show(addr, values, output);
+    let names = Names::open(&args.naming, &opened.guest)?;
+    let name = |addr| names.of(Gva(addr)).filter(|_| !args.phys);
+    let show = |addr, values| show(addr, name(addr), values, output);
     let result = lines(format, args.address, &mut source, show)?;
     match result {
         Ok(_) => Ok(Outcome::Answered),
@@ -42,11 +49,16 @@ fn parse(format: &str, pointer: usize) -> anyhow::Result<Format> {
         .map_err(|error| usage(error, "see `rr-mem x --help` for the formats"))
 }
 
-fn show(addr: u64, values: Vec<String>, output: &mut Output) -> anyhow::Result<()> {
+fn show(
+    addr: u64,
+    symbol: Option<String>,
+    values: Vec<String>,
+    output: &mut Output,
+) -> anyhow::Result<()> {
     let addr = format!("{addr:#x}");
     if output.json {
-        output.row(&Row { addr, values })
-    } else {
-        output.line(format_args!("{addr}:\t{}", values.join("\t")))
+        return output.row(&Row { addr, symbol, values });
     }
+    let symbol = symbol.map_or(String::new(), |name| format!(" <{name}>"));
+    output.line(format_args!("{addr}{symbol}:\t{}", values.join("\t")))
 }

@@ -1,11 +1,12 @@
-//! The words of `--filter`.
+//! The words that choose mappings: `--filter` of the command line, and gdb's.
 
-use rr_mem::mmu::{Mapping, Rwx};
+use crate::mmu::{Mapping, Rwx};
 
 /// Alternatives of properties that must all hold.
+#[derive(Clone, Debug, Default)]
 pub struct Filter(Vec<Vec<Word>>);
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
     Writable,
     Executable,
@@ -20,18 +21,24 @@ enum Word {
 
 impl Filter {
     /// Each of `texts` is an alternative: words separated by commas.
+    ///
+    /// # Errors
+    /// Names the word that is none.
     pub fn parse(texts: &[String]) -> Result<Self, String> {
         let words = |text: &String| text.split(',').map(|word| Word::parse(word.trim())).collect();
         texts.iter().map(words).collect::<Result<_, _>>().map(Self)
     }
 
-    /// `granule` is the size of the smallest page.
+    /// Whether a mapping has the properties; `granule` is the size of the
+    /// smallest page.
+    #[must_use]
     pub fn accepts(&self, mapping: &Mapping, granule: u64) -> bool {
         self.0.is_empty()
             || self.0.iter().any(|all| all.iter().all(|word| word.holds(mapping, granule)))
     }
 
     /// Whether page sizes are asked for.
+    #[must_use]
     pub fn asks_for_sizes(&self) -> bool {
         self.0.iter().flatten().any(|word| matches!(word, Word::Large | Word::Size(_)))
     }

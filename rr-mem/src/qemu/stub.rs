@@ -1,0 +1,197 @@
+//! A CPU's registers as QEMU's own gdb stub names them. QEMU documentation,
+//! "GDB usage"; the target descriptions of the releases 4.2 to 10.
+//!
+//! Not here: the stub's protocol, which is the debugger's affair.
+
+use thiserror::Error;
+
+use crate::{
+    bits::{bit, field},
+    regs::{Arch, ArmRegs, ArmState, Regs, X86Regs},
+};
+
+/// RFLAGS.VM and RFLAGS.AC.
+const VM: u32 = 17;
+const AC: u32 = 18;
+/// PSTATE.nRW, and the bit of CPSR.M that every mode has.
+const N_RW: u32 = 4;
+/// CPSR.M.
+const USER: u64 = 0x10;
+const MONITOR: u64 = 0x16;
+const HYP: u64 = 0x1a;
+/// PSTATE.PAN and CPSR.PAN.
+const PAN: u32 = 22;
+
+/// The stub does not give a register that paging takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the stub gives no {0}")]
+pub struct NoRegister(pub &'static str);
+
+impl NoRegister {
+    /// A short stable name for scripts.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        "no_registers"
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        "read the emulator's process instead"
+    }
+}
+
+/// The architecture that gdb calls `name`: of the emulator, not of the CPU's
+/// mode.
+#[must_use]
+pub fn arch(name: &str) -> Option<Arch> {
+    match name {
+        "i386:x86-64" | "i386:x86-64:intel" => Some(Arch::X86_64),
+        "aarch64" => Some(Arch::Aarch64),
+        _ if name.starts_with("i386") || name == "i8086" => Some(Arch::I386),
+        _ if name.starts_with("arm") => Some(Arch::Arm),
+        _ => None,
+    }
+}
+
+/// The registers that steer paging; `register` gives the value of one by the
+/// stub's name, if the stub has it.
+///
+/// # Errors
+/// When one is missing.
+pub fn registers(
+    arch: Arch,
+    mut register: impl FnMut(&str) -> Option<u64>,
+) -> Result<Regs, NoRegister> {
+    let mut get = |names: &[&'static str]| {
+        names.iter().find_map(|name| register(name)).ok_or(NoRegister(names[0]))
+    };
+    match arch {
+        Arch::I386 | Arch::X86_64 => x86(&mut get).map(Regs::X86),
+        Arch::Aarch64 => aarch64(&mut get).map(Regs::Arm),
+        Arch::Arm => arm(&mut get).map(Regs::Arm),
+    }
+}
+
+/// The first of some names that the stub knows.
+type Get<'a> = &'a mut dyn FnMut(&[&'static str]) -> Result<u64, NoRegister>;
+
+fn x86(get: Get<'_>) -> Result<X86Regs, NoRegister> {
+    let (cr0, flags) = (get(&["cr0"])?, get(&["eflags"])?);
+    let cpl = match (cr0 & X86Regs::CR0_PE != 0, bit(flags, VM)) {
+        (false, _) => 0,
+        (true, true) => 3,
+        (true, false) => get(&["cs"])? as u8 & 3,
+    };
+    Ok(X86Regs {
+        cr0,
+        cr3: get(&["cr3"])?,
+        cr4: get(&["cr4"])?,
+        efer: get(&["efer"])?,
+        cpl,
+        ac: bit(flags, AC),
+        ..X86Regs::default()
+    })
+}
+
+/// Of the regime in force. What belongs to EL1 has its level in its name, but
+/// for SCTLR.
+fn aarch64(get: Get<'_>) -> Result<ArmRegs, NoRegister> {
+    let status = get(&["cpsr"])?;
+    if bit(status, N_RW) && status & 0x1f != USER {
+        return aarch32(status, get);
+    }
+    let el = if bit(status, N_RW) { 0 } else { field(status, 3, 2) as u8 };
+    let names: [&[&'static str]; 4] = match el {
+        0 | 1 => [&["TTBR0_EL1"], &["TTBR1_EL1"], &["TCR_EL1"], &["SCTLR", "SCTLR_EL1"]],
+        2 => [&["TTBR0_EL2"], &["TTBR1_EL2"], &["TCR_EL2"], &["SCTLR_EL2"]],
+        _ => [&["TTBR0_EL3"], &[], &["TCR_EL3"], &["SCTLR_EL3"]],
+    };
+    let [ttbr0, ttbr1, tcr, sctlr] = names;
+    Ok(ArmRegs {
+        el,
+        ttbr0: get(ttbr0)?,
+        // EL2 has one only with HCR_EL2.E2H, EL3 never.
+        ttbr1: if el < 2 { get(ttbr1)? } else { get(&["TTBR1_EL2"]).unwrap_or(0) },
+        tcr: get(tcr)?,
+        sctlr: get(sctlr)?,
+        hcr: get(&["HCR_EL2"]).unwrap_or(0),
+        pan: bit(status, PAN),
+        ..ArmRegs::new(ArmState::Aarch64)
+    })
+}
+
+fn arm(get: Get<'_>) -> Result<ArmRegs, NoRegister> {
+    let status = get(&["cpsr"])?;
+    aarch32(status, get)
+}
+
+/// `TTBR0` is all 64 bits of what `TTBR0_EL1` shows the lower half of.
+fn aarch32(status: u64, get: Get<'_>) -> Result<ArmRegs, NoRegister> {
+    let el = match status & 0x1f {
+        USER => 0,
+        HYP => 2,
+        MONITOR => 3,
+        _ => 1,
+    };
+    if el == 2 {
+        return Ok(ArmRegs {
+            el,
+            ttbr0: get(&["HTTBR", "TTBR0_EL2"])?,
+            tcr: get(&["HTCR", "TCR_EL2"])?,
+            sctlr: get(&["HSCTLR", "SCTLR_EL2"])?,
+            ..ArmRegs::new(ArmState::Aarch32)
+        });
+    }
+    Ok(ArmRegs {
+        el,
+        ttbr0: get(&["TTBR0", "TTBR0_EL1"])?,
+        ttbr1: get(&["TTBR1", "TTBR1_EL1"])?,
+        tcr: get(&["TTBCR", "TCR_EL1"])?,
+        sctlr: get(&["SCTLR", "SCTLR_EL1"])?,
+        dacr: get(&["DACR", "DACR32_EL2"])?,
+        pan: bit(status, PAN),
+        ..ArmRegs::new(ArmState::Aarch32)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arch: Arch, known: &[(&str, u64)]) -> Result<Regs, NoRegister> {
+        registers(arch, |name| known.iter().find(|(other, _)| *other == name).map(|(_, v)| *v))
+    }
+
+    #[test]
+    fn a_register_that_is_missing_is_named() {
+        assert_eq!(read(Arch::X86_64, &[]), Err(NoRegister("cr0")));
+        let known = [("cr0", 1), ("eflags", 2), ("cs", 8)];
+        assert_eq!(read(Arch::I386, &known), Err(NoRegister("cr3")));
+        assert_eq!(read(Arch::Aarch64, &[("cpsr", 5)]), Err(NoRegister("TTBR0_EL1")));
+    }
+
+    #[test]
+    fn the_level_in_force_decides_which_registers_count() {
+        let el1 = [("TTBR0_EL1", 1), ("TTBR1_EL1", 2), ("TCR_EL1", 3), ("SCTLR", 4)];
+        let el2 = [("TTBR0_EL2", 5), ("TCR_EL2", 6), ("SCTLR_EL2", 7), ("HCR_EL2", 8)];
+        let all = |status| [&[("cpsr", status)], &el1[..], &el2[..]].concat();
+        let Ok(Regs::Arm(kernel)) = read(Arch::Aarch64, &all(0x40_0005)) else { panic!("is ARM") };
+        assert_eq!((kernel.el, kernel.ttbr0, kernel.ttbr1, kernel.pan), (1, 1, 2, true));
+        let Ok(Regs::Arm(hyp)) = read(Arch::Aarch64, &all(9)) else { panic!("is ARM") };
+        assert_eq!((hyp.el, hyp.ttbr0, hyp.ttbr1, hyp.sctlr, hyp.hcr), (2, 5, 0, 7, 8));
+    }
+
+    #[test]
+    fn user_code_and_virtual_8086_mode_run_with_user_privilege() {
+        let with = |cr0, flags, cs| {
+            let known = [("cr0", cr0), ("eflags", flags), ("cs", cs), ("cr3", 0), ("cr4", 0)];
+            read(Arch::X86_64, &[&known[..], &[("efer", 0)]].concat())
+        };
+        let user = |regs: Result<Regs, _>| regs.map(|regs| regs.in_user_mode());
+        assert_eq!(user(with(0x8000_0001, 2, 0x33)), Ok(true));
+        assert_eq!(user(with(0x8000_0001, 2, 0x10)), Ok(false));
+        assert_eq!(user(with(0x8000_0001, 0x2_0002, 0x10)), Ok(true));
+        assert_eq!(user(with(0, 2, 0x1003)), Ok(false));
+    }
+}
