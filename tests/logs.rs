@@ -34,8 +34,11 @@ fn log_of(bytes: &[u8]) -> Log {
     Log::from_file(MappedFile::from_vec(bytes.to_vec())).expect("a log")
 }
 
-/// Every entry's place, count and bytes, and the error that ended them.
-fn entries(log: &mut Log) -> (Vec<(u64, u64, Vec<u8>)>, Option<LogErrorKind>) {
+/// An entry's place, count and bytes.
+type Found = (u64, u64, Vec<u8>);
+
+/// Every entry, and the error that ended them.
+fn entries(log: &mut Log) -> (Vec<Found>, Option<LogErrorKind>) {
     let mut found = Vec::new();
     loop {
         match log.next_entry() {
@@ -55,7 +58,7 @@ fn entries(log: &mut Log) -> (Vec<(u64, u64, Vec<u8>)>, Option<LogErrorKind>) {
 
 fn compat(name: &str, log: &mut Log, size: u64) -> Vec<u8> {
     let mut text = Vec::new();
-    let compat = Compat::default();
+    let mut compat = Compat::default();
     let Log::Panda(panda) = &*log else { panic!("a log of PANDA") };
     Compat::header(&mut text, name.as_bytes(), size, panda.header());
     while let Some(entry) = log.next_entry().expect("is whole") {

@@ -8,7 +8,7 @@ use std::{fs, hint::black_box, time::Duration};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rr_mem::{
     memory::MappedFile,
-    replay::{EventLog, Log, stat::Stat},
+    replay::{Entry, EventLog, Log, stat::Stat},
     report::log::compat::Compat,
 };
 
@@ -31,10 +31,11 @@ fn repeated() -> Vec<u8> {
         starts.push((entry.offset as usize - HEADER, entry.instructions));
     }
     let mut body = real[HEADER..real.len() - END].to_vec();
+    starts.retain(|(at, _)| *at < body.len());
     let times = BYTES / body.len();
     let mut all = (total * times as u64).to_le_bytes().to_vec();
     for time in 0..times as u64 {
-        for (at, count) in starts.iter().filter(|(at, _)| *at < body.len()).copied() {
+        for (at, count) in starts.iter().copied() {
             body[at..at + 8].copy_from_slice(&(count + time * total).to_le_bytes());
         }
         all.extend_from_slice(&body);
@@ -61,10 +62,10 @@ fn stat(file: &MappedFile) -> u64 {
 
 fn compat(file: &MappedFile) -> usize {
     let mut log = Log::from_file(file.clone()).unwrap();
-    let compat = Compat::default();
+    let mut compat = Compat::default();
     let mut text = Vec::with_capacity(2 * PIECE);
     let mut printed = 0;
-    let mut print = |entry: &_| {
+    let mut print = |entry: &Entry| {
         compat.entry(&mut text, entry);
         if text.len() >= PIECE {
             printed += black_box(&text).len();

@@ -20,7 +20,7 @@ pub fn read(bytes: Vec<u8>) {
     let Ok(mut mapped) = open() else { return };
     let mut stream = Log::from_reader(Box::new(Cursor::new(bytes.clone()))).expect("opens as well");
     let (mut check, mut stat, mut digest) = (Check::default(), Stat::default(), Digest::default());
-    let compat = Compat::default();
+    let mut compat = Compat::default();
     let mut text = Vec::new();
     let mut end = None;
     loop {

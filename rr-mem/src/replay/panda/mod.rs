@@ -395,17 +395,18 @@ fn serial_access(args: &[u8]) -> Serial {
     Serial { fifo: u64_at(args, 0), port: Some(u32_at(args, 8)), value }
 }
 
-/// Which bytes of a call's struct are no host pointer and no padding.
-const fn meaning(call: u8) -> &'static [std::ops::Range<usize>] {
+/// Which bytes of a call's struct are no host pointer and no padding: from
+/// and to.
+const fn meaning(call: u8) -> &'static [[usize; 2]] {
     match call {
-        0 => &[0..8, 16..20],
-        1 => &[0..16, 24..33],
-        2 => &[0..8, 16..24],
-        3 | 4 => &[0..4, 8..28],
-        5 => &[8..13],
-        6 | 8 => &[8..9],
-        7 | 9 => &[8..13],
-        _ => &[0..4, 16..24],
+        0 => &[[0, 8], [16, 20]],
+        1 => &[[0, 16], [24, 33]],
+        2 => &[[0, 8], [16, 24]],
+        3 | 4 => &[[0, 4], [8, 28]],
+        5 => &[[8, 13]],
+        6 | 8 => &[[8, 9]],
+        7 | 9 => &[[8, 13]],
+        _ => &[[0, 4], [16, 24]],
     }
 }
 
@@ -424,8 +425,8 @@ pub(super) fn shared(raw: &[u8]) -> Shared<'_> {
     };
     let mut head = [0; 64];
     head[..start].copy_from_slice(&raw[..start]);
-    for range in meaning(call) {
-        head[start + range.start..start + range.end].copy_from_slice(&args[range.clone()]);
+    for &[from, to] in meaning(call) {
+        head[start + from..start + to].copy_from_slice(&args[from..to]);
     }
     if let Event::SkippedCall(Call::HdTransfer(moved) | Call::NetTransfer(moved)) = decode(raw) {
         let pointer = |at: usize| start + at..start + at + 8;

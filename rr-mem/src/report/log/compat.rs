@@ -4,7 +4,7 @@
 //! It prints to a buffer, without a search or an allocation for an entry: the
 //! words behind a value depend on the callsite only.
 
-use super::{decimal, signed};
+use super::{MOST_DIGITS, PAIRS, decimal, signed};
 use crate::replay::{
     Entry, Event,
     panda::{self, Call, Callsite},
@@ -18,6 +18,44 @@ const MOST: usize = 64;
 pub struct Compat {
     /// By callsite.
     from: Vec<From>,
+    count: Count,
+}
+
+/// The last count in decimal, without its four lowest digits: counts grow in
+/// small steps, so that few of their digits change.
+#[derive(Debug)]
+struct Count {
+    high: u64,
+    digits: [u8; MOST_DIGITS],
+    len: usize,
+}
+
+impl Count {
+    #[inline]
+    fn write(&mut self, out: &mut Vec<u8>, count: u64) {
+        let high = count / 10_000;
+        if high == 0 {
+            return decimal(out, count);
+        }
+        if high != self.high {
+            self.change(high);
+        }
+        let end = out.len() + self.len;
+        out.extend_from_slice(&self.digits);
+        out.truncate(end);
+        let low = (count % 10_000) as usize;
+        out.extend_from_slice(&PAIRS[low / 100]);
+        out.extend_from_slice(&PAIRS[low % 100]);
+    }
+
+    #[cold]
+    fn change(&mut self, high: u64) {
+        let mut digits = Vec::new();
+        decimal(&mut digits, high);
+        self.high = high;
+        self.len = digits.len();
+        self.digits[..digits.len()].copy_from_slice(&digits);
+    }
 }
 
 /// ` from RR_CALLSITE_NAME`, in a size that is copied at once.
@@ -46,7 +84,8 @@ impl From {
 
 impl Default for Compat {
     fn default() -> Self {
-        Self { from: (0..=u8::MAX).map(From::new).collect() }
+        let count = Count { high: 0, digits: [0; MOST_DIGITS], len: 0 };
+        Self { from: (0..=u8::MAX).map(From::new).collect(), count }
     }
 }
 
@@ -65,10 +104,10 @@ impl Compat {
 
     /// Appends the lines of an entry; those of replay logs have none.
     #[inline]
-    pub fn entry(&self, out: &mut Vec<u8>, entry: &Entry) {
+    pub fn entry(&mut self, out: &mut Vec<u8>, entry: &Entry) {
         let Event::Panda(callsite, event) = entry.event() else { return };
         out.extend_from_slice(b"{guest_instr_count=");
-        decimal(out, entry.instructions);
+        self.count.write(out, entry.instructions);
         let from = &self.from[usize::from(callsite.0)];
         use panda::Event as Is;
         match event {

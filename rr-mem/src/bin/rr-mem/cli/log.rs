@@ -25,7 +25,7 @@ pub struct Log {
 pub enum LogCommand {
     Print(Print),
     Stat(Stat),
-    Writes(Writes),
+    Writes(Box<Writes>),
     Diff(Diff),
     Check(Check),
     Regions(Regions),

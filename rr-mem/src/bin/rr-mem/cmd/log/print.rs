@@ -69,7 +69,7 @@ impl Printer {
     #[inline]
     fn print(&mut self, entry: &Entry) {
         let start = self.text.len();
-        match &self.style {
+        match &mut self.style {
             Style::Compat(compat) => compat.entry(&mut self.text, entry),
             Style::Line(data) => {
                 line(&mut self.text, entry, *data);
