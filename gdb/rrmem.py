@@ -14,7 +14,8 @@ from pathlib import Path
 import gdb
 
 VERSION = "0.1.0"
-HERE = Path(__file__).resolve().parent
+# Sourced by another script, gdb leaves that one's name in `__file__`.
+HERE = Path(sys._getframe().f_code.co_filename).resolve().parent
 LIBRARY = "librr_mem_py.so"
 BUILD = f"run `cargo build --release` in {HERE.parent}, then source this file again"
 

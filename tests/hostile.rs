@@ -18,7 +18,7 @@ use rr_mem::{
     report::CpuRow,
 };
 
-use fixture::{BASE, Contents, Emulator, PLACES, RAM_LEN, STRUCTS, VIEWS};
+use fixture::{BASE, Contents, DEVICE, Emulator, MACHINE, PLACES, RAM_LEN, STRUCTS, VIEWS};
 
 /// No more reads are needed for whatever lies in so little memory.
 const MOST_READS: usize = 2_000_000;
@@ -57,6 +57,22 @@ fn a_device_is_named_by_its_way_from_the_root() {
     let owners: Vec<_> =
         machine.map.regions().iter().map(|region| region.owner.as_deref()).collect();
     assert_eq!(owners, [Some("owner:{dev path=/dimm0}"), Some("orphan")]);
+}
+
+#[test]
+fn an_object_that_hides_memory_is_named_where_qemu_has_such() {
+    let hidden = Emulator::new(|contents, reads| {
+        let layout = Emulator::new(|_, _| {}).layout().clone();
+        if reads == 0 {
+            contents.set(&layout, ("MachineState", "cgs"), MACHINE, DEVICE);
+        }
+    });
+    assert_eq!(read(&hidden).expect("is healthy").confidential.as_deref(), Some("device"));
+    // Before 6.0 a machine had no such member.
+    let mut layout = hidden.layout().clone();
+    layout.structs.get_mut("MachineState").expect("is known").fields.clear();
+    let old = qemu::read(&hidden, &Offsets::Given(layout)).expect("is healthy");
+    assert_eq!(old.confidential, None);
 }
 
 /// QEMU gives the address space another view and reuses the memory of the old.

@@ -20,6 +20,7 @@ class Session:
 
     def __init__(self):
         self._guests = {}
+        self._said = set()
         events = gdb.events
         for event in (events.stop, events.cont, events.memory_changed, events.register_changed, events.new_objfile,
                       events.clear_objfiles, events.exited, events.inferior_deleted):
@@ -47,7 +48,16 @@ class Session:
         if key not in self._guests or not settings.CACHE.value:
             found = target()
             self._guests[key] = found.guest(), found
+            self._doubt(inferior.num, self._guests[key][0])
         return self._guests[key]
+
+
+    def _doubt(self, inferior, guest):
+        """Says once what may make answers wrong."""
+        for doubt in guest.doubts:
+            if (inferior, doubt) not in self._said:
+                self._said.add((inferior, doubt))
+                gdb.write(f"note: {doubt}\n")
 
 
 SESSION = Session()

@@ -110,10 +110,10 @@ class Stub:
 
     def guest(self):
         """The guest, through the CPU that is the selected thread."""
-        frame = gdb.newest_frame()
+        read = reader_of_registers()
         mtree = self.mtree("-f")
         arch = self._inferior.architecture().name()
-        return rr_mem.Guest.from_stub(arch, lambda name: register(frame, name), StubMemory(self._inferior), mtree)
+        return rr_mem.Guest.from_stub(arch, lambda name: register(read, name), StubMemory(self._inferior), mtree)
 
     def mtree(self, flags):
         """What the monitor says."""
@@ -156,11 +156,22 @@ def ask(remote, packet):
     return (remote.send_packet(packet) or b"").decode("latin-1")
 
 
-def register(frame, name):
+def reader_of_registers():
+    """What gives a register's value. In code that gdb cannot unwind (vectors, firmware) there
+    is no frame object, but expressions still know the registers."""
+    try:
+        return gdb.newest_frame().read_register
+    except gdb.error:
+        return lambda name: gdb.parse_and_eval(f"${name}")
+
+
+def register(read, name):
     """A register of the stub's; `None` where it has none of that name."""
     try:
-        value = frame.read_register(name)
+        value = read(name)
     except (ValueError, gdb.error):
+        return None
+    if value.type.code == gdb.TYPE_CODE_VOID:
         return None
     # gdb casts no flags.
     return int(value) if value.type.code == gdb.TYPE_CODE_FLAGS else number(value)

@@ -341,6 +341,16 @@ impl Guest {
         Ok(machine.cpus.iter().map(|cpu| rows::Cpu::new(cpu, &machine.map)).collect())
     }
 
+    /// What may make answers wrong: stale registers under KVM, a nested guest,
+    /// encrypted memory.
+    #[getter]
+    fn doubts(&self) -> Vec<String> {
+        let said = emulator!(&*self.source, emulator => {
+            emulator.doubts(emulator.machine.cpu(self.cpu as u64))
+        }, else Vec::new());
+        said.iter().map(ToString::to_string).collect()
+    }
+
     /// The architecture of the CPU's mode; `None` when it is not known.
     #[getter]
     fn arch(&self) -> Option<&'static str> {

@@ -1,6 +1,7 @@
 //! A fixture that imitates the part of a QEMU that is read: one x86 CPU, 64 KB
 //! of RAM, one address space, laid out by a layout that ships with the program.
 //! Not QEMU's own bytes; those are the oracle tests'.
+#![allow(dead_code, reason = "its users need different parts")]
 
 use std::{cell::Cell, cell::RefCell, path::PathBuf};
 
@@ -33,11 +34,14 @@ pub const VIEWS: [u64; 2] = [BASE + 0x3000, BASE + 0x3800];
 const NAMES: u64 = BASE + 0x4000;
 /// The root of all objects, a device in it, and what describes them.
 const TOP: u64 = BASE + 0x5000;
-const DEVICE: u64 = BASE + 0x5100;
+pub const DEVICE: u64 = BASE + 0x5100;
 const CLASSES: u64 = BASE + 0x5200;
 const TYPES: u64 = BASE + 0x5400;
 const TABLE: u64 = BASE + 0x5800;
 const PROPERTY: u64 = BASE + 0x5900;
+const MACHINES: u64 = BASE + 0x5a00;
+/// The machine.
+pub const MACHINE: u64 = BASE + 0x5b00;
 const CPU: u64 = BASE + 0x1_0000;
 const BYTES: u64 = BASE + 0x2_0000;
 /// Bytes of guest RAM.
@@ -174,6 +178,7 @@ fn executable() -> Vec<u8> {
         ("address_space_memory", SPACE),
         ("ram_list", LIST),
         ("cpus", CPUS),
+        ("current_machine", MACHINES),
         ("x86_cpu_list", CPU),
     ];
     for (name, address) in names {
@@ -202,6 +207,7 @@ fn structs(contents: &Contents, layout: &Layout) {
     contents.switch(layout, 0);
     set("RAMList", "blocks.lh_first", LIST, BLOCK);
     contents.put((CPUS - BASE) as usize, &CPU.to_le_bytes());
+    contents.put((MACHINES - BASE) as usize, &MACHINE.to_le_bytes());
     set("RAMBlock", "host", BLOCK, BYTES);
     for member in ["used_length", "max_length"] {
         set("RAMBlock", member, BLOCK, RAM_LEN);
@@ -275,6 +281,7 @@ fn cpu(contents: &Contents, layout: &Layout) {
     for (member, value) in [("as", SPACE), ("num_ases", 1), ("env_ptr", env), ("thread_id", 7)] {
         contents.set(layout, ("CPUState", member), CPU, value);
     }
+    contents.set(layout, ("Object", "class"), CPU, CLASSES + 0x100);
     contents.set(layout, ("CPUX86State", "a20_mask"), env, u32::MAX.into());
     contents.set(layout, ("CPUX86State", "cr"), env, 0x11);
 }

@@ -27,7 +27,8 @@ MODE = "maintenance packet qqemu.PhyMemMode"
 @pytest.fixture(scope="module", params=SITUATIONS, ids="-".join)
 def guest(request: pytest.FixtureRequest, running) -> Guest:  # type: ignore[no-untyped-def]
     """Some of the guests and moments."""
-    return running.at(*request.param)
+    found: Guest = running.at(*request.param)
+    return found
 
 
 @pytest.fixture(scope="module")

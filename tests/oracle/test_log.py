@@ -136,24 +136,31 @@ def test_packets_are_a_capture_that_tshark_reads(binary: Path, tmp_path: Path) -
     assert [row["data"] for row in rows] == [packet.hex() for packet in data]
 
 
+def answer(query: str) -> List[Any]:
+    """The rows of a query."""
+    relation = duckdb.sql(query)
+    assert relation is not None, query
+    return list(relation.fetchall())
+
+
 def test_duckdb_reads_the_parquet_as_the_reader_counts(binary: Path, tmp_path: Path) -> None:
     """Every column of every entry; the queries are those of the help."""
     log, table = LOGS / "x64-io-rr-nondet.log.zst", tmp_path / "events.parquet"
     run_program(binary, "log", "export", "--parquet", str(table), str(log))
     counted = rrlog.panda(unpacked(log))
-    kinds = duckdb.sql(f"SELECT coalesce(call, kind), count(*) FROM '{table}' GROUP BY ALL").fetchall()
+    kinds = answer(f"SELECT coalesce(call, kind), count(*) FROM '{table}' GROUP BY ALL")
     assert dict(kinds) == counted.entries
-    rows = duckdb.sql(
+    rows = answer(
         f"SELECT index, instr, kind, callsite, call, address, length, value, payload FROM '{table}' ORDER BY index"
-    ).fetchall()
+    )
     wanted = json_lines(run_program(binary, "log", "print", "--json", str(log)).stdout)
     found = [json_row(row) for row in rows]
     assert found == [{name: row[name] for name in found[0]} for row in wanted]
-    sums = duckdb.sql(f"SELECT call, sum(octet_length(payload)) FROM '{table}' WHERE payload IS NOT NULL GROUP BY 1")
+    sums = answer(f"SELECT call, sum(octet_length(payload)) FROM '{table}' WHERE payload IS NOT NULL GROUP BY 1")
     lengths = {name: sum(map(len, data)) for name, data in counted.data.items() if any(data)}
-    assert {name: total for name, total in sums.fetchall() if total} == lengths
+    assert {name: total for name, total in sums if total} == lengths
     for query in queries(binary):
-        assert duckdb.sql(query.replace("events.parquet", str(table))).fetchall() is not None, query
+        assert answer(query.replace("events.parquet", str(table))) is not None, query
 
 
 def json_row(row: Sequence[Any]) -> Dict[str, Any]:
@@ -248,12 +255,12 @@ class Recorder(Qemu):
 
     def __init__(self, binary: str, log: Path, arguments: Sequence[str]) -> None:
         self.log = log
-        super().__init__(binary, arguments)
+        super().__init__(binary, arguments, stub=False)
         self.console = connect(self.folder / "console.sock", self.process)
         self.console.settimeout(60)
         self.printed = b""
 
-    def _common_arguments(self) -> List[str]:
+    def _common_arguments(self, stub: bool) -> List[str]:
         return [
             "-nodefaults", "-no-user-config", "-display", "none", "-accel", "tcg,tb-size=64",
             "-icount", f"shift=7,rr=record,rrfile={self.log}",

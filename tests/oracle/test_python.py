@@ -27,7 +27,8 @@ SITUATIONS = [("x86_64-4level", "kernel"), ("i386-pae", "user"), ("aarch64-max",
 @pytest.fixture(scope="module", params=SITUATIONS, ids="-".join)
 def guest(request: pytest.FixtureRequest, running) -> Guest:  # type: ignore[no-untyped-def]
     """Some of the guests and moments."""
-    return running.at(*request.param)
+    found: Guest = running.at(*request.param)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,7 @@ def test_one_by_one_equals_the_program_to_the_last_field(case: Case, live: Live,
 def test_bytes_and_pointers_equal_the_monitors(case: Case, guest: Guest, sources: List[rr_mem.Guest]) -> None:
     for gva, gpa in case.ram_places()[:5]:
         expected, host = monitor_bytes(guest, "xp", gpa, PLACE_BYTES), gpa2hva(guest.qemu, gpa)
+        assert host is not None
         for source in sources:
             assert source.read(gva, PLACE_BYTES) == expected
             assert source.read(gpa, PLACE_BYTES, physical=True) == expected
@@ -203,7 +205,7 @@ def test_failures_have_a_kind_and_a_hint(bare: Qemu) -> None:
         ("no_map", rr_mem.SourceError, lambda: rr_mem.Guest.from_host(Reader(bare.pid), "nothing")),
     ]:
         with pytest.raises(error) as caught:
-            ask()
+            ask()  # type: ignore[no-untyped-call]
         assert (caught.value.kind, bool(caught.value.hint)) == (kind, True)
     other.communicate()
 

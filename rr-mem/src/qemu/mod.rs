@@ -332,9 +332,10 @@ fn confidential<M: Memory<Hva>>(
     match structs.pointer(pointer)? {
         // No machine is made yet.
         0 => Ok(None),
-        machine => match structs.at("MachineState", machine)?.get("cgs")? {
-            0 => Ok(None),
-            object => Ok(objects::types(structs, object)?.into_iter().next()),
+        // Before 6.0 there is no such member.
+        machine => match structs.at("MachineState", machine)?.first_of(&["cgs"]) {
+            None | Some(0) => Ok(None),
+            Some(object) => Ok(objects::types(structs, object)?.into_iter().next()),
         },
     }
 }
