@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 import pytest
+import zlib
 
 from cli import run_program
 
@@ -255,15 +256,20 @@ def test_programs_without_the_structs_are_named(binary: Path, tmp_path: Path) ->
     assert "none of the structs" in text and "libpanda" in text
 
 
-def test_layouts_are_kept_by_build_id_and_damaged_ones_read_anew(
+def test_layouts_are_kept_by_file_and_damaged_ones_read_anew(
     binary: Path, tmp_path: Path, own_cache: Path
 ) -> None:
     program = compile_units(tmp_path, TWO)
     first = layout(binary, program)
     (kept,) = own_cache.iterdir()
-    run("strip", "--strip-debug", program, folder=tmp_path)
-    assert layout(binary, program) == first
+    known = {**json.loads(kept.read_text().split("\n", 1)[1]), "source": "what was kept"}
+    text = json.dumps(known)
+    kept.write_text(f"{zlib.crc32(text.encode()):08x}\n{text}")
+    assert json.loads(layout(binary, program))["source"] == "what was kept"
     kept.write_text("nonsense")
+    assert layout(binary, program) == first
+    # Another file has the same build-id, as a forged one could: nothing is taken for its own.
+    run("strip", "--strip-debug", program, folder=tmp_path)
     assert "no debug info" in complaint(binary, program)
 
 
