@@ -11,11 +11,11 @@ import os
 import re
 import shutil
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 import pytest
-import zlib
 
 from cli import run_program
 
