@@ -17,6 +17,7 @@
 //! ```
 
 pub mod check;
+mod cursor;
 pub mod cut;
 pub mod diff;
 pub mod digest;

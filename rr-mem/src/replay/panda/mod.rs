@@ -14,7 +14,8 @@ mod names;
 
 use super::{
     Coding, Entry, EventLog, Fields, Format, Key, LogError, LogErrorKind, OpenError, Shared,
-    Window, window::MOST_KEPT,
+    Window,
+    cursor::{Cursor, Stop},
 };
 
 /// Bytes before the first entry.
@@ -230,13 +231,6 @@ const SHAPES: [Shape; 11] = [
 
 /// Bytes of the value, by kind; a call's comes from its shape.
 const VALUE_BYTES: [usize; 10] = [1, 2, 4, 8, 4, 2, 1, 0, 4, 4];
-
-/// Why the next entry cannot be measured.
-enum Stop {
-    /// It takes at least so many bytes.
-    Short(u64),
-    Bad(LogErrorKind),
-}
 
 /// Bytes of the entry at the start of `bytes`.
 #[inline]
@@ -583,13 +577,8 @@ pub(super) fn fit(start: &[u8], most: usize) -> usize {
 /// A nondet log.
 #[derive(Debug)]
 pub struct Log {
-    window: Window,
+    cursor: Cursor,
     total: u64,
-    /// Entries so far; the last took `len` bytes.
-    index: u64,
-    len: usize,
-    instructions: u64,
-    failed: bool,
 }
 
 impl Log {
@@ -597,7 +586,7 @@ impl Log {
         let header = window.rest().first_chunk().copied();
         let total = header.map(u64::from_le_bytes).ok_or(OpenError::Short(window.rest().len()))?;
         window.skip(HEADER);
-        Ok(Self { window, total, index: 0, len: 0, instructions: 0, failed: false })
+        Ok(Self { cursor: Cursor::new(window), total })
     }
 
     /// The header: the instructions of the whole recording, 0 when it never
@@ -605,51 +594,6 @@ impl Log {
     #[must_use]
     pub const fn header(&self) -> u64 {
         self.total
-    }
-
-    /// Bytes of the next entry, all of which are in the window; none at the end.
-    #[inline]
-    fn measure(&mut self) -> Result<Option<usize>, LogError> {
-        loop {
-            match measure(self.window.rest()) {
-                Ok(len) => return Ok(Some(len)),
-                Err(Stop::Short(needs)) => {
-                    if let Some(end) = self.read_on(needs)? {
-                        return Ok(end);
-                    }
-                }
-                Err(Stop::Bad(kind)) => return Err(self.fail(kind)),
-            }
-        }
-    }
-
-    /// Reads on for an entry of at least `needs` bytes; the answer is there at
-    /// the end of the log.
-    #[cold]
-    fn read_on(&mut self, needs: u64) -> Result<Option<Option<usize>>, LogError> {
-        match self.window.more() {
-            Ok(true) if self.window.rest().len() > MOST_KEPT => {
-                Err(self.fail(LogErrorKind::Large(needs)))
-            }
-            Ok(true) => Ok(None),
-            Ok(false) if self.failed || self.window.rest().is_empty() => Ok(Some(None)),
-            Ok(false) => {
-                let has = self.window.rest().len() as u64;
-                Err(self.fail(LogErrorKind::Cut { needs, has }))
-            }
-            Err(error) => Err(self.fail(error.into())),
-        }
-    }
-
-    #[cold]
-    fn fail(&mut self, kind: LogErrorKind) -> LogError {
-        self.failed = true;
-        LogError {
-            offset: self.window.offset(),
-            entry: self.index,
-            instructions: self.instructions,
-            kind,
-        }
     }
 }
 
@@ -660,34 +604,27 @@ impl EventLog for Log {
 
     #[inline]
     fn advance(&mut self) -> Result<bool, LogError> {
-        if self.failed {
+        if self.cursor.failed {
             return Ok(false);
         }
-        let Some(len) = self.measure()? else { return Ok(false) };
-        self.instructions = u64_at(self.window.rest(), 0);
-        self.index += 1;
-        self.len = len;
-        self.window.skip(len);
+        let Some(len) = self.cursor.measure(measure)? else { return Ok(false) };
+        self.cursor.instructions = u64_at(self.cursor.window.rest(), 0);
+        self.cursor.pass(len);
         Ok(true)
     }
 
     #[inline]
     fn entry(&self) -> Entry<'_> {
-        Entry {
-            index: self.index.saturating_sub(1),
-            offset: self.window.offset() - self.len as u64,
-            instructions: self.instructions,
-            raw: self.window.before(self.len),
-            coding: Coding::Panda,
-        }
+        self.cursor.entry(Coding::Panda)
     }
 
     #[inline]
     fn batch(&mut self, mut take: impl FnMut(&Entry<'_>) -> bool) {
-        let (rest, base) = (self.window.rest(), self.window.offset());
-        let (mut at, mut index) = (0, self.index);
-        let (mut instructions, mut last) = (self.instructions, self.len);
-        while at < BATCH && !self.failed {
+        let cursor = &mut self.cursor;
+        let (rest, base) = (cursor.window.rest(), cursor.window.offset());
+        let (mut at, mut index) = (0, cursor.index);
+        let (mut instructions, mut last) = (cursor.instructions, cursor.len);
+        while at < BATCH && !cursor.failed {
             let bytes = &rest[at..];
             let Ok(len) = measure(bytes) else { break };
             let raw = &bytes[..len];
@@ -699,8 +636,8 @@ impl EventLog for Log {
                 break;
             }
         }
-        (self.index, self.instructions, self.len) = (index, instructions, last);
-        self.window.skip(at);
+        (cursor.index, cursor.instructions, cursor.len) = (index, instructions, last);
+        cursor.window.skip(at);
     }
 
     fn total_instructions(&self) -> Option<u64> {
@@ -708,15 +645,10 @@ impl EventLog for Log {
     }
 
     fn size(&self) -> Option<u64> {
-        self.window.len()
+        self.cursor.window.len()
     }
 
     fn seek(&mut self, offset: u64, index: u64, instructions: u64) -> bool {
-        let moved = self.window.seek(offset);
-        if moved {
-            (self.index, self.instructions, self.failed) = (index, instructions, false);
-            self.len = 0;
-        }
-        moved
+        self.cursor.seek(offset, index, instructions)
     }
 }

@@ -15,7 +15,7 @@ mod names;
 
 use super::{
     Entry, EventLog, Fields, Format, Key, LogError, LogErrorKind, OpenError, Window,
-    window::MOST_KEPT,
+    cursor::{Cursor, Stop},
 };
 
 /// Bytes before the first event.
@@ -298,13 +298,6 @@ pub enum Input {
         /// Where.
         value: i64,
     },
-}
-
-/// Why the next event cannot be measured.
-enum Stop {
-    /// It takes at least so many bytes.
-    Short(u64),
-    Bad(LogErrorKind),
 }
 
 #[inline]
@@ -670,19 +663,14 @@ pub(super) fn fit(start: &[u8], version: Version, most: usize) -> usize {
 /// A replay log.
 #[derive(Debug)]
 pub struct Log {
-    window: Window,
+    cursor: Cursor,
     version: Version,
     header: u32,
     ids: Ids,
     audio: Option<AudioWidth>,
-    /// Entries so far; the last took `len` bytes.
-    index: u64,
-    len: usize,
-    instructions: u64,
     /// By the entry that the log is at.
     executed: u32,
     ended: bool,
-    failed: bool,
 }
 
 impl Log {
@@ -691,22 +679,11 @@ impl Log {
         let start = window.rest();
         let header = u32_at(start, 0);
         let events = start.get(HEADER..).ok_or(OpenError::Short(start.len()))?;
-        let ended = window.len().is_some() || start.len() < DECIDED_BY;
-        let ids = fit::ids(events, version, ended);
+        let whole = window.len().is_some() || start.len() < DECIDED_BY;
+        let ids = fit::ids(events, version, whole);
         window.skip(HEADER);
-        Ok(Self {
-            window,
-            version,
-            header,
-            ids,
-            audio: None,
-            index: 0,
-            len: 0,
-            instructions: 0,
-            executed: 0,
-            ended: false,
-            failed: false,
-        })
+        let cursor = Cursor::new(window);
+        Ok(Self { cursor, version, header, ids, audio: None, executed: 0, ended: false })
     }
 
     /// The version in the header; 0 when the recording never ended.
@@ -723,76 +700,32 @@ impl Log {
 
     /// Bytes of the next event, all of which are in the window.
     fn measure(&mut self) -> Result<Option<usize>, LogError> {
-        loop {
-            let rest = self.window.rest();
-            if self.ended {
-                return match rest.is_empty() && !self.window.more().unwrap_or_default() {
-                    true => Ok(None),
-                    false => Err(self.fail(LogErrorKind::Behind)),
-                };
-            }
-            let audio = self.audio_width();
-            match measure(self.window.rest(), self.ids, audio) {
-                Ok(len) => return Ok(Some(len)),
-                Err(Stop::Bad(kind)) => return Err(self.fail(kind)),
-                Err(Stop::Short(needs)) => {
-                    if let Some(end) = self.read_on(needs)? {
-                        return Ok(end);
-                    }
-                }
-            }
+        if self.ended {
+            return self.cursor.end().map(|()| None);
         }
+        let (ids, known) = (self.ids, self.audio);
+        let width = |rest: &[u8]| known.or_else(|| width_of(rest, ids));
+        let len = self
+            .cursor
+            .measure(|rest| measure(rest, ids, width(rest).unwrap_or(AudioWidth::Narrow)))?;
+        self.audio = width(self.cursor.window.rest());
+        Ok(len)
     }
 
     /// Whether the next event can be read without reading on and without an
     /// error.
-    fn is_whole(&mut self) -> bool {
-        let audio = self.audio_width();
-        !self.failed && !self.ended && measure(self.window.rest(), self.ids, audio).is_ok()
+    fn is_whole(&self) -> bool {
+        let rest = self.cursor.window.rest();
+        let width = self.audio.or_else(|| width_of(rest, self.ids)).unwrap_or(AudioWidth::Narrow);
+        !self.cursor.failed && !self.ended && measure(rest, self.ids, width).is_ok()
     }
+}
 
-    /// Decided at the first audio event.
-    #[inline]
-    fn audio_width(&mut self) -> AudioWidth {
-        if let Some(width) = self.audio {
-            return width;
-        }
-        let rest = self.window.rest();
-        let id = rest.first().and_then(|&number| self.ids.get(number));
-        if !matches!(id, Some(Id::AudioOut | Id::AudioIn)) {
-            return AudioWidth::Narrow;
-        }
-        let width = fit::audio_width(rest, self.ids);
-        self.audio = Some(width);
-        width
-    }
-
-    #[cold]
-    fn read_on(&mut self, needs: u64) -> Result<Option<Option<usize>>, LogError> {
-        match self.window.more() {
-            Ok(true) if self.window.rest().len() > MOST_KEPT => {
-                Err(self.fail(LogErrorKind::Large(needs)))
-            }
-            Ok(true) => Ok(None),
-            Ok(false) if self.window.rest().is_empty() => Ok(Some(None)),
-            Ok(false) => {
-                let has = self.window.rest().len() as u64;
-                Err(self.fail(LogErrorKind::Cut { needs, has }))
-            }
-            Err(error) => Err(self.fail(error.into())),
-        }
-    }
-
-    #[cold]
-    fn fail(&mut self, kind: LogErrorKind) -> LogError {
-        self.failed = true;
-        LogError {
-            offset: self.window.offset(),
-            entry: self.index,
-            instructions: self.instructions,
-            kind,
-        }
-    }
+/// What fits, where the first event of `rest` is one of audio.
+#[inline]
+fn width_of(rest: &[u8], ids: Ids) -> Option<AudioWidth> {
+    let id = rest.first().and_then(|&number| ids.get(number));
+    matches!(id, Some(Id::AudioOut | Id::AudioIn)).then(|| fit::audio_width(rest, ids))
 }
 
 impl EventLog for Log {
@@ -802,34 +735,27 @@ impl EventLog for Log {
 
     #[inline]
     fn advance(&mut self) -> Result<bool, LogError> {
-        if self.failed {
+        if self.cursor.failed {
             return Ok(false);
         }
-        self.instructions = self.instructions.saturating_add(self.executed.into());
+        let before = self.cursor.instructions;
+        self.cursor.instructions = before.saturating_add(self.executed.into());
         self.executed = 0;
         let Some(len) = self.measure()? else { return Ok(false) };
-        let raw = self.window.rest();
+        let raw = self.cursor.window.rest();
         match raw.first().and_then(|&number| self.ids.get(number)) {
             Some(Id::Instruction) => self.executed = u32_at(raw, 1),
             Some(Id::End) => self.ended = true,
             _ => {}
         }
-        self.index += 1;
-        self.len = len;
-        self.window.skip(len);
+        self.cursor.pass(len);
         Ok(true)
     }
 
     #[inline]
     fn entry(&self) -> Entry<'_> {
         let audio = self.audio.unwrap_or(AudioWidth::Narrow);
-        Entry {
-            index: self.index.saturating_sub(1),
-            offset: self.window.offset() - self.len as u64,
-            instructions: self.instructions,
-            raw: self.window.before(self.len),
-            coding: super::Coding::Qemu(Coding { ids: self.ids, audio }),
-        }
+        self.cursor.entry(super::Coding::Qemu(Coding { ids: self.ids, audio }))
     }
 
     #[inline]
@@ -846,15 +772,13 @@ impl EventLog for Log {
     }
 
     fn size(&self) -> Option<u64> {
-        self.window.len()
+        self.cursor.window.len()
     }
 
     fn seek(&mut self, offset: u64, index: u64, instructions: u64) -> bool {
-        let moved = self.window.seek(offset);
+        let moved = self.cursor.seek(offset, index, instructions);
         if moved {
-            (self.index, self.instructions) = (index, instructions);
-            (self.failed, self.ended) = (false, false);
-            (self.len, self.executed) = (0, 0);
+            (self.ended, self.executed) = (false, 0);
         }
         moved
     }
