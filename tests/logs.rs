@@ -2,7 +2,11 @@
 //! rr_print, and logs written here, by the formats' descriptions alone, that are
 //! whole, cut at every byte, or damaged.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Read},
+    path::PathBuf,
+};
 
 use proptest::prelude::*;
 use rr_mem::{
@@ -563,6 +567,24 @@ fn bytes_behind_the_end_of_a_replay_log_are_said() {
     bytes.push(0xff);
     let (_, error) = entries(&mut log_of(&bytes));
     assert!(matches!(error, Some(LogErrorKind::Behind)), "{error:?}");
+}
+
+#[test]
+fn a_stream_that_breaks_behind_the_end_mark_is_said() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("the checksum is wrong"))
+        }
+    }
+    // More than is looked at when it is opened: one instruction, a million times.
+    let mut bytes = typical(0xe0_200c, 11);
+    bytes.splice(12..12, [0, 0, 0, 0, 1].repeat(1_000_000));
+    let mut log = Log::from_reader(Box::new(io::Cursor::new(bytes).chain(Broken))).expect("a log");
+    while log.advance().is_ok_and(|more| more) && !log.entry().is_end() {}
+    assert!(log.entry().is_end(), "every entry is whole");
+    let error = log.advance().expect_err("what follows cannot be read");
+    assert!(matches!(error.kind, LogErrorKind::Read(_)), "{error}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::{
     addr::Gva,
     guest::Guest,
-    memory::Memory,
+    memory::{MappedFile, Memory},
     mmu::{Mapping, Merge, SpaceLimits},
 };
 
@@ -98,10 +98,11 @@ impl Symbols {
         if !about.is_file() || about.len() > MOST_BYTES {
             return Err(none("it is no regular file of a kernel's size"));
         }
-        let bytes = fs::read(path).map_err(failed)?;
+        let file = MappedFile::open(path).map_err(failed)?;
+        let bytes = file.bytes();
         let found = match bytes.starts_with(b"\x7fELF") {
-            true => elf(&bytes).map_err(|error| none(&error.to_string()))?,
-            false => map(&bytes),
+            true => elf(bytes).map_err(|error| none(&error.to_string()))?,
+            false => map(bytes),
         };
         let symbols = Self::new(found);
         if symbols.sorted.is_empty() {

@@ -3,7 +3,7 @@
 //! Bit positions of `hflags` are QEMU's own (target/i386/cpu.h) and have not
 //! moved since 2.9; the others are the architectures'.
 
-mod arm;
+pub(super) mod arm;
 mod x86;
 
 use std::collections::HashSet;

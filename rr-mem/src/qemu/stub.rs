@@ -1,10 +1,13 @@
 //! A CPU's registers as QEMU's own gdb stub names them. QEMU documentation,
 //! "GDB usage"; the target descriptions of the releases 4.2 to 10.
 //!
-//! Not here: the stub's protocol, which is the debugger's affair.
+//! Not here: the stub's protocol, which is the debugger's affair; and whether
+//! 32-bit user code on AArch64 has a kernel of 32 bits, which the stub does not
+//! tell: one of 64 bits is taken for it.
 
 use thiserror::Error;
 
+use super::cpus::arm::{HYP, MONITOR, N_RW, PAN, USER};
 use crate::{
     bits::{bit, field},
     regs::{Arch, ArmRegs, ArmState, Regs, X86Regs},
@@ -13,14 +16,6 @@ use crate::{
 /// RFLAGS.VM and RFLAGS.AC.
 const VM: u32 = 17;
 const AC: u32 = 18;
-/// PSTATE.nRW, and the bit of CPSR.M that every mode has.
-const N_RW: u32 = 4;
-/// CPSR.M.
-const USER: u64 = 0x10;
-const MONITOR: u64 = 0x16;
-const HYP: u64 = 0x1a;
-/// PSTATE.PAN and CPSR.PAN.
-const PAN: u32 = 22;
 
 /// The stub does not give a register that paging takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -17,13 +17,13 @@ use crate::{
 };
 
 /// CPSR.M.
-const USER: u64 = 0x10;
-const MONITOR: u64 = 0x16;
-const HYP: u64 = 0x1a;
+pub(in crate::qemu) const USER: u64 = 0x10;
+pub(in crate::qemu) const MONITOR: u64 = 0x16;
+pub(in crate::qemu) const HYP: u64 = 0x1a;
 /// PSTATE.nRW, and the bit of CPSR.M that every mode has.
-const N_RW: u32 = 4;
+pub(in crate::qemu) const N_RW: u32 = 4;
 /// PSTATE.PAN and CPSR.PAN.
-const PAN: u32 = 22;
+pub(in crate::qemu) const PAN: u32 = 22;
 /// HCR_EL2.
 const TGE: u32 = 27;
 const RW: u32 = 31;
