@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import socket
@@ -70,6 +71,13 @@ def test_memory_that_is_encrypted_is_named(binary: Path) -> None:
         assert not qemu.qmp.execute("query-status")["running"]
         done = run_program(binary, "mtree", "-f", "--pid", str(qemu.pid))
         assert "encrypted (sev-guest)" in done.stderr.decode()
+
+
+def test_a_program_that_only_reads_an_emulators_file_is_none(binary: Path) -> None:
+    with open(X86, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert mapped[:4] == b"\x7fELF"
+        text = complaint(binary, "v2p", "--pid", str(os.getpid()), "0")
+    assert f"process {os.getpid()}: no QEMU is in this process" in text
 
 
 def test_every_command_takes_the_socket(qemu: Qemu, free: Path, binary: Path) -> None:

@@ -2,7 +2,6 @@
 //! files that may be its modules. This is how a debugger's inferior comes in.
 
 use std::{
-    collections::HashSet,
     fs::File,
     path::{Path, PathBuf},
 };
@@ -11,18 +10,13 @@ use thiserror::Error;
 
 use super::{
     Area, Host, Module, Thread,
-    module::bias,
+    module::{DELETED, HEAD, bias},
     process::maps::{self, Mapping},
 };
 use crate::{
     addr::Hva,
     memory::{MappedFile, Memory},
 };
-
-const DELETED: &str = " (deleted)";
-/// Bytes by which a file is told from another of the same path: the ELF header,
-/// the program headers and the build-id are in them.
-const HEAD: usize = 1024;
 
 /// A process known by its parts.
 #[derive(Debug)]
@@ -107,14 +101,12 @@ impl<M: Memory<Hva>> Host for Given<M> {
     }
 }
 
-/// The first mapping of each file, as a module if it is one.
+/// The files that are loaded, as modules where they are.
 fn modules<M: Memory<Hva>>(memory: &M, mappings: &[Mapping], files: &[PathBuf]) -> Vec<Module> {
-    let mut seen = HashSet::new();
-    let named = mappings.iter().filter(|mapping| mapping.name().starts_with('/'));
-    let first = named.filter(|mapping| seen.insert(mapping.name()));
     let given: Vec<_> =
         files.iter().filter_map(|path| Some((path.as_path(), open(path)?))).collect();
-    first.filter_map(|mapping| module(memory, mapping, &given)).collect()
+    let loaded = maps::loaded(mappings).into_iter();
+    loaded.filter_map(|mapping| module(memory, mapping, &given)).collect()
 }
 
 fn module<M: Memory<Hva>>(

@@ -10,6 +10,12 @@ use object::{
 
 use crate::memory::MappedFile;
 
+/// What the kernel puts behind the name of a file that is no more.
+pub(super) const DELETED: &str = " (deleted)";
+/// Bytes by which a file is told from another of the same path: the ELF header,
+/// the program headers and the build-id are in them.
+pub(super) const HEAD: usize = 1024;
+
 /// An ELF file that the process has loaded.
 #[derive(Clone, Debug)]
 pub struct Module {

@@ -19,15 +19,15 @@ use super::{
     memory::Piece,
 };
 use crate::{
-    host::{Module, module::bias},
+    host::{
+        Module,
+        module::{DELETED, HEAD, bias},
+    },
     memory::MappedFile,
 };
 
-const DELETED: &str = " (deleted)";
 const UNCHECKED: &str = "the core holds nothing to compare it with";
 const MAGIC: &[u8] = b"\x7fELF";
-/// Bytes at the start of a file by which it is told from others: its headers.
-const HEAD: usize = 1024;
 /// Bytes at the start of a file in which its build-id is looked for.
 const FIRST_PAGE: usize = 4096;
 /// More files are not opened.

@@ -2,6 +2,7 @@
 //! `info proc mappings` ("Process Information" of the gdb manual).
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{self, Read},
 };
@@ -19,6 +20,8 @@ pub(in crate::host) struct Mapping {
     pub offset: u64,
     /// The file; 0 for none.
     pub inode: u64,
+    /// May be executed, or not known.
+    pub executable: bool,
 }
 
 impl Mapping {
@@ -57,6 +60,16 @@ pub(in crate::host) fn parse(text: &[u8]) -> Vec<Mapping> {
     mappings
 }
 
+/// The first mapping of each file that is loaded: what is only read, as a
+/// debugger reads symbols, has no mapping that may be executed.
+pub(in crate::host) fn loaded(mappings: &[Mapping]) -> Vec<&Mapping> {
+    let key = |mapping: &&Mapping| (mapping.name().to_owned(), mapping.inode);
+    let named = || mappings.iter().filter(|mapping| mapping.name().starts_with('/'));
+    let executable = named().filter(|mapping| mapping.executable);
+    let mut missing: HashSet<_> = executable.map(|mapping| key(&mapping)).collect();
+    named().filter(|mapping| missing.remove(&key(mapping))).collect()
+}
+
 /// `START-END PERMS OFFSET DEVICE INODE   NAME`.
 fn line(bytes: &[u8]) -> Option<Mapping> {
     let text = String::from_utf8_lossy(bytes);
@@ -75,7 +88,9 @@ fn line(bytes: &[u8]) -> Option<Mapping> {
         writable: permissions.get(1) == Some(&b'w'),
         name: Some(words.next().unwrap_or_default().trim_start_matches(' ').to_owned()),
     };
-    Some(Mapping { area, private: permissions.get(3) == Some(&b'p'), offset, inode })
+    let (executable, private) =
+        (permissions.get(2) == Some(&b'x'), permissions.get(3) == Some(&b'p'));
+    Some(Mapping { area, private, offset, inode, executable })
 }
 
 /// `START END SIZE OFFSET [PERMS] [NAME]`, the numbers with `0x`. Of a core gdb
@@ -98,7 +113,8 @@ fn gdb_line(bytes: &[u8]) -> Option<Mapping> {
         writable: rights.as_bytes().get(1) == Some(&b'w'),
         name: Some(name.to_owned()),
     };
-    Some(Mapping { area, private: rights.ends_with('p'), offset, inode: 0 })
+    let executable = rights.is_empty() || rights.as_bytes().get(2) == Some(&b'x');
+    Some(Mapping { area, private: rights.ends_with('p'), offset, inode: 0, executable })
 }
 
 /// The next word, taken off `rest`.
@@ -137,6 +153,21 @@ mod tests {
         assert!(!anonymous("1000-2000 ---p 00000000 00:00 0 "));
         assert!(!anonymous("1000-2000 r--p 00000000 00:00 0 [vvar]"));
         assert!(!anonymous("1000-2000 rw-p 00000000 00:01 7 /memfd:x (deleted)"));
+    }
+
+    #[test]
+    fn a_file_without_code_in_memory_is_not_loaded() {
+        let text = "1000-2000 r--p 00000000 00:01 7 /read\n\
+                    3000-4000 r--p 00000000 00:01 8 /loaded\n\
+                    4000-5000 r-xp 00001000 00:01 8 /loaded\n\
+                    6000-7000 r-xp 00000000 00:00 0 [vdso]\n\
+                    0x8000 0x9000 0x1000 0x0 /rights/not/known\n";
+        let mappings = parse(text.as_bytes());
+        let found: Vec<_> = loaded(&mappings)
+            .iter()
+            .map(|mapping| (mapping.name(), mapping.area.start.0))
+            .collect();
+        assert_eq!(found, [("/loaded", 0x3000), ("/rights/not/known", 0x8000)]);
     }
 
     #[test]

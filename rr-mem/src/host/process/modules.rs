@@ -1,36 +1,30 @@
-//! The ELF files that a process has mapped: which, where, and their contents,
+//! The ELF files that a process has loaded: which, where, and their contents,
 //! also when the file has been deleted or replaced or is in a container.
 
 use std::{
-    collections::HashSet,
     ffi::OsStr,
     fs::{self, File},
     path::{Path, PathBuf},
 };
 
-use super::{ProcessMemory, maps::Mapping};
+use super::{
+    ProcessMemory,
+    maps::{self, Mapping},
+};
 use crate::{
-    host::{Module, module::bias},
+    host::{
+        Module,
+        module::{DELETED, HEAD, bias},
+    },
     memory::{MappedFile, Memory},
 };
-
-const DELETED: &str = " (deleted)";
-/// Bytes by which a file is told from another of the same path: the ELF header,
-/// the program headers and the build-id are in them.
-const HEAD: usize = 1024;
 
 /// The modules of `mappings`, the executable first.
 pub(super) fn read(pid: u32, mappings: &[Mapping], memory: &ProcessMemory) -> Vec<Module> {
     let exe = fs::read_link(super::folder(pid).join("exe")).unwrap_or_default();
-    let mut seen = HashSet::new();
-    let files: Vec<&Mapping> = mappings
-        .iter()
-        .filter(|mapping| mapping.name().starts_with('/'))
-        .filter(|mapping| seen.insert((mapping.name(), mapping.inode)))
-        .collect();
     let executable = |mapping: &Mapping| OsStr::new(mapping.name()) == exe.as_os_str();
     let (main, others): (Vec<&Mapping>, Vec<&Mapping>) =
-        files.into_iter().partition(|mapping| executable(mapping));
+        maps::loaded(mappings).into_iter().partition(|mapping| executable(mapping));
     let main = main.into_iter().filter_map(|mapping| module(pid, mapping, memory, true));
     main.chain(others.into_iter().filter_map(|mapping| module(pid, mapping, memory, false)))
         .collect()
