@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -74,7 +75,9 @@ def test_memory_that_is_encrypted_is_named(binary: Path) -> None:
 
 
 def test_a_program_that_only_reads_an_emulators_file_is_none(binary: Path) -> None:
-    with open(X86, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+    qemu = shutil.which(X86)
+    assert qemu
+    with open(qemu, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         assert mapped[:4] == b"\x7fELF"
         text = complaint(binary, "v2p", "--pid", str(os.getpid()), "0")
     assert f"process {os.getpid()}: no QEMU is in this process" in text
