@@ -25,7 +25,7 @@ class Watch(gdb.Breakpoint):
         self.what = what
         #: The guest whose tables are looked at again; `None` where no table counts.
         self.guest = guest
-        self.inferior = gdb.selected_inferior()
+        self.watched = gdb.selected_inferior()
         self.moved = False
         self.bytes = self.read()
 
@@ -37,7 +37,7 @@ class Watch(gdb.Breakpoint):
     def read(self):
         """The bytes now; `None` where they cannot be read."""
         try:
-            return bytes(self.inferior.read_memory(self.piece.host, self.piece.length))
+            return bytes(self.watched.read_memory(self.piece.host, self.piece.length))
         except gdb.error:
             return None
 
@@ -67,7 +67,7 @@ class Watches:
     def own(self):
         """Those of the selected inferior."""
         inferior = gdb.selected_inferior()
-        return [watch for watch in self._all if watch.inferior == inferior]
+        return [watch for watch in self._all if watch.watched == inferior]
 
     def add(self, watch):
         """Takes one."""

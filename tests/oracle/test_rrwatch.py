@@ -97,7 +97,8 @@ def test_reverse_execution_finds_who_wrote_a_guest_byte(fixture: List[str]) -> N
     assert "step by step in the recording" in said[2]
     assert hits(said[3:8]) == [(3, 2), (2, 1), (1, 0)]
     assert "guilty (i=3)" in said[4] and said[6] == "$1 = 2"
-    assert "No more reverse-execution history" in said[8] and "rrwatch" not in said[8]
+    # Where the recording began; gdb's words for it differ from release to release.
+    assert "ready () at" in said[8] and "rrwatch" not in said[8]
 
 
 def test_a_watch_over_two_pages_becomes_several(fixture: List[str]) -> None:
