@@ -9,13 +9,12 @@ use pyo3::{
 use rr_mem::{
     addr::{Gpa, Gva, Hva},
     guest::{AnyMemory, Guest as Library, VirtualReadError, emulator::Emulator},
-    host::{AnyHost, Given, Host, HostKind, core::Core, process::Process},
+    host::{Given, Host, HostKind, core::Core, process::Process},
     image,
-    memory::Memory,
     mmu::{Ask, Merge, Space, SpaceLimits},
-    qemu::{Machine, Offsets, stub},
-    region::{RegionMap, monitor},
-    regs::{Cpu, Regs},
+    qemu::stub,
+    region::monitor,
+    regs::Regs,
     report::{
         AliasRow, FindRow, RamRow, V2pRow, WhereRow,
         examine::{self, Format, GuestBytes},
@@ -31,6 +30,7 @@ use crate::{
     options::{offsets, physical_ranges, region_map},
     reader::{PhysicalReader, Reader, bytes_of},
     rows,
+    source::{Source, emulator, no_emulator, of_emulator},
 };
 
 /// What an address that is not mapped is in the answer to a batch.
@@ -45,118 +45,6 @@ pub struct Guest {
     source: Arc<Source>,
     guest: Library,
     cpu: usize,
-}
-
-/// Where a guest was found.
-enum Source {
-    Emulator(Emulator<AnyHost>),
-    /// A process that a Python object reads.
-    Given(Emulator<Given<Reader>>),
-    Image(image::ImageMemory, Vec<Cpu>, Option<RegionMap>),
-    /// Registers, and physical memory that a Python object reads.
-    Plain(PhysicalReader, Regs, Option<RegionMap>),
-}
-
-macro_rules! emulator {
-    ($source:expr, $emulator:ident => $value:expr, else $other:expr) => {
-        match $source {
-            Source::Emulator($emulator) => $value,
-            Source::Given($emulator) => $value,
-            Source::Image(..) | Source::Plain(..) => $other,
-        }
-    };
-}
-
-impl Source {
-    fn machine(&self) -> PyResult<&Machine> {
-        emulator!(self, emulator => Ok(&emulator.machine), else Err(no_emulator()))
-    }
-
-    /// The guest as CPU number `cpu` sees it.
-    fn seen_by(self: Arc<Self>, cpu: usize, space: Option<&str>) -> PyResult<Guest> {
-        self.seen_with(cpu, space, None)
-    }
-
-    /// The same; registers that are given count instead of the CPU's own.
-    fn seen_with(
-        self: Arc<Self>,
-        cpu: usize,
-        space: Option<&str>,
-        regs: Option<Regs>,
-    ) -> PyResult<Guest> {
-        let guest = match &*self {
-            Source::Emulator(emulator) => seen(emulator, cpu, space, regs)?,
-            Source::Given(emulator) => seen(emulator, cpu, space, regs)?,
-            Source::Image(memory, cpus, regions) => image_guest(memory, cpus, regions, cpu, regs)?,
-            Source::Plain(_, _, _) if cpu != 0 => return Err(no_cpu(cpu, 1)),
-            Source::Plain(reader, own, regions) => plain(reader, regs.unwrap_or(*own), regions)?,
-        };
-        Ok(Guest { source: self, guest, cpu })
-    }
-
-    /// What a Python object reads for it.
-    fn reader(&self) -> Option<&Reader> {
-        match self {
-            Source::Given(emulator) => Some(emulator.host.memory()),
-            Source::Plain(reader, ..) => Some(&reader.0),
-            Source::Emulator(_) | Source::Image(..) => None,
-        }
-    }
-}
-
-fn plain(reader: &PhysicalReader, regs: Regs, regions: &Option<RegionMap>) -> PyResult<Library> {
-    let memory: AnyMemory = Box::new(reader.clone());
-    Library::new(Some(memory), Some(regs), regions.clone()).map_err(|error| error.bridge())
-}
-
-fn seen<H>(
-    emulator: &Emulator<H>,
-    number: usize,
-    space: Option<&str>,
-    regs: Option<Regs>,
-) -> PyResult<Library>
-where
-    H: Host<Memory: Memory<Hva> + Clone + Send + Sync + 'static>,
-{
-    let machine = &emulator.machine;
-    let cpu = machine.cpu(number as u64).ok_or_else(|| no_cpu(number, machine.cpus.len()))?;
-    let space = emulator.space(space, Some(cpu)).map_err(|error| error.bridge())?;
-    let regs = regs.unwrap_or(cpu.regs);
-    let guest = emulator.guest(space, Some(regs)).map_err(|error| error.bridge())?;
-    Ok(guest.map_memory(|memory| Box::new(memory) as AnyMemory))
-}
-
-/// What an image holds; without paging registers only physical addresses are
-/// understood.
-fn image_guest(
-    memory: &image::ImageMemory,
-    cpus: &[Cpu],
-    regions: &Option<RegionMap>,
-    number: usize,
-    regs: Option<Regs>,
-) -> PyResult<Library> {
-    if number >= cpus.len().max(1) {
-        return Err(no_cpu(number, cpus.len()));
-    }
-    let cpu = cpus.get(number).filter(|cpu| !cpu.without_tables());
-    let regs = regs.or_else(|| cpu.map(|cpu| cpu.with_usual_values()));
-    let memory: AnyMemory = Box::new(memory.clone());
-    Library::new(Some(memory), regs, regions.clone()).map_err(|error| error.bridge())
-}
-
-fn no_cpu(number: usize, count: usize) -> PyErr {
-    usage(
-        format!("no CPU {number}: the source knows {count} CPUs"),
-        "`cpus` lists them with their numbers",
-    )
-}
-
-fn no_emulator() -> PyErr {
-    raise::<MissingError>(
-        "the source is no emulator",
-        "no_emulator",
-        "take Guest.from_process, from_core or from_host",
-    )
 }
 
 #[pymethods]
@@ -177,7 +65,7 @@ impl Guest {
             let process = Process::open(pid).map_err(|error| error.bridge())?;
             emulator(process.into(), &offsets)
         });
-        Arc::new(source?).seen_by(cpu, address_space)
+        Self::of(Arc::new(source?), cpu, address_space, None)
     }
 
     /// The guest of an emulator that left a core; `exe` are the files that ran,
@@ -197,7 +85,7 @@ impl Guest {
             let core = Core::open(&path, &exe, &mut |_| ()).map_err(|error| error.bridge())?;
             emulator(core.into(), &offsets)
         });
-        Arc::new(source?).seen_by(cpu, None)
+        Self::of(Arc::new(source?), cpu, None, None)
     }
 
     /// The guest of an emulator whose memory `reader.read(address, length)`
@@ -227,7 +115,7 @@ impl Guest {
             .map_err(|error| error.bridge())
             .and_then(|host| Emulator::read(host, &offsets).map_err(|error| error.bridge()));
         reader.check()?;
-        Arc::new(Source::Given(read?)).seen_by(cpu, None)
+        Self::of(Arc::new(Source::Given(read?)), cpu, None, None)
     }
 
     /// The guest in a dump: raw RAM or an ELF core of `dump-guest-memory`, also
@@ -244,7 +132,7 @@ impl Guest {
         let image = class.py().detach(|| image::open(&path, Gpa(ram_base), &mut |_| ()));
         let image = image.map_err(|error| error.bridge())?;
         let regions = mtree.map(region_map).transpose()?.or(image.regions);
-        Arc::new(Source::Image(image.memory, image.cpus, regions)).seen_by(cpu, None)
+        Self::of(Arc::new(Source::Image(image.memory, image.cpus, regions)), cpu, None, None)
     }
 
     /// The guest whose CPU of architecture `arch` has these registers, by the
@@ -265,7 +153,7 @@ impl Guest {
         let map = mtree.map(region_map).transpose()?;
         let allowed = map.as_ref().map(physical_ranges).transpose()?;
         let reader = PhysicalReader(Reader::limited(reader, allowed));
-        Arc::new(Source::Plain(reader, regs, map)).seen_by(0, None)
+        Self::of(Arc::new(Source::Plain(reader, regs, map)), 0, None, None)
     }
 
     /// The guest at the other end of QEMU's gdb stub: `arch` is gdb's name of
@@ -294,7 +182,7 @@ impl Guest {
         let regs = regs.map_err(|error| error.bridge())?;
         let map = region_map(mtree)?;
         let reader = Reader::limited(reader, Some(physical_ranges(&map)?));
-        Arc::new(Source::Plain(PhysicalReader(reader), regs, Some(map))).seen_by(0, None)
+        Self::of(Arc::new(Source::Plain(PhysicalReader(reader), regs, Some(map))), 0, None, None)
     }
 
     /// The same guest through other registers, by the manual's names in lower
@@ -310,7 +198,7 @@ impl Guest {
         let none = PyDict::new(py);
         let given = registers.unwrap_or(&none);
         let regs = crate::options::registers(arch, self.guest.regs(), given)?;
-        self.source.clone().seen_with(self.cpu, None, Some(regs))
+        Self::of(self.source.clone(), self.cpu, None, Some(regs))
     }
 
     /// Forgets bytes that a reader gave; what a process or a core holds is read
@@ -325,7 +213,7 @@ impl Guest {
     /// this name.
     #[pyo3(signature = (cpu, address_space = None))]
     fn on_cpu(&self, cpu: usize, address_space: Option<&str>) -> PyResult<Self> {
-        self.source.clone().seen_by(cpu, address_space)
+        Self::of(self.source.clone(), cpu, address_space, None)
     }
 
     /// The number of the CPU whose paging is used.
@@ -345,7 +233,7 @@ impl Guest {
     /// encrypted memory.
     #[getter]
     fn doubts(&self) -> Vec<String> {
-        let said = emulator!(&*self.source, emulator => {
+        let said = of_emulator!(&*self.source, emulator => {
             emulator.doubts(emulator.machine.cpu(self.cpu as u64))
         }, else Vec::new());
         said.iter().map(ToString::to_string).collect()
@@ -583,7 +471,7 @@ impl Guest {
     /// RAM blocks of the emulator.
     #[getter]
     fn ram_blocks(&self) -> PyResult<Vec<rows::RamBlock>> {
-        emulator!(&*self.source, emulator => {
+        of_emulator!(&*self.source, emulator => {
             let blocks = emulator.machine.map.ram_blocks().iter();
             let row = |block| RamRow::new(block, emulator.host.areas());
             Ok(blocks.map(|block| rows::RamBlock::new(block, &row(block))).collect())
@@ -624,7 +512,7 @@ impl Guest {
     fn r#where(&self, py: Python<'_>, hva: u64, limit: usize) -> PyResult<rows::Where> {
         let map = self.guest.regions().map_err(|missing| missing.bridge())?;
         let view = self.guest.flat_view().ok();
-        let row = emulator!(&*self.source,
+        let row = of_emulator!(&*self.source,
             emulator => WhereRow::new(map, view, &emulator.host, Hva(hva)),
             else return Err(no_emulator()));
         if row.places.is_empty() {
@@ -646,11 +534,17 @@ impl Guest {
     }
 }
 
-fn emulator(host: AnyHost, offsets: &Offsets) -> PyResult<Source> {
-    Emulator::attach(host, offsets).map(Source::Emulator).map_err(|unread| unread.error.bridge())
-}
-
 impl Guest {
+    fn of(
+        source: Arc<Source>,
+        cpu: usize,
+        space: Option<&str>,
+        regs: Option<Regs>,
+    ) -> PyResult<Self> {
+        let guest = source.seen_by(cpu, space, regs)?;
+        Ok(Self { source, guest, cpu })
+    }
+
     /// Runs `work` without the GIL, unless Python is asked for bytes on the way.
     fn run<T: Send>(&self, py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
         let Some(reader) = self.source.reader() else { return Ok(py.detach(work)) };

@@ -9,6 +9,7 @@ mod log;
 mod options;
 mod reader;
 mod rows;
+mod source;
 mod symbols;
 
 use pyo3::prelude::*;
