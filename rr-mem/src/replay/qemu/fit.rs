@@ -2,7 +2,11 @@
 //! shutdown it knows, and how wide its audio counts are. Neither is in the
 //! header, so the numbers of all later events depend on what fits.
 
-use super::{AudioWidth, Id, Ids, Stop, Version, measure, u32_at};
+use super::{
+    Stop,
+    coding::{measure, u32_at},
+    ids::{AudioWidth, Id, Ids, Version},
+};
 
 /// Numbers of causes that are tried; releases since 5.2 have 10 or 11.
 const CAUSES: std::ops::RangeInclusive<u8> = 8..=14;
