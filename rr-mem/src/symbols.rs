@@ -98,8 +98,15 @@ impl Symbols {
         if !about.is_file() || about.len() > MOST_BYTES {
             return Err(none("it is no regular file of a kernel's size"));
         }
-        let file = MappedFile::open(path).map_err(failed)?;
-        let bytes = file.bytes();
+        Self::of(MappedFile::open(path).map_err(failed)?.bytes(), path)
+    }
+
+    /// The same, of a file's bytes; `path` is named in errors.
+    ///
+    /// # Errors
+    /// When it holds none.
+    pub fn of(bytes: &[u8], path: &Path) -> Result<Self, SymbolsError> {
+        let none = |why: &str| SymbolsError::None { path: path.into(), why: why.into() };
         let found = match bytes.starts_with(b"\x7fELF") {
             true => elf(bytes).map_err(|error| none(&error.to_string()))?,
             false => map(bytes),

@@ -23,14 +23,14 @@ pub struct Log {
 
 #[derive(Debug, Subcommand)]
 pub enum LogCommand {
-    Print(Print),
+    Print(Box<Print>),
     Stat(Stat),
     Writes(Box<Writes>),
     Diff(Diff),
     Check(Check),
     Regions(Regions),
     Serial(Serial),
-    Disk(Disk),
+    Disk(Box<Disk>),
     Packets(Packets),
     Hash(Hash),
     Cut(Cut),
@@ -75,7 +75,8 @@ pub struct Filters {
 /// Print the entries of a log
 ///
 /// One line an entry: index, instruction count, kind or call, callsite, and everything that the
-/// log says; the first bytes of data. --compat prints what PANDA's rr_print prints, byte for byte.
+/// log says; the first bytes of data. With a source of regions (--mtree, --pid, ...), the region
+/// behind every address. --compat prints what PANDA's rr_print prints, byte for byte.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -100,6 +101,8 @@ pub struct Print {
     pub tail: Option<usize>,
     #[command(flatten)]
     pub filters: Filters,
+    #[command(flatten)]
+    pub source: Source,
 }
 
 /// Count the entries of a log: by kind, call and callsite, over time, the largest
@@ -201,12 +204,14 @@ pub struct Serial {
     pub raw: bool,
 }
 
-/// List what disks moved
+/// List what disks moved; with a source of memory regions, also where to
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rr-mem log disk NAME-rr-nondet.log")]
 pub struct Disk {
     #[command(flatten)]
     pub file: LogFile,
+    #[command(flatten)]
+    pub source: Source,
 }
 
 /// List network packets, or write them as a capture that Wireshark opens

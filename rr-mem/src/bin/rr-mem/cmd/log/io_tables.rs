@@ -13,7 +13,10 @@ use rr_mem::{
 };
 use serde::Serialize;
 
-use super::{between, each, open};
+use super::{
+    between, each, open,
+    places::{self, Regions},
+};
 use crate::{
     cli::log::{Disk, Packets},
     output::{Outcome, Output, failed},
@@ -24,15 +27,19 @@ const ETHERNET: usize = 14;
 
 pub fn disk(args: &Disk, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut log = open(&args.file.log)?;
+    let regions = Regions::of(&args.source, output)?;
     let mut found = false;
     let outcome =
         each(&args.file.log, &mut log, &mut between(None, None)?, output, |entry, output| {
             let Some(text) = of_disk(entry) else { return Ok(()) };
             found = true;
-            match output.json {
-                true => output.row(&LogRow::from(entry)),
-                false => output.line(format_args!("{:>12} {text}", entry.instructions)),
+            let places = regions.words(entry);
+            if output.json {
+                return output.row(&LogRow { places, ..LogRow::from(entry) });
             }
+            let mut line = format!("{:>12} {text}", entry.instructions).into_bytes();
+            places::append(&mut line, &places);
+            output.line(String::from_utf8_lossy(&line))
         })?;
     let empty = if found { Outcome::Answered } else { Outcome::Negative };
     Ok(outcome.max(empty))

@@ -7,6 +7,7 @@ mod export;
 mod hash;
 mod index;
 mod io_tables;
+mod places;
 mod print;
 mod regions;
 mod serial;

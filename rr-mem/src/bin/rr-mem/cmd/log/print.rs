@@ -11,7 +11,10 @@ use rr_mem::{
     },
 };
 
-use super::{PIECE, each, open, open_sized};
+use super::{
+    PIECE, each, open, open_sized,
+    places::{self, Regions},
+};
 use crate::{
     cli::log::Print,
     output::{Outcome, Output, usage},
@@ -20,7 +23,11 @@ use crate::{
 pub fn run(args: &Print, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut filter = args.filters.filter()?;
     let mut log = if args.compat { open_sized(&args.file.log)? } else { open(&args.file.log)? };
-    let mut printer = Printer::new(args, &log, output.json)?;
+    let regions = Regions::of(&args.source, output)?;
+    if args.compat && regions.is_given() {
+        return Err(usage("rr_print knows no regions", "leave --compat out, or the source"));
+    }
+    let mut printer = Printer::new(args, &log, regions, output.json)?;
     let outcome = each(&args.file.log, &mut log, &mut filter, output, |entry, output| {
         printer.print(entry);
         if printer.text.len() >= PIECE {
@@ -41,13 +48,14 @@ enum Style {
 
 struct Printer {
     style: Style,
+    regions: Regions,
     text: Vec<u8>,
     /// With --tail: the last lines, and how many are kept.
     tail: Option<(VecDeque<Vec<u8>>, usize)>,
 }
 
 impl Printer {
-    fn new(args: &Print, log: &Log, json: bool) -> anyhow::Result<Self> {
+    fn new(args: &Print, log: &Log, regions: Regions, json: bool) -> anyhow::Result<Self> {
         let mut text = Vec::with_capacity(2 * PIECE);
         let style = match (args.compat, log) {
             (false, _) if json => Style::Json,
@@ -63,7 +71,7 @@ impl Printer {
             }
         };
         let tail = args.tail.map(|most| (VecDeque::new(), most));
-        Ok(Self { style, text, tail })
+        Ok(Self { style, regions, text, tail })
     }
 
     #[inline]
@@ -73,10 +81,11 @@ impl Printer {
             Style::Compat(compat) => compat.entry(&mut self.text, entry),
             Style::Line(data) => {
                 line(&mut self.text, entry, *data);
+                places::append(&mut self.text, &self.regions.words(entry));
                 self.text.push(b'\n');
             }
             Style::Json => {
-                let row = LogRow::from(entry);
+                let row = LogRow { places: self.regions.words(entry), ..LogRow::from(entry) };
                 // A vector takes all.
                 let _ = serde_json::to_writer(&mut self.text, &row);
                 self.text.push(b'\n');
