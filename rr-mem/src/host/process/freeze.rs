@@ -14,7 +14,7 @@ use std::{
     collections::HashSet,
     fs, io,
     marker::PhantomData,
-    ptr, thread,
+    mem, process, ptr, thread,
     time::{Duration, Instant},
 };
 
@@ -46,6 +46,8 @@ pub struct Frozen {
 #[derive(Debug)]
 struct Held {
     tid: u64,
+    /// Its end is news for somebody else in this process, who started it.
+    ours: bool,
     state: State,
 }
 
@@ -165,9 +167,10 @@ impl Frozen {
         let held: HashSet<u64> = self.threads.iter().map(|thread| thread.tid).collect();
         let all = tids(self.pid).map_err(fail)?;
         let new: Vec<u64> = all.into_iter().filter(|tid| !held.contains(tid)).collect();
+        let child = status_number(self.pid, "PPid:") == Some(process::id());
         for &tid in &new {
-            let state = self.seize(tid)?;
-            self.threads.push(Held { tid, state });
+            let ours = child && tid == u64::from(self.pid);
+            self.threads.push(Held { tid, ours, state: self.seize(tid)? });
         }
         Ok(!new.is_empty())
     }
@@ -206,18 +209,20 @@ impl Drop for Frozen {
 impl Held {
     /// Takes note of a stop or an end.
     fn look(&mut self) {
-        let mut status = 0;
-        let flags = libc::WNOHANG | libc::__WALL;
-        // SAFETY: the kernel writes one int, to `status`.
-        let found = unsafe { libc::waitpid(pid_of(self.tid).as_raw(), &raw mut status, flags) };
-        self.state = match found {
-            0 => return,
-            _ if found > 0 && libc::WIFSTOPPED(status) => {
+        let ends = if self.ours { 0 } else { libc::WEXITED };
+        self.state = match wait_now(self.tid, libc::WSTOPPED | ends) {
+            Some((libc::CLD_STOPPED | libc::CLD_TRAPPED, status)) => {
                 // Stops that we asked for, and those of job control, are events.
-                let event = status >> 16 != 0;
-                State::Stopped { signal: if event { 0 } else { libc::WSTOPSIG(status) } }
+                let event = status >> 8 != 0;
+                State::Stopped { signal: if event { 0 } else { status } }
             }
-            _ => State::Gone,
+            None => State::Gone,
+            Some((0, _)) if !self.ours => return,
+            Some((0, _)) => match wait_now(self.tid, libc::WEXITED | libc::WNOWAIT) {
+                Some((0, _)) => return,
+                _ => State::Gone,
+            },
+            Some(_) => State::Gone,
         };
     }
 
@@ -244,11 +249,28 @@ fn pid_of(tid: u64) -> Pid {
     Pid::from_raw(i32::try_from(tid).unwrap_or(i32::MAX).max(1))
 }
 
+/// What `waitid(2)` has to tell of a thread, as its code (0: nothing yet) and
+/// status; none where there is no such thread of ours.
+fn wait_now(tid: u64, flags: i32) -> Option<(i32, i32)> {
+    let flags = flags | libc::WNOHANG | libc::__WALL;
+    let tid = pid_of(tid).as_raw().unsigned_abs();
+    // SAFETY: all zeros is a value of this plain struct, and the kernel writes no more than it.
+    unsafe {
+        let mut info: libc::siginfo_t = mem::zeroed();
+        let found = libc::waitid(libc::P_PID, tid, &raw mut info, flags) == 0;
+        found.then(|| (info.si_code, info.si_status()))
+    }
+}
+
 /// Who traces a process.
 fn tracer(pid: u32) -> Option<u32> {
+    status_number(pid, "TracerPid:").filter(|tracer| *tracer != 0)
+}
+
+/// A number of `/proc/PID/status`, by the name before it.
+fn status_number(pid: u32, name: &str) -> Option<u32> {
     let status = fs::read_to_string(folder(pid).join("status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
-    line.trim().parse().ok().filter(|tracer| *tracer != 0)
+    status.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -313,10 +335,12 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_killed_while_frozen_ends() {
+    fn a_process_that_is_killed_while_frozen_ends_for_who_started_it() {
         let mut sleeper = Sleeper::new();
         let frozen = Frozen::new(sleeper.pid()).expect("it is our child");
         sleeper.0.kill().expect("it is our child");
+        let flags = libc::WEXITED | libc::WNOWAIT;
+        while wait_now(sleeper.pid().into(), flags) == Some((0, 0)) {}
         drop(frozen);
         assert!(!sleeper.0.wait().expect("it ended").success());
     }
