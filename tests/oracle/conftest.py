@@ -8,7 +8,9 @@ from typing import Any, Iterator, List, Optional
 import pytest
 
 import program
+from emulators import Live, gcore
 from guests import KINDS, MOMENTS, Guest
+from situation import Case
 
 
 class Running:
@@ -47,6 +49,26 @@ SITUATIONS: List["tuple[str, str]"] = [(name, moment) for name in KINDS for mome
 def guest(request: pytest.FixtureRequest, running: Running) -> Guest:
     """Each guest at each moment."""
     return running.at(*request.param)
+
+
+@pytest.fixture(scope="module")
+def case(guest: Guest, binary: Path) -> Case:
+    """What is known of the guest by other means."""
+    return Case(guest, binary)
+
+
+@pytest.fixture(scope="module")
+def live(guest: Guest, binary: Path) -> Live:
+    """The program on the guest's emulator."""
+    return Live(binary, guest.qemu)
+
+
+@pytest.fixture(scope="module")
+def core(guest: Guest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A core of the guest's emulator."""
+    path = gcore(guest.qemu.pid, tmp_path_factory.mktemp("core"))
+    yield path
+    path.unlink()
 
 
 @pytest.fixture(scope="session")

@@ -16,77 +16,28 @@ import signal
 import struct
 import subprocess
 from pathlib import Path
-from typing import Iterator, List, Sequence, Tuple
+from typing import Iterator, List, Tuple
 
 import pytest
 
 from addresses import SEED
-from cli import Row, json_lines, number, run_program
+from cli import json_lines, number, run_program
 from differences import line_differences
+from emulators import Cored, Live, complaint, gcore
 from guests import Guest
 from qemu import Qemu
-from test_guests import PLACE_BYTES, Case, disagreements, monitor_bytes
+from situation import PLACE_BYTES, Case, disagreements, gpa2hva, monitor_bytes
 from test_mtree import FLAT_HEADS, TREE_HEADS, X86, blocks
-from test_process import Live, complaint, gpa2hva
 
 HOST_ADDRESSES = 50
 #: A small code buffer: QEMU's own is 1 GB, all of which is in a core.
 SMALL = ["-accel", "tcg,tb-size=16", "-S", "-m", "32"]
 
 
-def gcore(pid: int, folder: Path) -> Path:
-    """A core of a process, by gdb."""
-    command = ["gcore", "-o", str(folder / "core"), str(pid)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
-    path = folder / f"core.{pid}"
-    assert done.returncode == 0 and path.exists(), done.stdout.decode()
-    return path
-
-
-class Cored:
-    """The program, asked about a core."""
-
-    def __init__(self, binary: Path, core: Path, *flags: str) -> None:
-        self._binary = binary
-        self._source = ("--core", str(core), *flags)
-
-    def run(self, command: str, *arguments: str, stdin: str = "", codes: Sequence[int] = (0,)) -> bytes:
-        """Standard output of a command about the core."""
-        return run_program(self._binary, command, *self._source, *arguments, stdin=stdin, codes=codes).stdout
-
-    def rows(self, command: str, *arguments: str) -> List[Row]:
-        """The rows of a command about the core."""
-        return json_lines(self.run(command, "--json", *arguments, codes=(0, 1)))
-
-    def complaint(self, command: str, *arguments: str, code: int = 3) -> str:
-        """What the program says when it fails with this exit code."""
-        return complaint(self._binary, command, *self._source, *arguments, code=code)
-
-
-@pytest.fixture(scope="module")
-def case(guest: Guest, binary: Path) -> Case:
-    """A guest stopped at a moment, with what is known of it by other means."""
-    return Case(guest, binary)
-
-
-@pytest.fixture(scope="module")
-def core(guest: Guest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A core of the same guest's emulator at the same moment."""
-    path = gcore(guest.qemu.pid, tmp_path_factory.mktemp("core"))
-    yield path
-    path.unlink()
-
-
 @pytest.fixture(scope="module")
 def cored(core: Path, binary: Path) -> Cored:
     """The program on that core."""
     return Cored(binary, core)
-
-
-@pytest.fixture(scope="module")
-def live(guest: Guest, binary: Path) -> Live:
-    """The program on the process itself."""
-    return Live(binary, guest.qemu)
 
 
 def test_translations_equal_gva2gpa_and_those_of_the_process(case: Case, cored: Cored, live: Live) -> None:

@@ -12,9 +12,9 @@ from typing import Iterator, List
 import pytest
 
 from cli import json_lines, run_program
+from emulators import complaint
 from qemu import Qemu
 from test_mtree import X86
-from test_process import complaint
 
 SECONDS = 20.0
 #: Firmware that finds nothing to boot: it runs on and on.

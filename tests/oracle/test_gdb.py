@@ -18,10 +18,8 @@ from differences import line_differences
 from gdb_session import SCRIPT, Terminal, answers, attached, listed, on_core
 from guests import Guest
 from qemu import Qemu
-from test_core import gcore
-from test_guests import PLACE_BYTES, Case, monitor_bytes
+from situation import PLACE_BYTES, Case, gpa2hva, monitor_bytes
 from test_mtree import FLAT_HEADS, TREE_HEADS, X86, blocks
-from test_process import gpa2hva
 
 SITUATIONS = [("x86_64-4level", "kernel"), ("x86_64-4level", "user"), ("i386-pae", "kernel"),
               ("arm-lpae", "kernel"), ("aarch64-max", "kernel")]
@@ -33,20 +31,6 @@ def guest(request: pytest.FixtureRequest, running) -> Guest:  # type: ignore[no-
     """Some of the guests and moments."""
     found: Guest = running.at(*request.param)
     return found
-
-
-@pytest.fixture(scope="module")
-def case(guest: Guest, binary: Path) -> Case:
-    """What is known of it by other means."""
-    return Case(guest, binary)
-
-
-@pytest.fixture(scope="module")
-def core(guest: Guest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A core of its emulator."""
-    path = gcore(guest.qemu.pid, tmp_path_factory.mktemp("core"))
-    yield path
-    path.unlink()
 
 
 def physical(text: str) -> "int | None":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from pathlib import Path
 from typing import List
 
 import pytest
@@ -13,8 +12,8 @@ from addresses import SEED
 from differences import line_differences
 from gdb_session import answers, listed
 from guests import Guest
+from situation import PLACE_BYTES, Case, monitor_bytes
 from test_gdb import physical
-from test_guests import PLACE_BYTES, Case, monitor_bytes
 from test_mtree import FLAT_HEADS, blocks
 
 SITUATIONS = [("x86_64-4level", "user"), ("arm-lpae", "kernel"), ("aarch64-max", "kernel")]
@@ -29,12 +28,6 @@ def guest(request: pytest.FixtureRequest, running) -> Guest:  # type: ignore[no-
     """Some of the guests and moments."""
     found: Guest = running.at(*request.param)
     return found
-
-
-@pytest.fixture(scope="module")
-def case(guest: Guest, binary: Path) -> Case:
-    """What is known of it by other means."""
-    return Case(guest, binary)
 
 
 @pytest.fixture

@@ -9,67 +9,21 @@ from __future__ import annotations
 
 import random
 import re
-from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Set, Tuple
+from typing import Dict, Iterator, List, Set, Tuple
 
 import pytest
 
-from addresses import SEED, choose, kernel_split
-from cli import Row, RrMem, json_lines, number
+from addresses import SEED
+from cli import Row, json_lines, number
 from differences import SHOWN, line_differences
-from elfcore import ElfCore
-from guests import Guest, GuestKind
+from guests import GuestKind
 from mtree import find, parse_flat
-from walk import Page, space_of
-
-PLACES = 30
-PLACE_BYTES = 64
+from situation import PLACE_BYTES, Case, disagreements, monitor_bytes
 
 
 def is_x86(kind: GuestKind) -> bool:
     """For `only`: the questions of x86 guests."""
     return kind.is_x86
-
-
-class Case:
-    """A stopped guest, its dump, what is present in its tables, and the program."""
-
-    def __init__(self, guest: Guest, binary: Path) -> None:
-        self.guest = guest
-        self.core = ElfCore.load(guest.dump)
-        self.space = space_of(guest.kind.arch, self.core.read, guest.registers)
-        self.pages: List[Page] = list(self.space.pages())
-        self.addresses = choose(self.pages, guest.kind.va_bits, guest.moment or "")
-        if guest.kind.arch == "aarch64":
-            self.addresses += tagged(self.addresses)
-        self.answers = [guest.gva2gpa(address) for address in self.addresses]
-        self.rr_mem = RrMem(binary, guest)
-
-    def monitor_refuses_the_kernel(self) -> bool:
-        """Whether the monitor checks rights and the guest is in user code."""
-        return not self.guest.kind.is_x86 and self.guest.moment == "user"
-
-    def ram_places(self) -> List[Tuple[int, int]]:
-        """Mapped virtual and physical addresses of varied bytes in RAM within one page."""
-        chance = random.Random(SEED)
-        split = kernel_split(self.guest.kind.va_bits)
-        allowed = [page for page in self.pages if (page.gva < split) == (self.guest.moment == "user")]
-        offsets = ((page, chance.randrange(0, page.size, PLACE_BYTES))
-                   for page in chance.choices(allowed, [page.size for page in allowed], k=300 * PLACES))
-        pairs = {(page.gva + offset, page.gpa + offset) for page, offset in offsets
-                 if self.is_varied(page.gpa + offset)}
-        return chance.sample(sorted(pairs), PLACES)
-
-    def is_varied(self, gpa: int) -> bool:
-        """Whether the bytes are in the dump and are not a mere fill."""
-        return (self.core.holds(gpa, PLACE_BYTES)
-                and len(set(self.core.read(gpa, PLACE_BYTES))) >= 8)
-
-
-def tagged(addresses: List[int]) -> List[int]:
-    """Some user addresses with a tag: TCR_EL1.TBI0 is set in Linux, TBI1 is not."""
-    low = [address for address in addresses if address < 1 << 48]
-    return [address | 0x5A << 56 for address in low[:40]]
 
 
 def without_tag(case: Case, address: int) -> int:
@@ -78,21 +32,6 @@ def without_tag(case: Case, address: int) -> int:
         assert case.guest.registers["tcr"] >> 37 & 1
         return address & ~(0xFF << 56)
     return address
-
-
-@pytest.fixture(scope="module")
-def case(guest: Guest, binary: Path) -> Case:
-    """Everything that a situation is tested with."""
-    return Case(guest, binary)
-
-
-def disagreements(case: Case, rows: List[Row], expected: List[Optional[int]]) -> List[str]:
-    """A line for each of the first rows that give another physical address."""
-    return [
-        f"{address:#x}: expected {wanted and hex(wanted)}, got {row['gpa']} ({row['fault']}, {row['error']})"
-        for address, wanted, row in zip(case.addresses, expected, rows)
-        if number(row["gpa"]) != wanted
-    ][:SHOWN]
 
 
 def test_translations_equal_gva2gpa(case: Case) -> None:
@@ -238,14 +177,6 @@ def test_p2v_lists_every_virtual_address(case: Case) -> None:
         expected = {page.gva + frame - page.gpa for page in case.pages
                     if page.gpa <= frame < page.gpa + page.size}
         assert case.rr_mem.aliases(frame) == expected, hex(frame)
-
-
-def monitor_bytes(guest: Guest, command: str, address: int, count: int) -> bytes:
-    """Bytes by the monitor's `x` or `xp`."""
-    text = guest.qemu.hmp(f"{command} /{count}xb {address:#x}")
-    values = re.findall(r"\b0x([0-9a-f]{2})\b", re.sub(r"(?m)^[0-9a-f]+:", "", text))
-    assert len(values) == count, text
-    return bytes(int(value, 16) for value in values)
 
 
 def test_physical_bytes_equal_xp(case: Case) -> None:

@@ -12,67 +12,26 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional
 
 import pytest
 
 from addresses import SEED
 from cli import Row, json_lines, number, run_program
 from differences import line_differences
+from emulators import Live, complaint
 from guests import Guest
 from mtree import parse_flat
 from qemu import Qemu
-from test_guests import PLACE_BYTES, Case, disagreements, monitor_bytes
+from situation import PLACE_BYTES, Case, disagreements, gpa2hva, monitor_bytes
 from test_mtree import A64, FLAT_HEADS, MACHINES, TREE_HEADS, X86, blocks
 
 HOST_ADDRESSES = 200
 
 
-class Live:
-    """The program, asked about a running emulator."""
-
-    def __init__(self, binary: Path, qemu: Qemu) -> None:
-        self._binary = binary
-        self._qemu = qemu
-
-    def run(self, command: str, *arguments: str, stdin: str = "", codes: Sequence[int] = (0,)) -> bytes:
-        """Standard output of a command about the emulator."""
-        source = ("--pid", str(self._qemu.pid))
-        done = run_program(self._binary, command, *source, *arguments, stdin=stdin, codes=codes)
-        return done.stdout
-
-    def rows(self, command: str, *arguments: str, stdin: str = "", codes: Sequence[int] = (0, 1)) -> List[Row]:
-        """The rows of a command about the emulator."""
-        return json_lines(self.run(command, "--json", *arguments, stdin=stdin, codes=codes))
-
-    def v2p(self, addresses: Sequence[int], *flags: str) -> List[Row]:
-        """One row for each address, in order."""
-        stdin = "".join(f"{address:#x}\n" for address in addresses)
-        return self.rows("v2p", *flags, "-", stdin=stdin)
-
-
 def registers_of(row: Row) -> Dict[str, Optional[int]]:
     """The registers of a row as numbers."""
     return {name: number(value) for name, value in row["registers"].items()}
-
-
-def gpa2hva(qemu: Qemu, gpa: int) -> Optional[int]:
-    """Where the monitor says that a byte of RAM is; `None` when it is no RAM."""
-    text = qemu.hmp(f"gpa2hva {gpa:#x}")
-    found = re.match(r"Host virtual address for 0x[0-9a-f]+ \(.*\) is 0x([0-9a-f]+)", text)
-    return int(found.group(1), 16) if found else None
-
-
-@pytest.fixture(scope="module")
-def case(guest: Guest, binary: Path) -> Case:
-    """A guest stopped at a moment, with what is known of it by other means."""
-    return Case(guest, binary)
-
-
-@pytest.fixture(scope="module")
-def live(guest: Guest, binary: Path) -> Live:
-    """The same guest's emulator."""
-    return Live(binary, guest.qemu)
 
 
 def test_translations_equal_gva2gpa(case: Case, live: Live) -> None:
@@ -284,11 +243,6 @@ def test_every_cpu_of_a_machine_with_four_is_listed(binary: Path) -> None:
         assert [row["cpu"] for row in rows] == [0, 1, 2, 3]
         assert [row["halted"] for row in rows] == [False, True, True, True]
         assert rows[3]["address_space"] == "cpu-memory-3"
-
-
-def complaint(binary: Path, *arguments: str, code: int = 3) -> str:
-    """What the program says when it fails with this exit code."""
-    return run_program(binary, *arguments, codes=(code,)).stderr.decode()
 
 
 def test_processes_that_are_no_emulator_are_named(binary: Path) -> None:

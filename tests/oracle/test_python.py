@@ -12,13 +12,12 @@ from typing import Iterator, List
 import pytest
 import rr_mem
 
+from emulators import Live, gcore
 from guests import Guest
 from program import REPO
 from qemu import Qemu
-from test_core import gcore
-from test_guests import PLACE_BYTES, Case, monitor_bytes
+from situation import PLACE_BYTES, Case, gpa2hva, monitor_bytes
 from test_mtree import FLAT_HEADS, X86, blocks
-from test_process import Live, gpa2hva
 
 UNMAPPED = 2**64 - 1
 SITUATIONS = [("x86_64-4level", "kernel"), ("i386-pae", "user"), ("aarch64-max", "kernel")]
@@ -29,18 +28,6 @@ def guest(request: pytest.FixtureRequest, running) -> Guest:  # type: ignore[no-
     """Some of the guests and moments."""
     found: Guest = running.at(*request.param)
     return found
-
-
-@pytest.fixture(scope="module")
-def case(guest: Guest, binary: Path) -> Case:
-    """What is known of it by other means."""
-    return Case(guest, binary)
-
-
-@pytest.fixture(scope="module")
-def live(guest: Guest, binary: Path) -> Live:
-    """The program on the same emulator."""
-    return Live(binary, guest.qemu)
 
 
 class Reader:

@@ -11,11 +11,11 @@ from typing import Iterator, List
 
 import pytest
 
+from emulators import gcore
 from gdb_session import answers, attached, on_core
 from qemu import Qemu
+from situation import gpa2hva
 from tables.stubs import FOLDER, assemble
-from test_core import gcore
-from test_process import gpa2hva
 
 BUFFER, COUNTER, DRIVE = 0x9000, 0x9200, 0x9300
 SECTOR = 512

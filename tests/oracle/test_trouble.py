@@ -14,11 +14,11 @@ from typing import Iterator, List
 import pytest
 
 from cli import json_lines, run_program
+from emulators import complaint
 from qemu import Qemu
 from qmp import Qmp
 from sockets import connect
 from test_mtree import X86
-from test_process import complaint
 
 MACHINE = ["-S", "-M", "pc", "-m", "32"]
 SECONDS = 20.0

@@ -12,12 +12,12 @@ import pytest
 from addresses import SEED
 from cli import json_lines, run_program
 from conftest import Running
+from emulators import Live, complaint
 from guests import Guest
 from mtree import FlatLine, parse_flat
 from qemu import Qemu
-from test_guests import Case, monitor_bytes
+from situation import Case, gpa2hva, monitor_bytes
 from test_mtree import X86
-from test_process import Live, complaint, gpa2hva
 
 YES = "--write-guest-memory"
 BYTES = 48
