@@ -13,18 +13,45 @@ use std::path::Path;
 use thiserror::Error;
 
 use crate::{
-    addr::{FileOffset, Gpa},
+    addr::{FileOffset, Gpa, ImageOffset},
     container::{self, ContainerError},
-    memory::MappedFile,
+    memory::{ImageBytes, MappedFile},
     region::{
         RegionMap,
-        physical::{Physical, PhysicalError},
+        physical::{Backing, Physical, PhysicalError},
     },
     regs::{Arch, Cpu},
 };
 
 /// Guest memory in a mapped file.
-pub type ImageMemory = Physical<FileOffset, MappedFile>;
+pub type ImageMemory = Physical<ImageOffset, ImageBytes>;
+
+impl ImageMemory {
+    /// Where the byte at `gpa` is in the file (unpacked, where it was
+    /// compressed); none of bytes that the file does not hold as they are.
+    #[must_use]
+    pub fn file_offset(&self, gpa: Gpa) -> Option<FileOffset> {
+        self.source().file_offset(self.locate(gpa)?.0)
+    }
+
+    /// The runs of guest-physical memory whose bytes the file has: first
+    /// address, length.
+    #[must_use]
+    pub fn held(&self) -> Vec<(Gpa, u64)> {
+        let mut held = Vec::new();
+        for range in self.ranges() {
+            let Backing::At(start) = range.backing else { continue };
+            let mut done = 0;
+            while done < range.len {
+                let here = ImageOffset(start.0.saturating_add(done));
+                let (has, len) = self.source().run(here, range.len - done);
+                held.extend(has.then_some((Gpa(range.gpa.0 + done), len)));
+                done += len.max(1);
+            }
+        }
+        held
+    }
+}
 
 /// An opened image.
 #[derive(Debug)]

@@ -110,7 +110,7 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     if verbose {
         remarks(image.as_ref(), &cpu);
     }
-    let held = image.as_ref().map(|image| held(&image.memory)).unwrap_or_default();
+    let held = image.as_ref().map(|image| image.memory.held()).unwrap_or_default();
     let (memory, regions) = match image {
         Some(image) => (Some(Box::new(image.memory) as AnyMemory), image.regions),
         None => (None, None),
