@@ -7,14 +7,16 @@
 mod elf;
 mod note;
 mod raw;
+pub mod savevm;
 
-use std::path::Path;
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use thiserror::Error;
 
 use crate::{
     addr::{FileOffset, Gpa, ImageOffset},
     container::{self, ContainerError},
+    machine::PlaceError,
     memory::{ImageBytes, MappedFile},
     region::{
         RegionMap,
@@ -95,6 +97,14 @@ pub enum ImageError {
         /// Where.
         offset: u64,
     },
+    /// Where the blocks of the file lie is not known.
+    #[error("where the RAM blocks lie is not known: {source}; the blocks are {blocks}")]
+    Placement {
+        /// Why.
+        source: PlaceError,
+        /// Their names and sizes.
+        blocks: String,
+    },
     /// The blocks of the file are no memory map.
     #[error("{format}: {source}")]
     Blocks {
@@ -113,6 +123,7 @@ impl ImageError {
             Self::Container(_) => "container",
             Self::NotAnImage { .. } => "not_an_image",
             Self::Damaged { .. } => "damaged",
+            Self::Placement { .. } => "placement",
             Self::Blocks { .. } => "blocks",
         }
     }
@@ -123,6 +134,9 @@ impl ImageError {
         match self {
             Self::Container(_) => "check the path, its permissions and that the file is complete",
             Self::NotAnImage { hint, .. } => hint,
+            Self::Placement { .. } => {
+                "give the machine type with --machine, or the text of the monitor's `info mtree -f` with --mtree"
+            }
             Self::Damaged { .. } | Self::Blocks { .. } => {
                 "check that the file was written to its end; take the dump again"
             }
@@ -130,8 +144,20 @@ impl ImageError {
     }
 }
 
+/// What a file does not say of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// Where raw RAM starts.
+    pub ram_base: Gpa,
+    /// The machine type, which places the RAM blocks of a migration stream;
+    /// the stream's own otherwise.
+    pub machine: Option<&'a str>,
+    /// The region map, which places them better.
+    pub regions: Option<&'a RegionMap>,
+}
+
 /// Opens the image at `path`, whatever its format; `ram_base` is where raw RAM
-/// starts, and `progress` hears the bytes unpacked so far.
+/// starts, and `progress` hears the bytes read so far.
 ///
 /// # Errors
 /// [`ImageError`].
@@ -140,7 +166,21 @@ pub fn open(
     ram_base: Gpa,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Image, ImageError> {
-    by_magic(container::open(path, progress)?, ram_base)
+    open_with(path, &Options { ram_base, ..Options::default() }, progress)
+}
+
+/// As [`open`], with more that the file does not say.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn open_with(
+    path: &Path,
+    options: &Options<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Image, ImageError> {
+    let file = container::open(path, progress)?;
+    let keep = is_at(&file, path);
+    by_magic(file, keep, options, progress)
 }
 
 /// As [`open`], for a file that is already mapped; compressed files too.
@@ -148,24 +188,66 @@ pub fn open(
 /// # Errors
 /// [`ImageError`].
 pub fn from_file(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
-    by_magic(container::unpack(file, &mut |_| {})?, ram_base)
+    let options = Options { ram_base, ..Options::default() };
+    from_file_with(file, &options)
 }
 
-fn by_magic(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
+/// As [`from_file`], with more that the file does not say.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn from_file_with(file: MappedFile, options: &Options<'_>) -> Result<Image, ImageError> {
+    by_magic(container::unpack(file, &mut |_| {})?, false, options, &mut |_| {})
+}
+
+/// The migration stream at `path`.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn open_stream(
+    path: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<savevm::Stream, ImageError> {
+    let file = container::open(path, progress)?;
+    if !savevm::is_stream(file.bytes()) {
+        return Err(ImageError::NotAnImage {
+            what: "no migration stream",
+            hint: "give the file that migrate or savevm wrote, or PANDA's NAME-rr-snp",
+        });
+    }
+    let keep = is_at(&file, path);
+    savevm::Stream::open(file, keep, progress)
+}
+
+/// Whether `file` is the one at `path`, not one that came out of it.
+fn is_at(file: &MappedFile, path: &Path) -> bool {
+    let found = fs::metadata(path).ok();
+    let same = |found: &fs::Metadata| Some((found.dev(), found.ino()));
+    found.is_some_and(|found| same(&found) == file.identity().map(|id| (id.device, id.inode)))
+}
+
+fn by_magic(
+    file: MappedFile,
+    keep: bool,
+    options: &Options<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Image, ImageError> {
     if elf::is_elf(file.bytes()) {
         return elf::open(file);
     }
+    if savevm::is_stream(file.bytes()) {
+        return savevm::Stream::open(file, keep, progress)?.into_image(options);
+    }
     match foreign(file.bytes()) {
         Some(error) => Err(error),
-        None => raw::open(file, ram_base),
+        None => raw::open(file, options.ram_base),
     }
 }
 
 /// Formats that would be nonsense as raw RAM.
 fn foreign(bytes: &[u8]) -> Option<ImageError> {
     const CONVERT: &str = "take an ELF core with the monitor's dump-guest-memory instead";
-    const KNOWN: [(&[u8], &str); 6] = [
-        (b"QEVM", "a migration stream (savevm)"),
+    const KNOWN: [(&[u8], &str); 5] = [
         (b"KDUMP   ", "a kdump-compressed dump"),
         (b"makedumpfile", "a flattened kdump"),
         (b"EMiL", "a LiME dump"),

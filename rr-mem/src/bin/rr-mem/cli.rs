@@ -61,9 +61,14 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct Source {
-    /// Guest memory at rest: raw RAM or an ELF core of dump-guest-memory; zstd, lz4 or gzip around it
+    /// Guest memory at rest: raw RAM, an ELF core of dump-guest-memory, or the stream that migrate,
+    /// savevm or PANDA wrote; zstd, lz4 or gzip around it
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
+    /// The machine type that places the RAM blocks of a stream: pc, q35, virt, vexpress-a9 or
+    /// vexpress-a15; default: the stream's own
+    #[arg(long, value_name = "NAME", requires = "image")]
+    pub machine: Option<String>,
     /// Where raw RAM starts in guest-physical memory
     #[arg(long, value_name = "ADDR", value_parser = number, default_value = "0")]
     pub ram_base: u64,
