@@ -366,6 +366,110 @@ fn sizes_that_a_small_file_claims_cost_nothing() {
 }
 
 #[test]
+fn the_snapshot_of_an_rr2_archive_is_taken_as_it_is() {
+    let path = data("logs/tiny.rr2");
+    let image = image::open(&path, Gpa(0), &mut |_| {}).expect("opens");
+    assert_eq!((image.format, image.cpus.len()), ("migration stream", 1));
+    let stream = image::open_stream(&path, None, &mut |_| {}).expect("opens");
+    let pc_ram = stream.blocks().iter().find(|block| block.name == "pc.ram").expect("a pc");
+    assert!(pc_ram.len > 0 && stream.machine() == Some("pc-i440fx-2.9"));
+    assert!(fields(&stream, "cpu").iter().any(|(path, _)| path == "env.cr[3]"));
+}
+
+/// A qcow2 image of 64 KB clusters with a 1 MB disk: snapshots of these names,
+/// whose state is `state`, in clusters that are not in order.
+fn qcow2(names: &[&str], state: &[u8]) -> Vec<u8> {
+    const CLUSTER: u64 = 0x1_0000;
+    let clusters: Vec<_> = state.chunks(CLUSTER as usize).collect();
+    let (l1, l2, data) = (CLUSTER, 2 * CLUSTER, 3 * CLUSTER);
+    let place = |n: usize| data + (clusters.len() - 1 - n) as u64 * CLUSTER;
+    let mut out = vec![0; (data as usize) + clusters.len() * CLUSTER as usize];
+    let put = |out: &mut Vec<u8>, at: u64, bytes: &[u8]| {
+        out[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
+    };
+    put(&mut out, 0, b"QFI\xfb\0\0\0\x03");
+    put(&mut out, 20, &16u32.to_be_bytes());
+    put(&mut out, 24, &(1u64 << 20).to_be_bytes());
+    put(&mut out, 60, &(names.len() as u32).to_be_bytes());
+    put(&mut out, 64, &512u64.to_be_bytes());
+    let mut at = 512;
+    for (number, name) in (1..).zip(names) {
+        put(&mut out, at, &l1.to_be_bytes());
+        put(&mut out, at + 8, &2u32.to_be_bytes());
+        put(&mut out, at + 13, &[1, 0, name.len() as u8]);
+        put(&mut out, at + 36, &16u32.to_be_bytes());
+        put(&mut out, at + 40, &(state.len() as u64).to_be_bytes());
+        put(&mut out, at + 48, &(1u64 << 20).to_be_bytes());
+        put(&mut out, at + 56, format!("{number}{name}").as_bytes());
+        at = (at + 57 + name.len() as u64).next_multiple_of(8);
+    }
+    // The second table of the first level: behind the end of the disk.
+    put(&mut out, l1 + 8, &(l2 | 1 << 63).to_be_bytes());
+    for (n, bytes) in clusters.iter().enumerate() {
+        put(&mut out, l2 + 8 * n as u64, &(place(n) | 1 << 63).to_be_bytes());
+        put(&mut out, place(n), bytes);
+    }
+    out
+}
+
+fn open_snapshot(bytes: &[u8], snapshot: Option<&str>) -> Result<Image, ImageError> {
+    let options = Options { snapshot, ..Options::default() };
+    image::from_file_with(MappedFile::from_vec(bytes.to_vec()), &options)
+}
+
+#[test]
+fn a_snapshot_of_a_disk_image_is_found_by_name_or_number() {
+    let state = snapshot("tinycomplete");
+    let disk = qcow2(&["clean", "moment"], &state);
+    let whole = open(&state).expect("opens");
+    for name in ["clean", "moment", "2"] {
+        let image = open_snapshot(&disk, Some(name)).expect("opens");
+        assert_eq!((image.cpus, image.notes.len()), (whole.cpus.clone(), 0));
+        assert_eq!(image.memory.held(), whole.memory.held());
+        agree(&whole.memory, &image.memory, name);
+    }
+}
+
+#[test]
+fn without_the_name_of_a_snapshot_the_names_are_listed() {
+    let disk = qcow2(&["clean", "moment"], &snapshot("tinycomplete"));
+    for name in [None, Some("moments")] {
+        let error = open_snapshot(&disk, name).expect_err("which one");
+        assert!(error.to_string().ends_with("are clean, moment"), "{error}");
+        assert!(error.hint().contains("--snapshot"));
+    }
+    let none = open_snapshot(&qcow2(&[], b""), None).expect_err("none");
+    assert!(none.to_string().ends_with("are none"), "{none}");
+}
+
+#[test]
+fn clusters_of_a_disk_image_that_are_not_plain_are_refused_or_damaged() {
+    let good = qcow2(&["moment"], &snapshot("tinycomplete"));
+    let open = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        open_snapshot(&bytes, Some("moment")).expect_err("changed").to_string()
+    };
+    assert!(open(&|bytes| bytes[0x2_0000] |= 0x40).contains("compressed clusters"));
+    assert!(open(&|bytes| bytes[0x2_0000..0x2_0008].fill(0)).contains("is not there"));
+    assert!(open(&|bytes| bytes[0x1_0008..0x1_0010].fill(0)).contains("is not there"));
+    assert!(open(&|bytes| bytes[79] |= 0x10).contains("extended L2 entries"));
+    assert!(open(&|bytes| bytes[79] |= 4).contains("an external data file"));
+    assert!(open(&|bytes| bytes[35] = 1).contains("encryption"));
+    assert!(open(&|bytes| bytes[23] = 40).contains("cluster size"));
+    assert!(open(&|bytes| bytes[512 + 40] = 1).contains("larger than the image"));
+}
+
+#[test]
+fn a_cut_disk_image_is_an_error() {
+    let good = qcow2(&["moment"], &snapshot("tinycomplete"));
+    for len in (0..good.len()).step_by(good.len() / 50).skip(1) {
+        let error = open_snapshot(&good[..len], Some("moment")).expect_err("cut");
+        assert_eq!(error.kind(), "container", "cut to {len}");
+    }
+}
+
+#[test]
 fn the_architecture_is_that_of_the_first_cpu() {
     let arch = |name| open(&snapshot(name)).expect("opens").arch;
     assert_eq!(arch("x64-gtkern"), Some(Arch::X86_64));

@@ -340,6 +340,74 @@ mod tests {
         facts("vexpress-a9", &[(128, &[(0x6000_0000, 0x67ff_ffff, 0)])]);
     }
 
+    /// Address, length, block and offset in it; none of a device.
+    type Shows = (u64, u64, Option<(usize, u64)>);
+
+    fn shown(name: &str, blocks: &[(&str, u64)], shadow: Shadow) -> Vec<Shows> {
+        let placed = place_blocks(name, blocks, shadow).expect("a known machine");
+        let block = |shown| match shown {
+            Shown::Block { number, offset } => Some((number, offset)),
+            Shown::Device(_) => None,
+        };
+        placed.iter().map(|piece| (piece.gpa.0, piece.len, block(piece.shown))).collect()
+    }
+
+    const PC: [(&str, u64); 3] = [("pc.ram", 2 * MIB), ("pc.bios", 0x4_0000), ("pc.rom", 0x2_0000)];
+
+    /// As `info mtree -f` of a pc at its reset: pc.rom, then the end of pc.bios.
+    #[test]
+    fn at_reset_a_pc_shows_its_rom_below_1_mib_and_below_4_gib() {
+        assert_eq!(
+            shown("pc", &PC, Shadow::PCI),
+            [
+                (0xc_0000, 0x2_0000, Some((2, 0))),
+                (0xe_0000, 0x2_0000, Some((1, 0x2_0000))),
+                (0xfffc_0000, 0x4_0000, Some((1, 0))),
+                (0, 2 * MIB, Some((0, 0))),
+            ]
+        );
+    }
+
+    /// Intel 440FX datasheet, "PAM - Programmable Attribute Map Registers":
+    /// PAM0 bits 7:4 are of 0xf0000, PAM1 bits 3:0 of 0xc0000, 7:4 of 0xc4000.
+    #[test]
+    fn pam_registers_choose_between_rom_and_ram() {
+        let first = |registers| shown("pc", &PC, Shadow(registers))[0];
+        assert_eq!(first([0x10, 0, 0, 0, 0, 0, 0]), (0xf_0000, 0x1_0000, Some((0, 0xf_0000))));
+        assert_eq!(first([0, 0x01, 0, 0, 0, 0, 0]), (0xc_0000, 0x4000, Some((0, 0xc_0000))));
+        assert_eq!(first([0, 0x30, 0, 0, 0, 0, 0]), (0xc_4000, 0x4000, Some((0, 0xc_4000))));
+        assert_eq!(first([0, 0, 0, 0, 0, 0, 0x10]), (0xe_c000, 0x4000, Some((0, 0xe_c000))));
+        assert_eq!(shown("q35", &PC, Shadow([0x02, 0x22, 0, 0, 0, 0, 0])).len(), 4, "written only");
+        assert_eq!(shown("pc", &PC, Shadow::RAM).len(), 13 + 4);
+    }
+
+    #[test]
+    fn a_vga_hides_the_ram_behind_its_window() {
+        let blocks = [PC[0], ("0000:00:02.0/vga.vram", MIB)];
+        assert_eq!(shown("pc", &blocks, Shadow::PCI)[0], (0xa_0000, 0x2_0000, None));
+    }
+
+    /// As `info mtree -f` of QEMU 7.2.22 has them.
+    #[test]
+    fn boards_have_flash_and_static_ram_at_fixed_addresses() {
+        let flash = ("vexpress.flash0", 0x400_0000);
+        let blocks = [("vexpress.highmem", MIB), flash, ("vexpress.sram", 0x200_0000)];
+        let starts =
+            |name| shown(name, &blocks, Shadow::PCI).iter().map(|p| p.0).collect::<Vec<_>>();
+        assert_eq!(starts("vexpress-a15"), [0, 0x800_0000, 0x1400_0000, 0x8000_0000]);
+        assert_eq!(starts("vexpress-a9"), [0, 0x4000_0000, 0x4800_0000, 0x6000_0000]);
+        let blocks = [("virt.flash1", MIB), ("mach-virt.ram", MIB)];
+        let wanted = [(0x400_0000, MIB, Some((0, 0))), (GIB, MIB, Some((1, 0)))];
+        assert_eq!(shown("virt-7.2", &blocks, Shadow::PCI), wanted);
+    }
+
+    #[test]
+    fn without_main_ram_nothing_is_placed() {
+        let error = place_blocks("pc", &PC[1..], Shadow::RAM).expect_err("no RAM");
+        assert_eq!(error, PlaceError::NoMain("pc".into()));
+        assert!(place_blocks("raspi2b", &PC, Shadow::RAM).is_err());
+    }
+
     #[test]
     fn unknown_machines_are_an_error_that_lists_the_known() {
         for name in ["", "microvm", "pc-", "virt-x.y", "virt-", "pc-q35-7"] {

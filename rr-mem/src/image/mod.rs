@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::{
     addr::{FileOffset, Gpa, ImageOffset},
-    container::{self, ContainerError},
+    container::{self, ContainerError, qcow2},
     machine::PlaceError,
     memory::{ImageBytes, MappedFile},
     region::{
@@ -132,6 +132,7 @@ impl ImageError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Container(ContainerError::Qcow2(error)) => error.hint(),
             Self::Container(_) => "check the path, its permissions and that the file is complete",
             Self::NotAnImage { hint, .. } => hint,
             Self::Placement { .. } => {
@@ -154,6 +155,8 @@ pub struct Options<'a> {
     pub machine: Option<&'a str>,
     /// The region map, which places them better.
     pub regions: Option<&'a RegionMap>,
+    /// The snapshot to take of a qcow2 image.
+    pub snapshot: Option<&'a str>,
 }
 
 /// Opens the image at `path`, whatever its format; `ram_base` is where raw RAM
@@ -178,7 +181,7 @@ pub fn open_with(
     options: &Options<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Image, ImageError> {
-    let file = container::open(path, progress)?;
+    let file = opened(path, options.snapshot, progress)?;
     let keep = is_at(&file, path);
     by_magic(file, keep, options, progress)
 }
@@ -197,21 +200,40 @@ pub fn from_file(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
 /// # Errors
 /// [`ImageError`].
 pub fn from_file_with(file: MappedFile, options: &Options<'_>) -> Result<Image, ImageError> {
-    by_magic(container::unpack(file, &mut |_| {})?, false, options, &mut |_| {})
+    let mut file = container::unpack(file, &mut |_| {})?;
+    if qcow2::is_qcow2(file.bytes()) {
+        file = qcow2::state(&file, options.snapshot, &mut |_| {})?;
+    }
+    by_magic(file, false, options, &mut |_| {})
 }
 
-/// The migration stream at `path`.
+/// The file at `path` without what wraps it.
+fn opened(
+    path: &Path,
+    snapshot: Option<&str>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<MappedFile, ImageError> {
+    let file = container::open(path, progress)?;
+    match qcow2::is_qcow2(file.bytes()) {
+        true => Ok(qcow2::state(&file, snapshot, progress)?),
+        false => Ok(file),
+    }
+}
+
+/// The migration stream at `path`; `snapshot` is the one to take of a qcow2
+/// image.
 ///
 /// # Errors
 /// [`ImageError`].
 pub fn open_stream(
     path: &Path,
+    snapshot: Option<&str>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<savevm::Stream, ImageError> {
-    let file = container::open(path, progress)?;
+    let file = opened(path, snapshot, progress)?;
     if !savevm::is_stream(file.bytes()) {
         return Err(ImageError::NotAnImage {
-            what: "no migration stream",
+            what: "another file than a migration stream",
             hint: "give the file that migrate or savevm wrote, or PANDA's NAME-rr-snp",
         });
     }
@@ -247,11 +269,10 @@ fn by_magic(
 /// Formats that would be nonsense as raw RAM.
 fn foreign(bytes: &[u8]) -> Option<ImageError> {
     const CONVERT: &str = "take an ELF core with the monitor's dump-guest-memory instead";
-    const KNOWN: [(&[u8], &str); 5] = [
+    const KNOWN: [(&[u8], &str); 4] = [
         (b"KDUMP   ", "a kdump-compressed dump"),
         (b"makedumpfile", "a flattened kdump"),
         (b"EMiL", "a LiME dump"),
-        (b"QFI\xfb", "a qcow2 disk image"),
         (b"PAGEDU", "a Windows crash dump"),
     ];
     let known = KNOWN.iter().find(|(magic, _)| bytes.starts_with(magic));

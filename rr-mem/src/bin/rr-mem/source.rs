@@ -141,7 +141,8 @@ fn held<A: Address, S>(memory: &Physical<A, S>) -> Vec<(Gpa, u64)> {
 fn open_image(path: &Path, args: &Source, regions: Option<&RegionMap>) -> anyhow::Result<Image> {
     let mut progress = Progress::new("reading");
     let machine = args.machine.as_deref();
-    let options = image::Options { ram_base: Gpa(args.ram_base), machine, regions };
+    let snapshot = args.snapshot.as_deref();
+    let options = image::Options { ram_base: Gpa(args.ram_base), machine, regions, snapshot };
     image::open_with(path, &options, &mut |bytes| progress.set(bytes))
         .map_err(|error| failed(format!("{}: {error}", path.display()), error.hint()))
 }

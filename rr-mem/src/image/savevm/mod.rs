@@ -303,7 +303,7 @@ impl Stream {
         let mut found = None;
         let mut visit = |field: &StateField<'_>| {
             let of = |(name, _): &&(&str, usize)| field.device.ends_with(name);
-            let bridge = BRIDGES.iter().find(of).filter(|_| field.path.ends_with(".config"));
+            let bridge = BRIDGES.iter().find(of).filter(|_| field.kind == "pci config");
             let registers = bridge.and_then(|(_, at)| field.bytes.get(*at..)?.first_chunk());
             found = registers.copied().map(Shadow);
             if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
