@@ -18,6 +18,8 @@ pub enum Space {
     Hva,
     /// Byte offset in a file.
     File,
+    /// Byte offset in the memory of an image.
+    Image,
 }
 
 impl fmt::Display for Space {
@@ -27,6 +29,7 @@ impl fmt::Display for Space {
             Space::Gpa => "guest physical address",
             Space::Hva => "host virtual address",
             Space::File => "file offset",
+            Space::Image => "image offset",
         })
     }
 }
@@ -109,6 +112,12 @@ address!(
     /// A byte offset in a file.
     FileOffset,
     Space::File
+);
+address!(
+    /// A byte of an image's memory: an offset in the file where memory lies in
+    /// order, a place in the row of its pages where it does not.
+    ImageOffset,
+    Space::Image
 );
 
 /// Serde form of numbers in JSON: `"0x..."` strings, so that no reader loses

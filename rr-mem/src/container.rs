@@ -1,9 +1,11 @@
-//! What wraps other files: gzip, zstd and lz4, found by magic. Knows nothing of
-//! the contents.
+//! What wraps other files: gzip, zstd and lz4, found by magic; rr2 archives, of
+//! which the snapshot is taken; snapshots in qcow2 images. Knows nothing of the
+//! contents.
 //!
 //! Contents are unpacked once, into an unlinked temporary file that keeps long
 //! runs of zeros as holes, and mapped from there.
 
+pub mod qcow2;
 pub mod stream;
 
 use std::{
@@ -15,6 +17,7 @@ use std::{
 use lz4_flex::frame::FrameDecoder;
 use thiserror::Error;
 
+use self::qcow2::Qcow2Error;
 use crate::memory::MappedFile;
 
 /// The most that a compressed file may hold, in bytes: 1 TB. A few kilobytes
@@ -53,6 +56,12 @@ pub enum ContainerError {
     /// There is more than [`MOST_UNPACKED`], or more layers than we take off.
     #[error("the {0} data unpacks to more than is reasonable")]
     Bomb(&'static str),
+    /// An rr2 archive without a snapshot.
+    #[error("the rr2 archive holds no snapshot")]
+    NoSnapshot,
+    /// A disk image that gives no state.
+    #[error(transparent)]
+    Qcow2(#[from] Qcow2Error),
 }
 
 /// Opens the file at `path`, unpacked; `progress` hears the bytes unpacked so far.
@@ -63,7 +72,8 @@ pub fn open(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<MappedFile, Co
     unpack(MappedFile::open(path).map_err(ContainerError::Open)?, progress)
 }
 
-/// Takes every layer of compression off `file`.
+/// Takes every layer of compression off `file`, and the snapshot out of an rr2
+/// archive.
 ///
 /// # Errors
 /// As [`open`].
@@ -72,6 +82,9 @@ pub fn unpack(
     progress: &mut dyn FnMut(u64),
 ) -> Result<MappedFile, ContainerError> {
     for _ in 0..MOST_LAYERS {
+        if stream::is_rr2(file.bytes()) {
+            return snapshot(file.bytes(), progress);
+        }
         let Some(compression) = Compression::of(file.bytes()) else { return Ok(file) };
         file = compression.unpack(file.bytes(), progress)?;
     }
@@ -122,25 +135,40 @@ impl Compression {
         bytes: &[u8],
         progress: &mut dyn FnMut(u64),
     ) -> Result<MappedFile, ContainerError> {
-        let mut out = Unpacked::new(LEFT_FREE);
-        let failed = |out: &Unpacked, source| ContainerError::Unpack {
-            format: self.name(),
-            unpacked: out.len,
-            source,
-        };
-        let mut reader = self.reader(bytes).map_err(|error| failed(&out, error))?;
-        let mut piece = vec![0; PIECE];
-        loop {
-            let len = read_full(&mut reader, &mut piece).map_err(|error| failed(&out, error))?;
-            if len == 0 {
-                return out.finish().map_err(|error| failed(&Unpacked::new(LEFT_FREE), error));
-            }
-            out.push(&piece[..len]).map_err(|error| failed(&out, error))?;
-            if out.len > MOST_UNPACKED {
-                return Err(ContainerError::Bomb(self.name()));
-            }
-            progress(out.len);
+        let failed = |source| ContainerError::Unpack { format: self.name(), unpacked: 0, source };
+        let mut reader = self.reader(bytes).map_err(failed)?;
+        copy(&mut reader, self.name(), progress)
+    }
+}
+
+/// The member of an rr2 archive that is a migration stream.
+fn snapshot(archive: &[u8], progress: &mut dyn FnMut(u64)) -> Result<MappedFile, ContainerError> {
+    const FORMAT: &str = "rr2";
+    let failed = |source| ContainerError::Unpack { format: FORMAT, unpacked: 0, source };
+    let member = stream::member(Box::new(archive), stream::SNAPSHOT).map_err(failed)?;
+    copy(&mut member.ok_or(ContainerError::NoSnapshot)?, FORMAT, progress)
+}
+
+/// Everything that `reader` gives, mapped.
+fn copy(
+    reader: &mut dyn Read,
+    format: &'static str,
+    progress: &mut dyn FnMut(u64),
+) -> Result<MappedFile, ContainerError> {
+    let mut out = Unpacked::new(LEFT_FREE);
+    let failed = |unpacked, source| ContainerError::Unpack { format, unpacked, source };
+    let mut piece = vec![0; PIECE];
+    loop {
+        let done = out.len;
+        let len = read_full(reader, &mut piece).map_err(|error| failed(done, error))?;
+        if len == 0 {
+            return out.finish().map_err(|error| failed(done, error));
         }
+        out.push(&piece[..len]).map_err(|error| failed(done, error))?;
+        if out.len > MOST_UNPACKED {
+            return Err(ContainerError::Bomb(format));
+        }
+        progress(out.len);
     }
 }
 

@@ -1,13 +1,13 @@
-//! Where known machine types of QEMU place their main RAM.
+//! Where known machine types of QEMU place their RAM blocks.
 //!
 //! From QEMU 7.2's `info mtree -f` with RAM sizes around each limit; PANDA's
-//! machines are the same. A raw image of RAM is one block: this says which of
-//! its bytes is at which guest physical address. The ranges are RAM's own:
-//! on a PC devices and ROM may hide parts of the first MiB.
+//! machines are the same. [`place`] is about main RAM alone, and its ranges are
+//! RAM's own: on a PC devices and ROM may hide parts of the first MiB.
+//! [`place_blocks`] is about all blocks that lie at fixed addresses.
 //!
 //! Not here: memory hotplug, NUMA backends, `max-ram-below-4g`, the hole that
-//! PCs with an AMD CPU have below 1 TiB, and the video RAM, flash and other
-//! blocks that a machine has besides.
+//! PCs with an AMD CPU have below 1 TiB, and what the guest places, such as
+//! video RAM behind a PCI BAR.
 
 use serde::Serialize;
 use thiserror::Error;
@@ -94,11 +94,177 @@ pub fn place(name: &str, ram_size: u64) -> Result<Vec<Placement>, UnknownMachine
     Ok([low, high].into_iter().filter(|piece| piece.len > 0).collect())
 }
 
+/// Main RAM of a PC.
+pub const PC_RAM: &str = "pc.ram";
+/// Main RAM by family of machines.
+const MAIN: [&str; 3] = [PC_RAM, "mach-virt.ram", "vexpress.highmem"];
+const PC_BIOS: &str = "pc.bios";
+const PC_ROM: &str = "pc.rom";
+/// The end of the part of its video RAM's name that all VGA devices share.
+const VGA: &str = "vga.vram";
+/// The most of the firmware that is also below 1 MiB.
+const ISA_BIOS: u64 = 0x2_0000;
+const MIB: u64 = 1 << 20;
+
+/// What a piece of guest-physical memory shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A block, by its number, from byte `offset` on.
+    Block {
+        /// Its number in the list given.
+        number: usize,
+        /// The byte at the piece's start.
+        offset: u64,
+    },
+    /// A device, by its region's name.
+    Device(&'static str),
+}
+
+/// A piece of guest-physical memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its first address.
+    pub gpa: Gpa,
+    /// Bytes.
+    pub len: u64,
+    /// What is there.
+    pub shown: Shown,
+}
+
+/// The registers PAM0 to PAM6 of a PC's host bridge: which parts of the memory
+/// from 0xc0000 to 1 MiB are read from RAM, and which from ROM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shadow(pub [u8; 7]);
+
+impl Shadow {
+    /// All from ROM, as after reset.
+    pub const PCI: Self = Self([0; 7]);
+    /// All from RAM, as firmware leaves it.
+    pub const RAM: Self = Self([0x33; 7]);
+
+    /// The 13 parts: first address, length, whether they are read from RAM.
+    fn parts(self) -> impl Iterator<Item = (u64, u64, bool)> {
+        let reads = move |n: usize| self.0[1 + n / 2] >> (4 * (n % 2)) & 1 != 0;
+        let small = (0..12).map(move |n| (0xc_0000 + n as u64 * 0x4000, 0x4000, reads(n)));
+        small.chain([(0xf_0000, 0x1_0000, self.0[0] >> 4 & 1 != 0)])
+    }
+}
+
+/// Why blocks cannot be placed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PlaceError {
+    /// The machine type is not known.
+    #[error(transparent)]
+    Machine(#[from] UnknownMachine),
+    /// None of the blocks is the main RAM of that machine.
+    #[error("none of the RAM blocks is main RAM of machine type {0:?}")]
+    NoMain(String),
+    /// A region map names none of the blocks.
+    #[error("the memory-region map names none of the RAM blocks")]
+    NoBlocks,
+}
+
+/// What is where on machine type `name` with these blocks (name, bytes), in the
+/// order of their precedence: where pieces overlap, the first one counts.
+/// Flash is taken to be readable, as it is unless it is being written.
+///
+/// # Errors
+/// When the machine type is not known, or has no such main RAM.
+pub fn place_blocks(
+    name: &str,
+    blocks: &[(&str, u64)],
+    shadow: Shadow,
+) -> Result<Vec<Piece>, PlaceError> {
+    let known = Blocks(blocks);
+    let layout = layout(name).ok_or_else(|| UnknownMachine { name: name.to_owned() })?;
+    let main = MAIN.iter().find_map(|main| known.find(main));
+    let (number, len) = main.ok_or_else(|| PlaceError::NoMain(name.to_owned()))?;
+    let ram = place(name, len)?.into_iter().map(|Placement { gpa, len, ram_offset }| Piece {
+        gpa,
+        len,
+        shown: Shown::Block { number, offset: ram_offset },
+    });
+    let mut pieces = match layout {
+        Layout::Split { .. } => known.of_pc(number, len, shadow),
+        Layout::From(_) => known.of_board(name),
+    };
+    pieces.extend(ram);
+    Ok(pieces)
+}
+
+/// RAM blocks: name, bytes.
+struct Blocks<'a>(&'a [(&'a str, u64)]);
+
+impl Blocks<'_> {
+    fn find(&self, name: &str) -> Option<(usize, u64)> {
+        let number = self.0.iter().position(|(other, _)| *other == name)?;
+        Some((number, self.0[number].1))
+    }
+
+    /// All of a block, if there is such.
+    fn at(&self, gpa: u64, name: &str) -> Option<Piece> {
+        let (number, len) = self.find(name)?;
+        Some(Piece { gpa: Gpa(gpa), len, shown: Shown::Block { number, offset: 0 } })
+    }
+
+    /// Everything but main RAM, `ram`, which hides parts of the first MiB.
+    fn of_pc(&self, ram: usize, ram_len: u64, shadow: Shadow) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        if self.0.iter().any(|(name, _)| name.ends_with(VGA)) {
+            let shown = Shown::Device("vga-lowmem");
+            pieces.push(Piece { gpa: Gpa(0xa_0000), len: 0x2_0000, shown });
+        }
+        pieces.extend(
+            shadow.parts().filter(|(gpa, len, reads)| *reads && gpa + len <= ram_len).map(
+                |(gpa, len, _)| Piece {
+                    gpa: Gpa(gpa),
+                    len,
+                    shown: Shown::Block { number: ram, offset: gpa },
+                },
+            ),
+        );
+        pieces.extend(self.at(0xc_0000, PC_ROM));
+        if let Some((number, len)) = self.find(PC_BIOS) {
+            let low = len.min(ISA_BIOS);
+            let shown = |offset| Shown::Block { number, offset };
+            pieces.push(Piece { gpa: Gpa(MIB - low), len: low, shown: shown(len - low) });
+            let start = ABOVE_4G.0.saturating_sub(len);
+            pieces.push(Piece { gpa: Gpa(start), len, shown: shown(0) });
+        }
+        pieces
+    }
+
+    /// Flash, static and video RAM of ARM's boards.
+    fn of_board(&self, name: &str) -> Vec<Piece> {
+        const VIRT: &[(u64, &str)] = &[(0, "virt.flash0"), (0x400_0000, "virt.flash1")];
+        const A9: &[(u64, &str)] = &[
+            (0, "vexpress.flash0"),
+            (0x4000_0000, "vexpress.flash0"),
+            (0x4400_0000, "vexpress.flash1"),
+            (0x4800_0000, "vexpress.sram"),
+            (0x4c00_0000, "vexpress.vram"),
+        ];
+        const A15: &[(u64, &str)] = &[
+            (0, "vexpress.flash0"),
+            (0x800_0000, "vexpress.flash0"),
+            (0xc00_0000, "vexpress.flash1"),
+            (0x1400_0000, "vexpress.sram"),
+            (0x1800_0000, "vexpress.vram"),
+            (0x2e00_0000, "vexpress.a15sram"),
+        ];
+        let fixed = match name {
+            "vexpress-a9" => A9,
+            "vexpress-a15" => A15,
+            _ => VIRT,
+        };
+        fixed.iter().filter_map(|(gpa, name)| self.at(*gpa, name)).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MIB: u64 = 1 << 20;
 
     /// First and last address and RAM offset, as in `info mtree -f`.
     type Piece = (u64, u64, u64);
@@ -172,6 +338,74 @@ mod tests {
             ],
         );
         facts("vexpress-a9", &[(128, &[(0x6000_0000, 0x67ff_ffff, 0)])]);
+    }
+
+    /// Address, length, block and offset in it; none of a device.
+    type Shows = (u64, u64, Option<(usize, u64)>);
+
+    fn shown(name: &str, blocks: &[(&str, u64)], shadow: Shadow) -> Vec<Shows> {
+        let placed = place_blocks(name, blocks, shadow).expect("a known machine");
+        let block = |shown| match shown {
+            Shown::Block { number, offset } => Some((number, offset)),
+            Shown::Device(_) => None,
+        };
+        placed.iter().map(|piece| (piece.gpa.0, piece.len, block(piece.shown))).collect()
+    }
+
+    const PC: [(&str, u64); 3] = [("pc.ram", 2 * MIB), ("pc.bios", 0x4_0000), ("pc.rom", 0x2_0000)];
+
+    /// As `info mtree -f` of a pc at its reset: pc.rom, then the end of pc.bios.
+    #[test]
+    fn at_reset_a_pc_shows_its_rom_below_1_mib_and_below_4_gib() {
+        assert_eq!(
+            shown("pc", &PC, Shadow::PCI),
+            [
+                (0xc_0000, 0x2_0000, Some((2, 0))),
+                (0xe_0000, 0x2_0000, Some((1, 0x2_0000))),
+                (0xfffc_0000, 0x4_0000, Some((1, 0))),
+                (0, 2 * MIB, Some((0, 0))),
+            ]
+        );
+    }
+
+    /// Intel 440FX datasheet, "PAM - Programmable Attribute Map Registers":
+    /// PAM0 bits 7:4 are of 0xf0000, PAM1 bits 3:0 of 0xc0000, 7:4 of 0xc4000.
+    #[test]
+    fn pam_registers_choose_between_rom_and_ram() {
+        let first = |registers| shown("pc", &PC, Shadow(registers))[0];
+        assert_eq!(first([0x10, 0, 0, 0, 0, 0, 0]), (0xf_0000, 0x1_0000, Some((0, 0xf_0000))));
+        assert_eq!(first([0, 0x01, 0, 0, 0, 0, 0]), (0xc_0000, 0x4000, Some((0, 0xc_0000))));
+        assert_eq!(first([0, 0x30, 0, 0, 0, 0, 0]), (0xc_4000, 0x4000, Some((0, 0xc_4000))));
+        assert_eq!(first([0, 0, 0, 0, 0, 0, 0x10]), (0xe_c000, 0x4000, Some((0, 0xe_c000))));
+        assert_eq!(shown("q35", &PC, Shadow([0x02, 0x22, 0, 0, 0, 0, 0])).len(), 4, "written only");
+        assert_eq!(shown("pc", &PC, Shadow::RAM).len(), 13 + 4);
+    }
+
+    #[test]
+    fn a_vga_hides_the_ram_behind_its_window() {
+        let blocks = [PC[0], ("0000:00:02.0/vga.vram", MIB)];
+        assert_eq!(shown("pc", &blocks, Shadow::PCI)[0], (0xa_0000, 0x2_0000, None));
+    }
+
+    /// As `info mtree -f` of QEMU 7.2.22 has them.
+    #[test]
+    fn boards_have_flash_and_static_ram_at_fixed_addresses() {
+        let flash = ("vexpress.flash0", 0x400_0000);
+        let blocks = [("vexpress.highmem", MIB), flash, ("vexpress.sram", 0x200_0000)];
+        let starts =
+            |name| shown(name, &blocks, Shadow::PCI).iter().map(|p| p.0).collect::<Vec<_>>();
+        assert_eq!(starts("vexpress-a15"), [0, 0x800_0000, 0x1400_0000, 0x8000_0000]);
+        assert_eq!(starts("vexpress-a9"), [0, 0x4000_0000, 0x4800_0000, 0x6000_0000]);
+        let blocks = [("virt.flash1", MIB), ("mach-virt.ram", MIB)];
+        let wanted = [(0x400_0000, MIB, Some((0, 0))), (GIB, MIB, Some((1, 0)))];
+        assert_eq!(shown("virt-7.2", &blocks, Shadow::PCI), wanted);
+    }
+
+    #[test]
+    fn without_main_ram_nothing_is_placed() {
+        let error = place_blocks("pc", &PC[1..], Shadow::RAM).expect_err("no RAM");
+        assert_eq!(error, PlaceError::NoMain("pc".into()));
+        assert!(place_blocks("raspi2b", &PC, Shadow::RAM).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 import fetch
 from gdbstub import GdbStub
@@ -76,10 +76,11 @@ ARM_HYPERVISOR_MODE = 0x1A
 class Guest(AbstractContextManager):  # type: ignore[type-arg]
     """A booted guest that can be stopped at moments; use it in a `with` statement."""
 
-    def __init__(self, kind: GuestKind, append: str = "") -> None:
-        """Boots the guest; `append` goes to the kernel's command line."""
+    def __init__(self, kind: GuestKind, append: str = "", extra: Sequence[str] = ()) -> None:
+        """Boots the guest; `append` goes to the kernel's command line, `extra` to QEMU's."""
         self.kind = kind
         self.append = append
+        self.extra = extra
         self.kernel = fetch.kernel(kind.flavour)
         self.moment: Optional[str] = None
         self.registers: Registers = {}
@@ -100,6 +101,7 @@ class Guest(AbstractContextManager):  # type: ignore[type-arg]
             "-kernel", str(self.kernel.vmlinuz),
             "-initrd", str(self.kernel.initrd),
             "-append", command_line,
+            *self.extra,
         ]
 
     def _boot(self) -> None:

@@ -22,6 +22,8 @@ const BLOCK: usize = 512;
 const RR2: &str = "RRv2";
 /// The member that is the log.
 const LOG: &str = "nondetlog";
+/// The member that is the snapshot.
+pub(super) const SNAPSHOT: &str = "snapshot";
 /// No pax header is larger.
 const MOST_PAX: u64 = 64 << 10;
 /// No list of digests is larger.
@@ -118,7 +120,7 @@ impl Packing {
     }
 }
 
-fn is_rr2(start: &[u8]) -> bool {
+pub(super) fn is_rr2(start: &[u8]) -> bool {
     header(start).is_some_and(|header| name_of(header) == RR2)
 }
 
@@ -134,7 +136,10 @@ fn name_of(header: &tar::Header) -> String {
 }
 
 /// The contents of a member of a tar archive, as a stream.
-fn member(mut archive: Reader, wanted: &str) -> io::Result<Option<Reader>> {
+pub(super) fn member<'a>(
+    mut archive: Box<dyn Read + Send + 'a>,
+    wanted: &str,
+) -> io::Result<Option<Box<dyn Read + Send + 'a>>> {
     let mut pax_size = None;
     loop {
         let mut block = [0; BLOCK];
@@ -160,12 +165,12 @@ const fn padded(size: u64) -> u64 {
     size.saturating_add(BLOCK as u64 - 1) / BLOCK as u64 * BLOCK as u64
 }
 
-fn pass_over(archive: &mut Reader, bytes: u64) -> io::Result<()> {
+fn pass_over(archive: &mut impl Read, bytes: u64) -> io::Result<()> {
     io::copy(&mut archive.take(bytes), &mut io::sink()).map(drop)
 }
 
 /// The size that a pax header gives for the member behind it.
-fn size_in_pax(archive: &mut Reader, size: u64) -> io::Result<Option<u64>> {
+fn size_in_pax(archive: &mut impl Read, size: u64) -> io::Result<Option<u64>> {
     if size > MOST_PAX {
         return Err(io::Error::other("a pax header of the archive is too large"));
     }

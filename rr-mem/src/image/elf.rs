@@ -13,8 +13,8 @@ use super::{
     note::{self, Description},
 };
 use crate::{
-    addr::{FileOffset, Gpa},
-    memory::MappedFile,
+    addr::{Gpa, ImageOffset},
+    memory::{ImageBytes, MappedFile},
     region::physical::{Backing, Physical, PhysicalRange},
     regs::{Arch, Cpu},
 };
@@ -26,7 +26,7 @@ const NT_PRSTATUS: u32 = 1;
 const NT_AUXV: u32 = 6;
 const NT_FILE: u32 = 0x4649_4c45;
 
-type Ranges = Vec<PhysicalRange<FileOffset>>;
+type Ranges = Vec<PhysicalRange<ImageOffset>>;
 
 pub(super) fn is_elf(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x7fELF")
@@ -112,11 +112,11 @@ impl Contents {
             ));
         }
         let here = in_file.min(file_len.saturating_sub(offset));
-        self.push(gpa, here, Backing::At(FileOffset(offset)));
+        self.push(gpa, here, Backing::At(ImageOffset(offset)));
         self.push(gpa.saturating_add(here), memory.max(in_file) - here, Backing::Absent);
     }
 
-    fn push(&mut self, gpa: u64, len: u64, backing: Backing<FileOffset>) {
+    fn push(&mut self, gpa: u64, len: u64, backing: Backing<ImageOffset>) {
         if len > 0 {
             self.ranges.push(PhysicalRange { gpa: Gpa(gpa), len, backing });
         }
@@ -173,7 +173,7 @@ impl Contents {
             self.arch = Some(description.arch);
             self.cpus = description.cpus().map_err(|what| damaged(what, 0))?;
         }
-        let memory = Physical::new(self.ranges, file)
+        let memory = Physical::new(self.ranges, ImageBytes::Flat(file))
             .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
         Ok(Image {
             format: FORMAT,

@@ -7,24 +7,53 @@
 mod elf;
 mod note;
 mod raw;
+pub mod savevm;
 
-use std::path::Path;
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use thiserror::Error;
 
 use crate::{
-    addr::{FileOffset, Gpa},
-    container::{self, ContainerError},
-    memory::MappedFile,
+    addr::{FileOffset, Gpa, ImageOffset},
+    container::{self, ContainerError, qcow2},
+    machine::PlaceError,
+    memory::{ImageBytes, MappedFile},
     region::{
         RegionMap,
-        physical::{Physical, PhysicalError},
+        physical::{Backing, Physical, PhysicalError},
     },
     regs::{Arch, Cpu},
 };
 
 /// Guest memory in a mapped file.
-pub type ImageMemory = Physical<FileOffset, MappedFile>;
+pub type ImageMemory = Physical<ImageOffset, ImageBytes>;
+
+impl ImageMemory {
+    /// Where the byte at `gpa` is in the file (unpacked, where it was
+    /// compressed); none of bytes that the file does not hold as they are.
+    #[must_use]
+    pub fn file_offset(&self, gpa: Gpa) -> Option<FileOffset> {
+        self.source().file_offset(self.locate(gpa)?.0)
+    }
+
+    /// The runs of guest-physical memory whose bytes the file has: first
+    /// address, length.
+    #[must_use]
+    pub fn held(&self) -> Vec<(Gpa, u64)> {
+        let mut held = Vec::new();
+        for range in self.ranges() {
+            let Backing::At(start) = range.backing else { continue };
+            let mut done = 0;
+            while done < range.len {
+                let here = ImageOffset(start.0.saturating_add(done));
+                let (has, len) = self.source().run(here, range.len - done);
+                held.extend(has.then_some((Gpa(range.gpa.0 + done), len)));
+                done += len.max(1);
+            }
+        }
+        held
+    }
+}
 
 /// An opened image.
 #[derive(Debug)]
@@ -68,6 +97,14 @@ pub enum ImageError {
         /// Where.
         offset: u64,
     },
+    /// Where the blocks of the file lie is not known.
+    #[error("where the RAM blocks lie is not known: {source}; the blocks are {blocks}")]
+    Placement {
+        /// Why.
+        source: PlaceError,
+        /// Their names and sizes.
+        blocks: String,
+    },
     /// The blocks of the file are no memory map.
     #[error("{format}: {source}")]
     Blocks {
@@ -86,6 +123,7 @@ impl ImageError {
             Self::Container(_) => "container",
             Self::NotAnImage { .. } => "not_an_image",
             Self::Damaged { .. } => "damaged",
+            Self::Placement { .. } => "placement",
             Self::Blocks { .. } => "blocks",
         }
     }
@@ -94,8 +132,12 @@ impl ImageError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Container(ContainerError::Qcow2(error)) => error.hint(),
             Self::Container(_) => "check the path, its permissions and that the file is complete",
             Self::NotAnImage { hint, .. } => hint,
+            Self::Placement { .. } => {
+                "give the machine type with --machine, or the text of the monitor's `info mtree -f` with --mtree"
+            }
             Self::Damaged { .. } | Self::Blocks { .. } => {
                 "check that the file was written to its end; take the dump again"
             }
@@ -103,8 +145,22 @@ impl ImageError {
     }
 }
 
+/// What a file does not say of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// Where raw RAM starts.
+    pub ram_base: Gpa,
+    /// The machine type, which places the RAM blocks of a migration stream;
+    /// the stream's own otherwise.
+    pub machine: Option<&'a str>,
+    /// The region map, which places them better.
+    pub regions: Option<&'a RegionMap>,
+    /// The snapshot to take of a qcow2 image.
+    pub snapshot: Option<&'a str>,
+}
+
 /// Opens the image at `path`, whatever its format; `ram_base` is where raw RAM
-/// starts, and `progress` hears the bytes unpacked so far.
+/// starts, and `progress` hears the bytes read so far.
 ///
 /// # Errors
 /// [`ImageError`].
@@ -113,7 +169,21 @@ pub fn open(
     ram_base: Gpa,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Image, ImageError> {
-    by_magic(container::open(path, progress)?, ram_base)
+    open_with(path, &Options { ram_base, ..Options::default() }, progress)
+}
+
+/// As [`open`], with more that the file does not say.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn open_with(
+    path: &Path,
+    options: &Options<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Image, ImageError> {
+    let file = opened(path, options.snapshot, progress)?;
+    let keep = is_at(&file, path);
+    by_magic(file, keep, options, progress)
 }
 
 /// As [`open`], for a file that is already mapped; compressed files too.
@@ -121,28 +191,88 @@ pub fn open(
 /// # Errors
 /// [`ImageError`].
 pub fn from_file(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
-    by_magic(container::unpack(file, &mut |_| {})?, ram_base)
+    let options = Options { ram_base, ..Options::default() };
+    from_file_with(file, &options)
 }
 
-fn by_magic(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
+/// As [`from_file`], with more that the file does not say.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn from_file_with(file: MappedFile, options: &Options<'_>) -> Result<Image, ImageError> {
+    let mut file = container::unpack(file, &mut |_| {})?;
+    if qcow2::is_qcow2(file.bytes()) {
+        file = qcow2::state(&file, options.snapshot, &mut |_| {})?;
+    }
+    by_magic(file, false, options, &mut |_| {})
+}
+
+/// The file at `path` without what wraps it.
+fn opened(
+    path: &Path,
+    snapshot: Option<&str>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<MappedFile, ImageError> {
+    let file = container::open(path, progress)?;
+    match qcow2::is_qcow2(file.bytes()) {
+        true => Ok(qcow2::state(&file, snapshot, progress)?),
+        false => Ok(file),
+    }
+}
+
+/// The migration stream at `path`; `snapshot` is the one to take of a qcow2
+/// image.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn open_stream(
+    path: &Path,
+    snapshot: Option<&str>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<savevm::Stream, ImageError> {
+    let file = opened(path, snapshot, progress)?;
+    if !savevm::is_stream(file.bytes()) {
+        return Err(ImageError::NotAnImage {
+            what: "another file than a migration stream",
+            hint: "give the file that migrate or savevm wrote, or PANDA's NAME-rr-snp",
+        });
+    }
+    let keep = is_at(&file, path);
+    savevm::Stream::open(file, keep, progress)
+}
+
+/// Whether `file` is the one at `path`, not one that came out of it.
+fn is_at(file: &MappedFile, path: &Path) -> bool {
+    let found = fs::metadata(path).ok();
+    let same = |found: &fs::Metadata| Some((found.dev(), found.ino()));
+    found.is_some_and(|found| same(&found) == file.identity().map(|id| (id.device, id.inode)))
+}
+
+fn by_magic(
+    file: MappedFile,
+    keep: bool,
+    options: &Options<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Image, ImageError> {
     if elf::is_elf(file.bytes()) {
         return elf::open(file);
     }
+    if savevm::is_stream(file.bytes()) {
+        return savevm::Stream::open(file, keep, progress)?.into_image(options);
+    }
     match foreign(file.bytes()) {
         Some(error) => Err(error),
-        None => raw::open(file, ram_base),
+        None => raw::open(file, options.ram_base),
     }
 }
 
 /// Formats that would be nonsense as raw RAM.
 fn foreign(bytes: &[u8]) -> Option<ImageError> {
     const CONVERT: &str = "take an ELF core with the monitor's dump-guest-memory instead";
-    const KNOWN: [(&[u8], &str); 6] = [
-        (b"QEVM", "a migration stream (savevm)"),
+    const KNOWN: [(&[u8], &str); 4] = [
         (b"KDUMP   ", "a kdump-compressed dump"),
         (b"makedumpfile", "a flattened kdump"),
         (b"EMiL", "a LiME dump"),
-        (b"QFI\xfb", "a qcow2 disk image"),
         (b"PAGEDU", "a Windows crash dump"),
     ];
     let known = KNOWN.iter().find(|(magic, _)| bytes.starts_with(magic));

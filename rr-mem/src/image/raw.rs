@@ -2,17 +2,17 @@
 
 use super::{Image, ImageError};
 use crate::{
-    addr::{FileOffset, Gpa},
-    memory::MappedFile,
+    addr::{Gpa, ImageOffset},
+    memory::{ImageBytes, MappedFile},
     region::physical::{Backing, Physical, PhysicalRange},
 };
 
 pub(super) fn open(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
     const FORMAT: &str = "raw RAM";
     let len = file.bytes().len() as u64;
-    let range = PhysicalRange { gpa: ram_base, len, backing: Backing::At(FileOffset(0)) };
+    let range = PhysicalRange { gpa: ram_base, len, backing: Backing::At(ImageOffset(0)) };
     let ranges = if len == 0 { Vec::new() } else { vec![range] };
-    let memory = Physical::new(ranges, file)
+    let memory = Physical::new(ranges, ImageBytes::Flat(file))
         .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
     Ok(Image {
         format: FORMAT,

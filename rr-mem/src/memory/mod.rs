@@ -7,6 +7,7 @@ mod cache;
 mod counter;
 mod file;
 mod overlay;
+mod paged;
 mod slice;
 #[cfg(test)]
 mod sparse;
@@ -17,6 +18,7 @@ pub use cache::PageCache;
 pub use counter::Counter;
 pub use file::{FileIdentity, MappedFile};
 pub use overlay::Overlay;
+pub use paged::{ImageBytes, Page, PageIndex, PagedFile, Unpack};
 pub use slice::SliceMemory;
 #[cfg(test)]
 pub(crate) use sparse::SparseMemory;

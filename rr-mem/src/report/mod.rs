@@ -9,6 +9,7 @@ pub mod filter;
 pub mod log;
 mod registers;
 mod rows;
+mod state;
 mod text;
 pub mod tlb;
 
@@ -17,4 +18,5 @@ pub use registers::RegsRow;
 pub use rows::{
     AliasRow, ErrorRow, FaultRow, FindRow, MappingRow, RightsRow, RootRow, RwxRow, StepRow, V2pRow,
 };
+pub use state::StateRow;
 pub use text::size;

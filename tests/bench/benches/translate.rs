@@ -95,7 +95,7 @@ impl Bench {
 
     /// The mapped bytes, the same for all.
     fn ram(&self) -> &[u8] {
-        self.memory.source().bytes()
+        self.memory.source().file().bytes()
     }
 
     fn space(&self) -> Space {

@@ -47,7 +47,7 @@ fn main() {
 
     best("naive walk", len, || {
         for gva in &random {
-            black_box(naive_walk(memory.source().bytes(), gva.0));
+            black_box(naive_walk(memory.source().file().bytes(), gva.0));
         }
     });
     best("Mmu::translate", len, || {

@@ -49,6 +49,7 @@ pub enum Command {
     Regs(Regs),
     Ram(Ram),
     Where(Where),
+    State(State),
     Layout(Layout),
     Log(log::Log),
     Completions(Completions),
@@ -61,9 +62,17 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct Source {
-    /// Guest memory at rest: raw RAM or an ELF core of dump-guest-memory; zstd, lz4 or gzip around it
+    /// Guest memory at rest: raw RAM, an ELF core of dump-guest-memory, the stream that migrate or
+    /// PANDA wrote, an rr2 archive, a qcow2 image with snapshots; zstd, lz4 or gzip around it
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
+    /// The snapshot to take of a qcow2 image that is given with --image
+    #[arg(long, value_name = "NAME", requires = "image")]
+    pub snapshot: Option<String>,
+    /// The machine type that places the RAM blocks of a stream: pc, q35, virt, vexpress-a9 or
+    /// vexpress-a15; default: the stream's own
+    #[arg(long, value_name = "NAME", requires = "image")]
+    pub machine: Option<String>,
     /// Where raw RAM starts in guest-physical memory
     #[arg(long, value_name = "ADDR", value_parser = number, default_value = "0")]
     pub ram_base: u64,
@@ -497,6 +506,33 @@ pub struct EmulatorOnly {
     /// Debug info of this build of QEMU, where it is in no usual place
     #[arg(long, value_name = "FILE")]
     pub debug_file: Option<PathBuf>,
+}
+
+/// Print the state of the devices in a migration stream, field by field
+///
+/// The stream names its fields itself: any machine's devices are understood. One line a field: its
+/// path, its type, its value. Numbers are hex; of long buffers the first bytes are shown, and all
+/// with --json.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+PATH is a device, or a device and the start of a field's path, as printed; a device that there is
+more than once has #N behind its name.
+
+Examples:
+  rr-mem state NAME-rr-snp
+  rr-mem state NAME-rr-snp 'cpu.env.cr[3]'
+  rr-mem state --json vm.state i8259#1
+  rr-mem state --snapshot before disk.qcow2 cpu")]
+pub struct State {
+    /// What migrate, savevm or PANDA wrote; an rr2 archive; a qcow2 image
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only what is here
+    #[arg(value_name = "PATH")]
+    pub path: Option<String>,
+    /// The snapshot to take of a qcow2 image
+    #[arg(long, value_name = "NAME")]
+    pub snapshot: Option<String>,
 }
 
 /// Print where the members of a QEMU's structs are, read from its debug info

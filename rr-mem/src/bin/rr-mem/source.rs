@@ -96,7 +96,7 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     }
     let text = args.mtree.as_deref().map(read_mtree).transpose()?.unwrap_or_default();
     let image = match (&args.image, &args.mtree) {
-        (Some(path), _) => Some(open_image(path, Gpa(args.ram_base))?),
+        (Some(path), _) => Some(open_image(path, args, text.map.as_ref())?),
         // A region map alone is a source: its guest has no memory.
         (None, Some(_)) => None,
         (None, None) => Some(open_sample(&args.cpu)?),
@@ -110,7 +110,7 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
     if verbose {
         remarks(image.as_ref(), &cpu);
     }
-    let held = image.as_ref().map(|image| held(&image.memory)).unwrap_or_default();
+    let held = image.as_ref().map(|image| image.memory.held()).unwrap_or_default();
     let (memory, regions) = match image {
         Some(image) => (Some(Box::new(image.memory) as AnyMemory), image.regions),
         None => (None, None),
@@ -138,9 +138,12 @@ fn held<A: Address, S>(memory: &Physical<A, S>) -> Vec<(Gpa, u64)> {
     memory.ranges().iter().filter(at).map(|range| (range.gpa, range.len)).collect()
 }
 
-fn open_image(path: &Path, ram_base: Gpa) -> anyhow::Result<Image> {
-    let mut progress = Progress::new("unpacking");
-    image::open(path, ram_base, &mut |bytes| progress.set(bytes))
+fn open_image(path: &Path, args: &Source, regions: Option<&RegionMap>) -> anyhow::Result<Image> {
+    let mut progress = Progress::new("reading");
+    let machine = args.machine.as_deref();
+    let snapshot = args.snapshot.as_deref();
+    let options = image::Options { ram_base: Gpa(args.ram_base), machine, regions, snapshot };
+    image::open_with(path, &options, &mut |bytes| progress.set(bytes))
         .map_err(|error| failed(format!("{}: {error}", path.display()), error.hint()))
 }
 

@@ -14,6 +14,7 @@ pub mod read;
 pub mod regs;
 pub mod roots;
 pub mod shell;
+pub mod state;
 pub mod v2p;
 pub mod r#where;
 pub mod write;

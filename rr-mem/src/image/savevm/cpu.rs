@@ -1,0 +1,60 @@
+//! The registers in the sections `cpu`: QEMU, target/i386/machine.c and
+//! target/arm/machine.c.
+
+use std::{collections::HashMap, ops::ControlFlow};
+
+use super::{arm::SystemRegisters, description::Description, state};
+use crate::{
+    bits::{bit, field},
+    regs::{Cpu, Regs, X86Regs},
+};
+
+/// The section of a CPU.
+const SECTION: &str = "cpu";
+
+/// The fields of a CPU that are numbers, by path.
+pub(super) type Numbers = HashMap<String, u64>;
+
+/// What the sections of the CPUs give: as much as could be read.
+pub(super) fn read(stream: &[u8], start: u64, description: &Description) -> Vec<Cpu> {
+    let mut cpus: Vec<(u32, Numbers)> = Vec::new();
+    let mut visit = |field: &state::StateField<'_>| {
+        let Some(number) = field.number().filter(|_| field.device == SECTION) else {
+            return ControlFlow::Continue(());
+        };
+        match cpus.last_mut() {
+            Some((instance, numbers)) if *instance == field.instance => {
+                numbers.insert(field.path.to_owned(), number);
+            }
+            _ => cpus.push((field.instance, Numbers::from([(field.path.to_owned(), number)]))),
+        }
+        ControlFlow::Continue(())
+    };
+    // What is cut or damaged behind a CPU does not make it wrong.
+    let _ = state::walk(stream, start, description, &mut visit);
+    cpus.iter().filter_map(|(_, numbers)| cpu(numbers)).collect()
+}
+
+fn cpu(numbers: &Numbers) -> Option<Cpu> {
+    x86(numbers).or_else(|| SystemRegisters::read(numbers)?.cpu())
+}
+
+/// An x86 CPU. HF_CPL_MASK of hflags is the privilege level; the emulators of
+/// 32-bit guests leave EFER out, and all leave MAXPHYADDR out.
+fn x86(numbers: &Numbers) -> Option<Cpu> {
+    let get = |name: &str| numbers.get(name).copied();
+    let hflags = get("env.hflags")?;
+    let efer = get("env.efer");
+    let regs = X86Regs {
+        cr0: get("env.cr[0]")?,
+        cr3: get("env.cr[3]")?,
+        cr4: get("env.cr[4]")?,
+        efer: efer.unwrap_or(0),
+        cpl: field(hflags, 1, 0) as u8,
+        ac: bit(get("env.eflags")?, 18),
+        a20: bit(get("env.a20_mask")?, 20),
+        ..X86Regs::default()
+    };
+    let missing: &[&str] = if efer.is_some() { &["PHYS_BITS"] } else { &["EFER", "PHYS_BITS"] };
+    Some(Cpu { regs: Regs::X86(regs), missing })
+}
