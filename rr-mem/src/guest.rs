@@ -5,6 +5,7 @@
 //! no memory. What is missing is an error that names the option to give.
 
 pub mod emulator;
+pub mod slice;
 
 use std::{borrow::Cow, ops::RangeInclusive, sync::Arc};
 

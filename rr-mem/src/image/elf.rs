@@ -10,7 +10,7 @@ use object::{
 
 use super::{
     Image, ImageError,
-    note::{self, Description},
+    note::{self, CoreNote, Description},
 };
 use crate::{
     addr::{Gpa, ImageOffset},
@@ -24,6 +24,8 @@ const ELFCLASS32: u8 = 1;
 /// Note types of Linux's own cores.
 const NT_PRSTATUS: u32 = 1;
 const NT_AUXV: u32 = 6;
+/// Several program headers may lead to the same notes.
+const MOST_NOTE_BYTES: usize = 64 << 20;
 const NT_FILE: u32 = 0x4649_4c45;
 
 type Ranges = Vec<PhysicalRange<ImageOffset>>;
@@ -53,6 +55,8 @@ struct Contents {
     arch: Option<Arch>,
     ranges: Ranges,
     cpus: Vec<Cpu>,
+    core_notes: Vec<CoreNote>,
+    note_bytes: usize,
     description: Option<Description>,
     notes: Vec<String>,
 }
@@ -81,6 +85,8 @@ impl Contents {
             arch,
             ranges: Vec::new(),
             cpus: Vec::new(),
+            core_notes: Vec::new(),
+            note_bytes: 0,
             description: None,
             notes: Vec::new(),
         };
@@ -162,26 +168,52 @@ impl Contents {
             (note::OWNER, note::DESCRIPTION, _) => {
                 let description = Description::parse(bytes);
                 self.description = Some(description.map_err(|what| damaged(what, offset))?);
+                return Ok(());
             }
             _ => {}
         }
+        self.keep(CoreNote { owner: owner.to_vec(), kind, contents: bytes.to_vec() });
         Ok(())
+    }
+
+    /// Keeps another program's note; no guest has so many that the limit counts.
+    fn keep(&mut self, note: CoreNote) {
+        self.note_bytes += note.owner.len() + note.contents.len() + 64;
+        if self.note_bytes < MOST_NOTE_BYTES {
+            self.core_notes.push(note);
+        }
     }
 
     fn into_image(mut self, file: MappedFile) -> Result<Image, ImageError> {
         if let Some(description) = &self.description {
             self.arch = Some(description.arch);
             self.cpus = description.cpus().map_err(|what| damaged(what, 0))?;
+            let absent = description.absent().map(|(gpa, len)| PhysicalRange {
+                gpa,
+                len,
+                backing: Backing::Absent,
+            });
+            self.ranges.extend(absent);
+            if description.redacted {
+                self.notes.push("redacted: what is no table reads as zeros".to_owned());
+            }
         }
         let memory = Physical::new(self.ranges, ImageBytes::Flat(file))
             .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
+        let image = Image::new(FORMAT, memory);
+        let (regions, address_space, style) = match self.description {
+            Some(described) => (described.regions, described.address_space, described.style),
+            None => (None, None, None),
+        };
         Ok(Image {
-            format: FORMAT,
             arch: self.arch,
             cpus: self.cpus,
-            memory,
-            regions: self.description.and_then(|description| description.regions),
+            regions,
+            address_space,
+            style,
+            core_notes: self.core_notes,
             notes: self.notes,
+            ..image
         })
     }
 }

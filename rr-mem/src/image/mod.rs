@@ -7,6 +7,7 @@
 mod elf;
 mod note;
 mod raw;
+pub mod save;
 
 use std::path::Path;
 
@@ -18,10 +19,13 @@ use crate::{
     memory::{ImageBytes, MappedFile},
     region::{
         RegionMap,
+        monitor::Style,
         physical::{Backing, Physical, PhysicalError},
     },
     regs::{Arch, Cpu},
 };
+
+pub use note::{CoreNote, Description, missing};
 
 /// Guest memory in a mapped file.
 pub type ImageMemory = Physical<ImageOffset, ImageBytes>;
@@ -66,8 +70,34 @@ pub struct Image {
     pub memory: ImageMemory,
     /// The region map, where the file holds one.
     pub regions: Option<RegionMap>,
+    /// The address space of the map that physical addresses are of, by its
+    /// place; without, the one called `memory`.
+    pub address_space: Option<usize>,
+    /// Whose text the region map was read from, if from a text.
+    pub style: Option<Style>,
+    /// What other programs noted in an ELF core or a kdump: general registers,
+    /// the kernel's own description.
+    pub core_notes: Vec<CoreNote>,
     /// What had to be assumed, a sentence each.
     pub notes: Vec<String>,
+}
+
+impl Image {
+    /// An image of which nothing but the memory is known.
+    #[must_use]
+    pub fn new(format: &'static str, memory: ImageMemory) -> Self {
+        Self {
+            format,
+            arch: None,
+            cpus: Vec::new(),
+            memory,
+            regions: None,
+            address_space: None,
+            style: None,
+            core_notes: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// Why a file could not be opened as an image.

@@ -49,6 +49,8 @@ pub enum Command {
     Regs(Regs),
     Ram(Ram),
     Where(Where),
+    Slice(Slice),
+    Convert(Convert),
     Layout(Layout),
     Log(log::Log),
     Completions(Completions),
@@ -497,6 +499,72 @@ pub struct EmulatorOnly {
     /// Debug info of this build of QEMU, where it is in no usual place
     #[arg(long, value_name = "FILE")]
     pub debug_file: Option<PathBuf>,
+}
+
+/// Write the part of a guest that a question stands on: an ELF core of kilobytes
+///
+/// It holds what is asked for, the registers of every CPU and the region map. --image FILE answers
+/// from it as from the source; what is left out is an error, never zeros. Give it with a bug report.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem slice --image dump.elf -o slice.elf --gva 0xffffffff81c00000
+  rr-mem slice --pid 4242 -o slice.elf --gva 0x400000+0x2000 --gpa 0x1000
+  rr-mem slice --image dump.elf -o tables.elf --space --redact")]
+pub struct Slice {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Virtual addresses: their pages, and the tables that lead to them
+    #[arg(long, value_parser = range, value_name = "ADDR|A-B|A+LEN")]
+    pub gva: Vec<RangeInclusive<u64>>,
+    /// Physical addresses: their pages
+    #[arg(long, value_parser = range, value_name = "ADDR|A-B|A+LEN")]
+    pub gpa: Vec<RangeInclusive<u64>>,
+    /// Every table of the address space
+    #[arg(long)]
+    pub space: bool,
+    /// Keep tables only: other bytes become zeros, general registers are left out
+    #[arg(long)]
+    pub redact: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Write a guest's memory in another format; blocks of zeros become holes of the file
+///
+/// Pages that the source lacks are counted and left out; raw RAM has no way to leave them out.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem convert --image dump.kdump -o dump.elf --to elf
+  rr-mem convert --image dump.elf -o ram.bin --to raw --gpa 0x40000000+0x8000000")]
+pub struct Convert {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The format
+    #[arg(long, value_name = "FORMAT")]
+    pub to: SaveAs,
+    /// Only these physical addresses
+    #[arg(long, value_parser = range, value_name = "ADDR|A-B|A+LEN")]
+    pub gpa: Vec<RangeInclusive<u64>>,
+    /// Raw: write zeros for pages that the source lacks
+    #[arg(long)]
+    pub fill_absent: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Formats of guest memory that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SaveAs {
+    /// Byte 0 is the first byte of the guest's memory
+    Raw,
+    /// An ELF core, as dump-guest-memory writes it
+    Elf,
+    /// A LiME dump
+    Lime,
 }
 
 /// Print where the members of a QEMU's structs are, read from its debug info

@@ -41,6 +41,8 @@ fn run(cli: &Cli, output: &mut Output) -> anyhow::Result<Outcome> {
         Command::Regs(args) => cmd::regs::run(args, output),
         Command::Ram(args) => cmd::ram::run(args, output),
         Command::Where(args) => cmd::r#where::run(args, output),
+        Command::Slice(args) => cmd::slice::run(args, output),
+        Command::Convert(args) => cmd::convert::run(args, output),
         Command::Layout(args) => cmd::layout::run(args, output),
         Command::Log(args) => cmd::log::run(&args.command, output),
         Command::Completions(args) => cmd::shell::completions(args, output),

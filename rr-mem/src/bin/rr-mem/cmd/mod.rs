@@ -1,5 +1,6 @@
 //! One file per command: plain arguments in, rows out.
 
+pub mod convert;
 pub mod cpus;
 pub mod find;
 pub mod layout;
@@ -13,7 +14,9 @@ pub mod ram;
 pub mod read;
 pub mod regs;
 pub mod roots;
+mod saving;
 pub mod shell;
+pub mod slice;
 pub mod v2p;
 pub mod r#where;
 pub mod write;
