@@ -5,9 +5,12 @@
 //! addresses.
 
 mod elf;
+mod kdump;
+mod lime;
 mod note;
 mod raw;
 pub mod save;
+mod windump;
 
 use std::path::Path;
 
@@ -185,6 +188,15 @@ fn by_magic(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
     if elf::is_elf(file.bytes()) {
         return elf::open(file);
     }
+    if kdump::is_kdump(file.bytes()) {
+        return kdump::open(file);
+    }
+    if file.bytes().starts_with(lime::MAGIC) {
+        return lime::open(file);
+    }
+    if windump::is_dump(file.bytes()) {
+        return windump::open(file);
+    }
     match foreign(file.bytes()) {
         Some(error) => Err(error),
         None => raw::open(file, ram_base),
@@ -194,14 +206,8 @@ fn by_magic(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
 /// Formats that would be nonsense as raw RAM.
 fn foreign(bytes: &[u8]) -> Option<ImageError> {
     const CONVERT: &str = "take an ELF core with the monitor's dump-guest-memory instead";
-    const KNOWN: [(&[u8], &str); 6] = [
-        (b"QEVM", "a migration stream (savevm)"),
-        (b"KDUMP   ", "a kdump-compressed dump"),
-        (b"makedumpfile", "a flattened kdump"),
-        (b"EMiL", "a LiME dump"),
-        (b"QFI\xfb", "a qcow2 disk image"),
-        (b"PAGEDU", "a Windows crash dump"),
-    ];
+    const KNOWN: [(&[u8], &str); 2] =
+        [(b"QEVM", "a migration stream (savevm)"), (b"QFI\xfb", "a qcow2 disk image")];
     let known = KNOWN.iter().find(|(magic, _)| bytes.starts_with(magic));
     known.map(|(_, what)| ImageError::NotAnImage { what, hint: CONVERT })
 }

@@ -8,6 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::Image;
 use crate::{
     addr::{Gpa, RangeSet},
     bits::bit,
@@ -16,10 +17,16 @@ use crate::{
 };
 
 /// Owner of our own note.
-pub(super) const OWNER: &[u8] = b"RRMEM";
+const OWNER: &[u8] = b"RRMEM";
+
+/// Registers, in Linux's own cores.
+const NT_PRSTATUS: u32 = 1;
+
+/// What is kept of other programs' notes.
+const MOST_NOTE_BYTES: usize = 64 << 20;
 
 /// Our note's type: a JSON description of the guest.
-pub(super) const DESCRIPTION: u32 = 1;
+const DESCRIPTION: u32 = 1;
 
 /// A note of an ELF core.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +121,7 @@ impl Description {
         CoreNote { owner: OWNER.to_vec(), kind: DESCRIPTION, contents }
     }
 
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
         let text = bytes.strip_suffix(&[0]).unwrap_or(bytes);
         let description: Self =
             serde_json::from_slice(text).map_err(|error| format!("the RRMEM note: {error}"))?;
@@ -125,7 +132,7 @@ impl Description {
     }
 
     /// The registers of every CPU.
-    pub(super) fn cpus(&self) -> Result<Vec<Cpu>, String> {
+    fn cpus(&self) -> Result<Vec<Cpu>, String> {
         let unknown = self.unknown.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
         let cpus = self.cpus.iter().zip(unknown);
         cpus.map(|(cpu, unknown)| {
@@ -136,11 +143,106 @@ impl Description {
     }
 
     /// The guest's memory that is left out: first address, bytes.
-    pub(super) fn absent(&self) -> impl Iterator<Item = (Gpa, u64)> + '_ {
+    fn absent(&self) -> impl Iterator<Item = (Gpa, u64)> + '_ {
         let len = |(first, last): &(Gpa, Gpa)| {
             Some((*first, last.0.checked_sub(first.0)?.checked_add(1)?))
         };
         self.absent.iter().filter_map(len)
+    }
+}
+
+/// What the notes of a core say, of whatever file.
+pub(super) struct Notes {
+    arch: Option<Arch>,
+    cpus: Vec<Cpu>,
+    others: Vec<CoreNote>,
+    bytes: usize,
+    description: Option<Description>,
+}
+
+impl Notes {
+    /// Of a guest of this architecture, if it is known.
+    pub fn new(arch: Option<Arch>) -> Self {
+        Self { arch, cpus: Vec::new(), others: Vec::new(), bytes: 0, description: None }
+    }
+
+    /// Takes one note.
+    pub fn take(&mut self, owner: &[u8], kind: u32, bytes: &[u8]) -> Result<(), String> {
+        let x86 = matches!(self.arch, Some(Arch::I386 | Arch::X86_64));
+        match (owner, kind, self.arch) {
+            (b"QEMU", _, Some(arch)) if x86 => self.cpus.extend(qemu_x86(bytes, arch)),
+            (b"CORE", NT_PRSTATUS, Some(arch)) if !x86 => {
+                self.cpus.extend(arm_prstatus(bytes, arch));
+            }
+            (OWNER, DESCRIPTION, _) => {
+                self.description = Some(Description::parse(bytes)?);
+                return Ok(());
+            }
+            _ => {}
+        }
+        // Several program headers may lead to the same notes.
+        self.bytes += owner.len() + bytes.len() + 64;
+        if self.bytes < MOST_NOTE_BYTES {
+            let (owner, contents) = (owner.to_vec(), bytes.to_vec());
+            self.others.push(CoreNote { owner, kind, contents });
+        }
+        Ok(())
+    }
+
+    /// Takes a row of notes.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
+        notes(bytes).try_for_each(|(owner, kind, contents)| self.take(owner, kind, contents))
+    }
+
+    /// Memory that a slice leaves out.
+    pub fn absent(&self) -> Vec<(Gpa, u64)> {
+        self.description.iter().flat_map(Description::absent).collect()
+    }
+
+    /// Puts what was found into the image.
+    pub fn give(self, image: &mut Image) -> Result<(), String> {
+        image.core_notes = self.others;
+        image.cpus = self.cpus;
+        let Some(described) = self.description else { return Ok(()) };
+        image.cpus = described.cpus()?;
+        image.arch = Some(described.arch);
+        if described.redacted {
+            image.notes.push("redacted: what is no table reads as zeros".to_owned());
+        }
+        image.regions = described.regions;
+        image.address_space = described.address_space;
+        image.style = described.style;
+        Ok(())
+    }
+}
+
+/// Owner, type and contents of a row of notes, up to the end or where one is cut:
+/// System V ABI, "Note Section".
+fn notes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8], u32, &[u8])> {
+    std::iter::from_fn(move || {
+        let (header, rest) = bytes.split_first_chunk::<12>()?;
+        let word = |at: usize| header[at..].first_chunk().copied().map_or(0, u32::from_le_bytes);
+        let (owner_len, len, kind) = (word(0) as usize, word(4) as usize, word(8));
+        let owner = rest.get(..owner_len)?.split(|byte| *byte == 0).next()?;
+        let note = rest.get(owner_len.next_multiple_of(4)..)?;
+        let contents = note.get(..len)?;
+        bytes = note.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some((owner, kind, contents))
+    })
+}
+
+/// The architecture whose registers a row of notes has, by the size of Linux's
+/// struct elf_prstatus.
+pub(super) fn arch_of(bytes: &[u8]) -> Option<Arch> {
+    let size = |(owner, kind, note): (&[u8], u32, &[u8])| {
+        (owner == b"CORE" && kind == NT_PRSTATUS).then_some(note.len())
+    };
+    match notes(bytes).find_map(size)? {
+        336 => Some(Arch::X86_64),
+        144 => Some(Arch::I386),
+        392 => Some(Arch::Aarch64),
+        148 => Some(Arch::Arm),
+        _ => None,
     }
 }
 
@@ -215,7 +317,7 @@ pub fn missing<'a>(names: impl Iterator<Item = &'a str>) -> &'static [&'static s
 /// The x86 CPU state of a "QEMU" note. Layout: little-endian, u32 version (1),
 /// u32 size, 18 general registers as u64, 10 segments of 24 bytes, CR0 to CR4
 /// as u64.
-pub(super) fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
+fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
     const RFLAGS: usize = 8 + 17 * 8;
     const CS_SELECTOR: usize = 8 + 18 * 8;
     const CR0: usize = CS_SELECTOR + 10 * 24;
@@ -248,7 +350,7 @@ pub(super) fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
 
 /// The exception level and PAN of an ARM CPU, from the PSTATE of its
 /// NT_PRSTATUS: all that a dump holds of what steers paging.
-pub(super) fn arm_prstatus(bytes: &[u8], arch: Arch) -> Option<Cpu> {
+fn arm_prstatus(bytes: &[u8], arch: Arch) -> Option<Cpu> {
     // struct elf_prstatus: 112 bytes before the registers on 64-bit hosts, 72
     // on 32-bit ones; then x0-x30, sp, pc, pstate or r0-r15, cpsr.
     let pstate = match arch {

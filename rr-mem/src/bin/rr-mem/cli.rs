@@ -51,6 +51,7 @@ pub enum Command {
     Where(Where),
     Slice(Slice),
     Convert(Convert),
+    Diff(Diff),
     Layout(Layout),
     Log(log::Log),
     Completions(Completions),
@@ -60,7 +61,7 @@ pub enum Command {
 }
 
 /// Where the guest comes from; none of these: the embedded sample guest
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct Source {
     /// Guest memory at rest: raw RAM or an ELF core of dump-guest-memory; zstd, lz4 or gzip around it
@@ -79,7 +80,7 @@ pub struct Source {
 }
 
 /// An emulator: a running one, or the core of one
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Source")]
 pub struct Emulator {
     /// A running QEMU, read from outside (`rr-mem ps` lists them)
@@ -109,7 +110,7 @@ pub struct Emulator {
 }
 
 /// Registers given here win over the file's, one by one
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "CPU")]
 pub struct Cpu {
     /// Which CPU of the file, from 0
@@ -554,6 +555,53 @@ pub struct Convert {
     pub fill_absent: bool,
     #[command(flatten)]
     pub source: Source,
+}
+
+/// Compare two moments of one guest: registers, bytes, what the tables map
+///
+/// Exit code 0: no difference, 1: there are some, 3: something could not be compared.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Registers and regions that flags give count for both. Filters are those of `rr-mem pt --help`; a
+mapping is listed if it had the properties before, or has them now.
+
+Examples:
+  rr-mem diff before.elf after.elf
+  rr-mem diff before.elf --pid 4242 --freeze --only memory --gpa 0x1000000+0x1000000
+  rr-mem diff before.elf after.elf --only tables --filter w,x")]
+pub struct Diff {
+    /// The older moment, an image
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// The newer moment, an image; or give another source
+    #[arg(value_name = "AFTER")]
+    pub after: Option<PathBuf>,
+    /// Only bytes, or only mappings
+    #[arg(long, value_name = "WHAT")]
+    pub only: Option<DiffOnly>,
+    /// Only bytes of these physical addresses
+    #[arg(long, value_parser = range, value_name = "ADDR|A-B|A+LEN")]
+    pub gpa: Vec<RangeInclusive<u64>>,
+    /// Only mappings in this range
+    #[arg(long, value_parser = range, value_name = "A-B|A+LEN")]
+    pub range: Option<RangeInclusive<u64>>,
+    /// Only mappings with these properties
+    #[arg(long, value_name = "LIST")]
+    pub filter: Vec<String>,
+    /// The most virtual addresses to list for one page
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    pub limit: usize,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiffOnly {
+    /// The bytes of pages
+    Memory,
+    /// What virtual addresses map
+    Tables,
 }
 
 /// Formats of guest memory that can be written.

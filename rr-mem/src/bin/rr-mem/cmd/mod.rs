@@ -2,6 +2,7 @@
 
 pub mod convert;
 pub mod cpus;
+pub mod diff;
 pub mod find;
 pub mod layout;
 pub mod log;
