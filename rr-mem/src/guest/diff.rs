@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::{
     addr::{Gpa, Gva, RangeSet},
     memory::Memory,
-    mmu::{Mapping, Merge, Space},
+    mmu::{Mapping, Merge, Physical, Space},
 };
 
 /// Pages are compared, and named, in this size.
@@ -202,12 +202,22 @@ fn starts(left: Option<&Mapping>, right: Option<&Mapping>) -> Gva {
     gvas.min().unwrap_or_default()
 }
 
-/// How far from there on the same ones of both are there.
+/// How far from there on the same ones of both are there, and go on alike.
 fn common_end(left: Option<&Mapping>, right: Option<&Mapping>) -> Gva {
     let start = starts(left, right);
     let both = left.into_iter().chain(right);
     let ends = both.map(|side| if side.gva > start { Gva(side.gva.0 - 1) } else { side.last });
-    ends.min().unwrap_or(start)
+    let end = ends.min().unwrap_or(start);
+    match (left, right) {
+        (Some(left), Some(right)) if left.physical != right.physical => {
+            let units = [left, right].map(|side| match side.physical {
+                Physical::Same(unit) => unit,
+                Physical::Linear | Physical::Scattered => 1 << 63,
+            });
+            end.min(Gva(start.0 | (units[0].min(units[1]) - 1)))
+        }
+        _ => end,
+    }
 }
 
 fn change(before: Option<&Mapping>, after: Option<&Mapping>) -> Option<Change> {

@@ -42,7 +42,7 @@ pub(super) fn open(file: MappedFile) -> Result<Image, ImageError> {
     let header = Header::read(file.bytes())?;
     let pages = Pages::read(&header, file.bytes())?;
     let elf_notes = header.notes(file.bytes());
-    let arch = header.arch().or_else(|| note::arch_of(elf_notes));
+    let arch = note::arch_of(elf_notes).or_else(|| header.arch());
     let mut notes = Notes::new(arch);
     notes.read(elf_notes).map_err(|what| damaged(what, 0))?;
     let mut remarks = pages.remarks;

@@ -13,7 +13,7 @@ use crate::number::{bytes, exception_level, number, physical_bits, range};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  answered
-  1  an answer is \"not mapped\" or empty, a read met a hole, or logs differ
+  1  an answer is \"not mapped\" or empty, a read met a hole, or moments or logs differ
   2  wrong usage
   3  a source could not be read
 

@@ -24,14 +24,14 @@ const NARROW: Layout =
     Layout { status: 412, split: 8, offset_note: 32, note_size: (40, false), max_page: 72 };
 
 impl Layout {
-    /// That of the architecture; of one that is not named, the one that fits.
-    fn of(arch: Option<Arch>, bytes: &[u8]) -> &'static Self {
-        let fits = |layout: &Self| u32_at(bytes, layout.status + 4).is_some_and(is_page_size);
-        match arch.map(Arch::pointer_bytes) {
-            Some(4) => &NARROW,
-            None if !fits(&WIDE) && fits(&NARROW) => &NARROW,
-            _ => &WIDE,
-        }
+    /// The one that fits: the name of the machine is the emulator's, whatever
+    /// the word size of what it ran.
+    fn of(bytes: &[u8]) -> &'static Self {
+        let fits = |layout: &Self| {
+            let word = |place: usize| u32_at(bytes, layout.status + 4 * place).unwrap_or(0);
+            is_page_size(word(1)) && (1..=1024).contains(&word(2)) && word(3) > 0
+        };
+        if !fits(&WIDE) && fits(&NARROW) { &NARROW } else { &WIDE }
     }
 }
 
@@ -67,8 +67,7 @@ impl Header {
         let name = bytes.get(MACHINE..MACHINE + 65).unwrap_or_default();
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         let arch = arch(name);
-        let layout =
-            if arch.is_some_and(|arch| arch.pointer_bytes() == 4) { &NARROW } else { &WIDE };
+        let layout = Layout::of(bytes);
         let cut = || damaged("the header is cut", bytes.len() as u64);
         let word = |place: usize| u32_at(bytes, layout.status + 4 * place).ok_or_else(cut);
         let (status, block, sub_blocks) = (word(0)?, word(1)?, word(2)?);

@@ -10,7 +10,7 @@ use super::saving::{self, Target};
 use crate::{
     cli::{Convert, SaveAs},
     output::{Outcome, Output, failed, note, usage},
-    source::{self, Opened},
+    source,
 };
 
 const HOW: &str = "give --to elf or lime, which leave them out, or --fill-absent to have zeros";
@@ -32,7 +32,7 @@ pub fn run(args: &Convert, output: &mut Output) -> anyhow::Result<Outcome> {
     let asked: RangeSet = args.gpa.iter().cloned().collect();
     let within = |set: &RangeSet| if args.gpa.is_empty() { set.clone() } else { set.and(&asked) };
     let wanted = within(&opened.readable);
-    let all = within(&opened.memory.or(&by_map(&opened)));
+    let all = within(&saving::memory(&opened));
     let memory = opened.guest.memory().map_err(|missing| opened.lacks(missing))?;
     let filled = if args.fill_absent { &all } else { &wanted };
     let Some((base, _)) = filled.iter().next().filter(|_| !wanted.is_empty()) else {
@@ -66,15 +66,6 @@ pub fn run(args: &Convert, output: &mut Output) -> anyhow::Result<Outcome> {
         output.complain(&error, error.hint())?;
     }
     Ok(Outcome::Unreadable)
-}
-
-/// Where the region map has memory that the source may not know of.
-fn by_map(opened: &Opened) -> RangeSet {
-    let (Ok(map), Ok(view)) = (opened.guest.regions(), opened.guest.flat_view()) else {
-        return RangeSet::default();
-    };
-    let memory = view.ranges().iter().filter(|range| map.region(range.region).reads_like_memory());
-    memory.map(|range| range.start.0..=range.last().0).collect()
 }
 
 /// Raw RAM cannot leave a page out.

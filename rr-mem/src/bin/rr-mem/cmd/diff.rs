@@ -16,7 +16,7 @@ use rr_mem::{
     },
 };
 
-use super::complain_about;
+use super::{complain_about, saving};
 use crate::{
     cli::{Diff, DiffOnly, Emulator, Source},
     output::{Outcome, Output, Progress, note, usage},
@@ -124,7 +124,7 @@ fn memory(
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
     let asked = wanted.physical();
-    let (old, new) = (before.memory.and(&asked), after.memory.and(&asked));
+    let (old, new) = (saving::memory(before).and(&asked), saving::memory(after).and(&asked));
     let mut outcome = one_sided(&old.without(&new), "removed", output)?;
     outcome = outcome.max(one_sided(&new.without(&old), "added", output)?);
     let both = old.and(&new);

@@ -112,6 +112,16 @@ pub fn notes(
     others.iter().cloned().chain([own]).collect()
 }
 
+/// Where the guest has memory, whether or not the source holds it or knows.
+pub fn memory(opened: &Opened) -> RangeSet {
+    let (Ok(map), Ok(view)) = (opened.guest.regions(), opened.guest.flat_view()) else {
+        return opened.memory.clone();
+    };
+    let memory = view.ranges().iter().filter(|range| map.region(range.region).reads_like_memory());
+    let by_map: RangeSet = memory.map(|range| range.start.0..=range.last().0).collect();
+    opened.memory.or(&by_map)
+}
+
 /// Says how much is left out, and where it begins.
 pub fn left_out(what: &str, ranges: &RangeSet) {
     if let Some((first, _)) = ranges.iter().next() {

@@ -117,7 +117,7 @@ fn complain(
         let why = error.as_ref().map_or(String::new(), |error| format!(": {error}"));
         let what = format!("{} of the pages asked for could not be had{why}", missing.blocks(PAGE));
         output.complain(what, error.as_ref().map_or("", |error| error.hint()))?;
-        let lost = !missing.and(&opened.memory).is_empty();
+        let lost = !missing.and(&saving::memory(opened)).is_empty();
         outcome = outcome.max(if lost { Outcome::Unreadable } else { Outcome::Negative });
     }
     Ok(outcome)
