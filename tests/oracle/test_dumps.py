@@ -148,29 +148,6 @@ def test_makedumpfile_opens_what_convert_writes_and_packs_it_for_us(
         check_answers(case, binary, target)
 
 
-def test_pages_that_makedumpfile_leaves_out_are_errors(
-    running: Running, binary: Path, tmp_path: Path
-) -> None:
-    """Level 1 leaves out pages of zeros."""
-    case = Case(running.at("x86_64-4level", "kernel"), binary)
-    core, target = tmp_path / "core.elf", tmp_path / "made"
-    run_program(binary, "convert", "--image", str(case.guest.dump), "-o", str(core), "--to", "elf")
-    done = subprocess.run(["makedumpfile", "-c", "-d", "1", str(core), str(target)],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
-    assert done.returncode == 0, done.stdout.decode()
-    block = max(case.core.segments, key=lambda block: len(block.data))
-    chance = random.Random(SEED)
-    outcomes = set()
-    for page in (chance.randrange(len(block.data) // 4096) for _ in range(200)):
-        data = block.data[page * 4096 :][:4096]
-        code = 0 if any(data) else 3
-        done = run_program(binary, "read", "--phys", "--image", str(target),
-                           f"{block.address + page * 4096:#x}", "4096", codes=(code,))
-        assert done.stdout == (data if code == 0 else b"")
-        outcomes.add(code)
-    assert outcomes == {0, 3}
-
-
 @pytest.mark.parametrize("target", ["elf", "lime", "raw"])
 def test_what_convert_writes_reads_back_the_same(
     case: Case, binary: Path, tmp_path: Path, target: str
