@@ -174,7 +174,7 @@ fn an_emulators_own_core_is_recognised_and_the_hint_names_the_option() {
 
 #[test]
 fn foreign_formats_are_named_and_never_taken_for_ram() {
-    for magic in [&b"KDUMP   "[..], b"EMiL", b"PAGEDU64"] {
+    for magic in [&b"KDMV\x01\0\0\0"[..], b"\xd2\xbe\xd2\xbe", b"\x7fVirtualBox SavedState V2.0"] {
         let error = open([magic, &[0; 64]].concat()).expect_err("no RAM");
         assert_eq!(error.kind(), "not_an_image");
         assert!(!error.hint().is_empty());

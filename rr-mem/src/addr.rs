@@ -3,9 +3,13 @@
 //! All are 64-bit byte addresses and print as `0x`-hex. Arithmetic wraps only
 //! where a function says so.
 
+mod set;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use set::RangeSet;
 
 /// Which space an address belongs to; used in error messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

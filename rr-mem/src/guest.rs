@@ -4,7 +4,9 @@
 //! A guest may be partial: a raw dump has no region map, the monitor's text has
 //! no memory. What is missing is an error that names the option to give.
 
+pub mod diff;
 pub mod emulator;
+pub mod slice;
 
 use std::{borrow::Cow, ops::RangeInclusive, sync::Arc};
 

@@ -8,21 +8,17 @@ use object::{
     read::elf::{FileHeader, ProgramHeader},
 };
 
-use super::{
-    Image, ImageError,
-    note::{self, Description},
-};
+use super::{Image, ImageError, note::Notes};
 use crate::{
     addr::{Gpa, ImageOffset},
     memory::{ImageBytes, MappedFile},
     region::physical::{Backing, Physical, PhysicalRange},
-    regs::{Arch, Cpu},
+    regs::Arch,
 };
 
 const FORMAT: &str = "ELF core";
 const ELFCLASS32: u8 = 1;
 /// Note types of Linux's own cores.
-const NT_PRSTATUS: u32 = 1;
 const NT_AUXV: u32 = 6;
 const NT_FILE: u32 = 0x4649_4c45;
 
@@ -52,8 +48,7 @@ fn not_a_guest(what: &'static str, hint: &'static str) -> ImageError {
 struct Contents {
     arch: Option<Arch>,
     ranges: Ranges,
-    cpus: Vec<Cpu>,
-    description: Option<Description>,
+    registers: Notes,
     notes: Vec<String>,
 }
 
@@ -77,13 +72,8 @@ impl Contents {
             EM_AARCH64 => Some(Arch::Aarch64),
             _ => None,
         };
-        let mut contents = Self {
-            arch,
-            ranges: Vec::new(),
-            cpus: Vec::new(),
-            description: None,
-            notes: Vec::new(),
-        };
+        let mut contents =
+            Self { arch, ranges: Vec::new(), registers: Notes::new(arch), notes: Vec::new() };
         for segment in segments {
             contents.notes_of(segment, endian, bytes)?;
         }
@@ -104,6 +94,10 @@ impl Contents {
         let (offset, in_file) = segment.file_range(endian);
         let memory: u64 = segment.p_memsz(endian).into();
         let gpa: u64 = segment.p_paddr(endian).into();
+        // A dump with paging maps what is no RAM to nowhere: -1 in either class.
+        if in_file == 0 && matches!(offset, u64::MAX | 0xffff_ffff) {
+            return;
+        }
         let end = offset.checked_add(in_file);
         if end.is_none_or(|end| end > file_len) {
             let missing = end.map_or(in_file, |end| end - file_len);
@@ -147,41 +141,24 @@ impl Contents {
         bytes: &[u8],
         offset: u64,
     ) -> Result<(), ImageError> {
-        let x86 = matches!(self.arch, Some(Arch::I386 | Arch::X86_64));
-        match (owner, kind, self.arch) {
-            (b"CORE", NT_AUXV | NT_FILE, _) => {
-                return Err(not_a_guest(
-                    "the core of a process, such as the emulator itself",
-                    "give an emulator's own core with --core; --image wants the guest's memory",
-                ));
-            }
-            (b"QEMU", _, Some(arch)) if x86 => self.cpus.extend(note::qemu_x86(bytes, arch)),
-            (b"CORE", NT_PRSTATUS, Some(arch)) if !x86 => {
-                self.cpus.extend(note::arm_prstatus(bytes, arch));
-            }
-            (note::OWNER, note::DESCRIPTION, _) => {
-                let description = Description::parse(bytes);
-                self.description = Some(description.map_err(|what| damaged(what, offset))?);
-            }
-            _ => {}
+        if owner == b"CORE" && matches!(kind, NT_AUXV | NT_FILE) {
+            return Err(not_a_guest(
+                "the core of a process, such as the emulator itself",
+                "give an emulator's own core with --core; --image wants the guest's memory",
+            ));
         }
-        Ok(())
+        self.registers.take(owner, kind, bytes).map_err(|what| damaged(what, offset))
     }
 
     fn into_image(mut self, file: MappedFile) -> Result<Image, ImageError> {
-        if let Some(description) = &self.description {
-            self.arch = Some(description.arch);
-            self.cpus = description.cpus().map_err(|what| damaged(what, 0))?;
+        for (gpa, len) in self.registers.absent() {
+            self.push(gpa.0, len, Backing::Absent);
         }
         let memory = Physical::new(self.ranges, ImageBytes::Flat(file))
             .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
-        Ok(Image {
-            format: FORMAT,
-            arch: self.arch,
-            cpus: self.cpus,
-            memory,
-            regions: self.description.and_then(|description| description.regions),
-            notes: self.notes,
-        })
+        let mut image = Image::new(FORMAT, memory);
+        (image.arch, image.notes) = (self.arch, self.notes);
+        self.registers.give(&mut image).map_err(|what| damaged(what, 0))?;
+        Ok(image)
     }
 }

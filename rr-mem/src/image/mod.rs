@@ -5,9 +5,13 @@
 //! addresses.
 
 mod elf;
+mod kdump;
+mod lime;
 mod note;
 mod raw;
+pub mod save;
 pub mod savevm;
+mod windump;
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -20,10 +24,13 @@ use crate::{
     memory::{ImageBytes, MappedFile},
     region::{
         RegionMap,
+        monitor::Style,
         physical::{Backing, Physical, PhysicalError},
     },
     regs::{Arch, Cpu},
 };
+
+pub use note::{CoreNote, Description, missing};
 
 /// Guest memory in a mapped file.
 pub type ImageMemory = Physical<ImageOffset, ImageBytes>;
@@ -68,8 +75,34 @@ pub struct Image {
     pub memory: ImageMemory,
     /// The region map, where the file holds one.
     pub regions: Option<RegionMap>,
+    /// The address space of the map that physical addresses are of, by its
+    /// place; without, the one called `memory`.
+    pub address_space: Option<usize>,
+    /// Whose text the region map was read from, if from a text.
+    pub style: Option<Style>,
+    /// What other programs noted in an ELF core or a kdump: general registers,
+    /// the kernel's own description.
+    pub core_notes: Vec<CoreNote>,
     /// What had to be assumed, a sentence each.
     pub notes: Vec<String>,
+}
+
+impl Image {
+    /// An image of which nothing but the memory is known.
+    #[must_use]
+    pub fn new(format: &'static str, memory: ImageMemory) -> Self {
+        Self {
+            format,
+            arch: None,
+            cpus: Vec::new(),
+            memory,
+            regions: None,
+            address_space: None,
+            style: None,
+            core_notes: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// Why a file could not be opened as an image.
@@ -87,6 +120,19 @@ pub enum ImageError {
         /// What the user can do.
         hint: &'static str,
     },
+    /// A known format, written in a way that is not read.
+    #[error("{format}: {what} cannot be read")]
+    Unsupported {
+        /// The format.
+        format: &'static str,
+        /// What is in it.
+        what: &'static str,
+        /// What the user can do.
+        hint: &'static str,
+    },
+    /// The state of devices is wanted of a file that has none.
+    #[error("this is no migration stream")]
+    NotAStream,
     /// The file is damaged.
     #[error("{format}: {what} at file offset {offset:#x}")]
     Damaged {
@@ -122,6 +168,8 @@ impl ImageError {
         match self {
             Self::Container(_) => "container",
             Self::NotAnImage { .. } => "not_an_image",
+            Self::Unsupported { .. } => "unsupported",
+            Self::NotAStream => "not_a_stream",
             Self::Damaged { .. } => "damaged",
             Self::Placement { .. } => "placement",
             Self::Blocks { .. } => "blocks",
@@ -134,7 +182,10 @@ impl ImageError {
         match self {
             Self::Container(ContainerError::Qcow2(error)) => error.hint(),
             Self::Container(_) => "check the path, its permissions and that the file is complete",
-            Self::NotAnImage { hint, .. } => hint,
+            Self::NotAnImage { hint, .. } | Self::Unsupported { hint, .. } => hint,
+            Self::NotAStream => {
+                "give the file that migrate or savevm wrote, or PANDA's NAME-rr-snp"
+            }
             Self::Placement { .. } => {
                 "give the machine type with --machine, or the text of the monitor's `info mtree -f` with --mtree"
             }
@@ -232,10 +283,7 @@ pub fn open_stream(
 ) -> Result<savevm::Stream, ImageError> {
     let file = opened(path, snapshot, progress)?;
     if !savevm::is_stream(file.bytes()) {
-        return Err(ImageError::NotAnImage {
-            what: "another file than a migration stream",
-            hint: "give the file that migrate or savevm wrote, or PANDA's NAME-rr-snp",
-        });
+        return Err(ImageError::NotAStream);
     }
     let keep = is_at(&file, path);
     savevm::Stream::open(file, keep, progress)
@@ -260,6 +308,15 @@ fn by_magic(
     if savevm::is_stream(file.bytes()) {
         return savevm::Stream::open(file, keep, progress)?.into_image(options);
     }
+    if kdump::is_kdump(file.bytes()) {
+        return kdump::open(file);
+    }
+    if file.bytes().starts_with(lime::MAGIC) {
+        return lime::open(file);
+    }
+    if windump::is_dump(file.bytes()) {
+        return windump::open(file);
+    }
     match foreign(file.bytes()) {
         Some(error) => Err(error),
         None => raw::open(file, options.ram_base),
@@ -269,11 +326,10 @@ fn by_magic(
 /// Formats that would be nonsense as raw RAM.
 fn foreign(bytes: &[u8]) -> Option<ImageError> {
     const CONVERT: &str = "take an ELF core with the monitor's dump-guest-memory instead";
-    const KNOWN: [(&[u8], &str); 4] = [
-        (b"KDUMP   ", "a kdump-compressed dump"),
-        (b"makedumpfile", "a flattened kdump"),
-        (b"EMiL", "a LiME dump"),
-        (b"PAGEDU", "a Windows crash dump"),
+    const KNOWN: [(&[u8], &str); 3] = [
+        (b"KDMV", "a VMware disk image"),
+        (b"\xd2\xbe\xd2\xbe", "a VMware snapshot"),
+        (b"\x7fVirtualBox SavedState", "a VirtualBox snapshot"),
     ];
     let known = KNOWN.iter().find(|(magic, _)| bytes.starts_with(magic));
     known.map(|(_, what)| ImageError::NotAnImage { what, hint: CONVERT })

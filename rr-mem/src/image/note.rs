@@ -1,25 +1,49 @@
 //! The notes of an ELF core that hold registers: "QEMU" with the CPU state
 //! that `dump-guest-memory` writes for x86, "RRMEM" with ours.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use serde::{Deserialize, Serialize};
 
+use super::Image;
 use crate::{
+    addr::{Gpa, RangeSet},
     bits::bit,
-    region::RegionMap,
+    region::{RegionMap, monitor::Style},
     regs::{Arch, ArmRegs, ArmState, Cpu, Regs, X86Regs},
 };
 
 /// Owner of our own note.
-pub(super) const OWNER: &[u8] = b"RRMEM";
+const OWNER: &[u8] = b"RRMEM";
+
+/// Registers, in Linux's own cores.
+const NT_PRSTATUS: u32 = 1;
+
+/// What is kept of other programs' notes.
+const MOST_NOTE_BYTES: usize = 64 << 20;
 
 /// Our note's type: a JSON description of the guest.
-pub(super) const DESCRIPTION: u32 = 1;
+const DESCRIPTION: u32 = 1;
+
+/// A note of an ELF core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoreNote {
+    /// Whose it is.
+    pub owner: Vec<u8>,
+    /// Which of the owner's.
+    pub kind: u32,
+    /// What it says.
+    pub contents: Vec<u8>,
+}
 
 /// Our note: what an ELF core has no other place for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Description {
+pub struct Description {
     /// 1.
-    pub version: u32,
+    version: u32,
     /// The guest's architecture.
     pub arch: Arch,
     /// How the file was made, for people.
@@ -27,14 +51,77 @@ pub(super) struct Description {
     pub source: String,
     /// Control registers per CPU, by their manual's names.
     #[serde(default)]
-    pub cpus: Vec<serde_json::Map<String, serde_json::Value>>,
+    cpus: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// Per CPU, the registers whose values are only assumed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<Vec<String>>,
     /// The region map.
     #[serde(default)]
     pub regions: Option<RegionMap>,
+    /// The address space of the map that physical addresses are of, by its
+    /// place; without, the one called `memory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_space: Option<usize>,
+    /// Whose text the map was read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<Style>,
+    /// The guest's memory that is left out: first and last address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    absent: Vec<(Gpa, Gpa)>,
+    /// Whether what is no table is zeroed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
 }
 
 impl Description {
-    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+    /// A guest of which only the architecture is known.
+    #[must_use]
+    pub fn new(arch: Arch, source: String) -> Self {
+        Self {
+            version: 1,
+            arch,
+            source,
+            cpus: Vec::new(),
+            unknown: Vec::new(),
+            regions: None,
+            address_space: None,
+            style: None,
+            absent: Vec::new(),
+            redacted: false,
+        }
+    }
+
+    /// The same, of a guest with these CPUs.
+    #[must_use]
+    pub fn with_cpus(self, cpus: &[Cpu]) -> Self {
+        let named = |cpu: &Cpu| {
+            let registers = cpu.regs.named().into_iter().chain([cpu.regs.features()]);
+            registers.map(|(name, value)| (name.into(), format!("{value:#x}").into())).collect()
+        };
+        let unknown = |cpu: &Cpu| cpu.missing.iter().map(|name| name.to_lowercase()).collect();
+        Self {
+            cpus: cpus.iter().map(named).collect(),
+            unknown: cpus.iter().map(unknown).collect(),
+            ..self
+        }
+    }
+
+    /// The same, of a file that leaves this memory out.
+    #[must_use]
+    pub fn with_absent(self, absent: &RangeSet) -> Self {
+        let absent = absent.iter().map(|(first, last)| (Gpa(first), Gpa(last))).collect();
+        Self { absent, ..self }
+    }
+
+    /// As it stands in a core.
+    #[must_use]
+    pub fn note(&self) -> CoreNote {
+        // Maps with text keys, lists and numbers are always JSON.
+        let contents = serde_json::to_vec(self).unwrap_or_default();
+        CoreNote { owner: OWNER.to_vec(), kind: DESCRIPTION, contents }
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
         let text = bytes.strip_suffix(&[0]).unwrap_or(bytes);
         let description: Self =
             serde_json::from_slice(text).map_err(|error| format!("the RRMEM note: {error}"))?;
@@ -45,8 +132,117 @@ impl Description {
     }
 
     /// The registers of every CPU.
-    pub fn cpus(&self) -> Result<Vec<Cpu>, String> {
-        self.cpus.iter().map(|cpu| regs_by_name(self.arch, cpu).map(Cpu::known)).collect()
+    fn cpus(&self) -> Result<Vec<Cpu>, String> {
+        let unknown = self.unknown.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
+        let cpus = self.cpus.iter().zip(unknown);
+        cpus.map(|(cpu, unknown)| {
+            let regs = regs_by_name(self.arch, cpu)?;
+            Ok(Cpu { regs, missing: assumed(&regs, unknown)? })
+        })
+        .collect()
+    }
+
+    /// The guest's memory that is left out: first address, bytes.
+    fn absent(&self) -> impl Iterator<Item = (Gpa, u64)> + '_ {
+        let len = |(first, last): &(Gpa, Gpa)| {
+            Some((*first, last.0.checked_sub(first.0)?.checked_add(1)?))
+        };
+        self.absent.iter().filter_map(len)
+    }
+}
+
+/// What the notes of a core say, of whatever file.
+pub(super) struct Notes {
+    arch: Option<Arch>,
+    cpus: Vec<Cpu>,
+    others: Vec<CoreNote>,
+    bytes: usize,
+    description: Option<Description>,
+}
+
+impl Notes {
+    /// Of a guest of this architecture, if it is known.
+    pub fn new(arch: Option<Arch>) -> Self {
+        Self { arch, cpus: Vec::new(), others: Vec::new(), bytes: 0, description: None }
+    }
+
+    /// Takes one note.
+    pub fn take(&mut self, owner: &[u8], kind: u32, bytes: &[u8]) -> Result<(), String> {
+        let x86 = matches!(self.arch, Some(Arch::I386 | Arch::X86_64));
+        match (owner, kind, self.arch) {
+            (b"QEMU", _, Some(arch)) if x86 => self.cpus.extend(qemu_x86(bytes, arch)),
+            (b"CORE", NT_PRSTATUS, Some(arch)) if !x86 => {
+                self.cpus.extend(arm_prstatus(bytes, arch));
+            }
+            (OWNER, DESCRIPTION, _) => {
+                self.description = Some(Description::parse(bytes)?);
+                return Ok(());
+            }
+            _ => {}
+        }
+        // Several program headers may lead to the same notes.
+        self.bytes += owner.len() + bytes.len() + 64;
+        if self.bytes < MOST_NOTE_BYTES {
+            let (owner, contents) = (owner.to_vec(), bytes.to_vec());
+            self.others.push(CoreNote { owner, kind, contents });
+        }
+        Ok(())
+    }
+
+    /// Takes a row of notes.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
+        notes(bytes).try_for_each(|(owner, kind, contents)| self.take(owner, kind, contents))
+    }
+
+    /// Memory that a slice leaves out.
+    pub fn absent(&self) -> Vec<(Gpa, u64)> {
+        self.description.iter().flat_map(Description::absent).collect()
+    }
+
+    /// Puts what was found into the image.
+    pub fn give(self, image: &mut Image) -> Result<(), String> {
+        image.core_notes = self.others;
+        image.cpus = self.cpus;
+        let Some(described) = self.description else { return Ok(()) };
+        image.cpus = described.cpus()?;
+        image.arch = Some(described.arch);
+        if described.redacted {
+            image.notes.push("redacted: what is no table reads as zeros".to_owned());
+        }
+        image.regions = described.regions;
+        image.address_space = described.address_space;
+        image.style = described.style;
+        Ok(())
+    }
+}
+
+/// Owner, type and contents of a row of notes, up to the end or where one is cut:
+/// System V ABI, "Note Section".
+fn notes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8], u32, &[u8])> {
+    std::iter::from_fn(move || {
+        let (header, rest) = bytes.split_first_chunk::<12>()?;
+        let word = |at: usize| header[at..].first_chunk().copied().map_or(0, u32::from_le_bytes);
+        let (owner_len, len, kind) = (word(0) as usize, word(4) as usize, word(8));
+        let owner = rest.get(..owner_len)?.split(|byte| *byte == 0).next()?;
+        let note = rest.get(owner_len.next_multiple_of(4)..)?;
+        let contents = note.get(..len)?;
+        bytes = note.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some((owner, kind, contents))
+    })
+}
+
+/// The architecture whose registers a row of notes has, by the size of Linux's
+/// struct elf_prstatus.
+pub(super) fn arch_of(bytes: &[u8]) -> Option<Arch> {
+    let size = |(owner, kind, note): (&[u8], u32, &[u8])| {
+        (owner == b"CORE" && kind == NT_PRSTATUS).then_some(note.len())
+    };
+    match notes(bytes).find_map(size)? {
+        336 => Some(Arch::X86_64),
+        144 => Some(Arch::I386),
+        392 => Some(Arch::Aarch64),
+        148 => Some(Arch::Arm),
+        _ => None,
     }
 }
 
@@ -67,10 +263,61 @@ fn regs_by_name(
     Ok(regs)
 }
 
+/// Every register that a source may not know.
+const NAMES: [&str; 16] = [
+    "CR0",
+    "CR3",
+    "CR4",
+    "EFER",
+    "CPL",
+    "AC",
+    "A20",
+    "PHYS_BITS",
+    "EL",
+    "TTBR0",
+    "TTBR1",
+    "TCR",
+    "SCTLR",
+    "DACR",
+    "HCR",
+    "PAN",
+];
+
+/// The registers called `names`, as [`Cpu::missing`] has them. Each of the few
+/// sets that there are is made once and kept.
+fn assumed(regs: &Regs, names: &[String]) -> Result<&'static [&'static str], String> {
+    let mut set = 0u16;
+    for name in names {
+        let place = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
+        let own = regs.named().iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        let place = place.filter(|_| own);
+        set |= 1 << place.ok_or_else(|| format!("the RRMEM note: no register {name}"))?;
+    }
+    Ok(interned(set))
+}
+
+/// The names whose bits are set.
+fn interned(set: u16) -> &'static [&'static str] {
+    static SETS: Mutex<BTreeMap<u16, &'static [&'static str]>> = Mutex::new(BTreeMap::new());
+    let mut sets = SETS.lock().unwrap_or_else(PoisonError::into_inner);
+    sets.entry(set).or_insert_with(|| {
+        let named = NAMES.iter().enumerate().filter(|(bit, _)| set >> bit & 1 != 0);
+        named.map(|(_, name)| *name).collect::<Vec<_>>().leak()
+    })
+}
+
+/// The registers of `names` (in either case), for [`Cpu::missing`]; names of no
+/// register are passed over.
+#[must_use]
+pub fn missing<'a>(names: impl Iterator<Item = &'a str>) -> &'static [&'static str] {
+    let place = |name: &str| NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
+    interned(names.filter_map(place).fold(0, |set, place| set | 1 << place))
+}
+
 /// The x86 CPU state of a "QEMU" note. Layout: little-endian, u32 version (1),
 /// u32 size, 18 general registers as u64, 10 segments of 24 bytes, CR0 to CR4
 /// as u64.
-pub(super) fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
+fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
     const RFLAGS: usize = 8 + 17 * 8;
     const CS_SELECTOR: usize = 8 + 18 * 8;
     const CR0: usize = CS_SELECTOR + 10 * 24;
@@ -103,7 +350,7 @@ pub(super) fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
 
 /// The exception level and PAN of an ARM CPU, from the PSTATE of its
 /// NT_PRSTATUS: all that a dump holds of what steers paging.
-pub(super) fn arm_prstatus(bytes: &[u8], arch: Arch) -> Option<Cpu> {
+fn arm_prstatus(bytes: &[u8], arch: Arch) -> Option<Cpu> {
     // struct elf_prstatus: 112 bytes before the registers on 64-bit hosts, 72
     // on 32-bit ones; then x0-x30, sp, pc, pstate or r0-r15, cpsr.
     let pstate = match arch {

@@ -14,12 +14,5 @@ pub(super) fn open(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError>
     let ranges = if len == 0 { Vec::new() } else { vec![range] };
     let memory = Physical::new(ranges, ImageBytes::Flat(file))
         .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
-    Ok(Image {
-        format: FORMAT,
-        arch: None,
-        cpus: Vec::new(),
-        memory,
-        regions: None,
-        notes: Vec::new(),
-    })
+    Ok(Image::new(FORMAT, memory))
 }

@@ -8,6 +8,7 @@ mod counter;
 mod file;
 mod overlay;
 mod paged;
+mod recorder;
 mod slice;
 #[cfg(test)]
 mod sparse;
@@ -19,6 +20,7 @@ pub use counter::Counter;
 pub use file::{FileIdentity, MappedFile};
 pub use overlay::Overlay;
 pub use paged::{ImageBytes, Page, PageIndex, PagedFile, Unpack};
+pub use recorder::Recorder;
 pub use slice::SliceMemory;
 #[cfg(test)]
 pub(crate) use sparse::SparseMemory;

@@ -235,6 +235,15 @@ impl RegionMap {
         }
     }
 
+    /// The same map, of a guest that is in no emulator: blocks have no host
+    /// address.
+    #[must_use]
+    pub fn without_hosts(&self) -> Self {
+        let mut map = self.clone();
+        map.ram_blocks.iter_mut().for_each(|block| (block.host, block.fd) = (None, None));
+        map
+    }
+
     /// All regions, by number.
     #[must_use]
     pub fn regions(&self) -> &[MemoryRegion] {

@@ -124,6 +124,20 @@ impl ArmRegs {
 }
 
 impl ArmRegs {
+    pub(super) fn named(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("el", self.el.into()),
+            ("ttbr0", self.ttbr0),
+            ("ttbr1", self.ttbr1),
+            ("tcr", self.tcr),
+            ("sctlr", self.sctlr),
+            ("dacr", self.dacr),
+            ("hcr", self.hcr),
+            ("pan", self.pan.into()),
+            ("phys_bits", self.phys_bits.into()),
+        ]
+    }
+
     /// Sets a register by its name in lower case, without the exception level's
     /// suffix; `false` when there is none.
     pub(super) fn set(&mut self, name: &str, value: u64) -> bool {
@@ -136,6 +150,9 @@ impl ArmRegs {
             "hcr" => self.hcr = value,
             "el" => self.el = value as u8 & 3,
             "pan" => self.pan = value != 0,
+            "state" => {
+                self.state = if value == 64 { ArmState::Aarch64 } else { ArmState::Aarch32 };
+            }
             "phys_bits" => self.phys_bits = value.min(52) as u8,
             _ => return false,
         }

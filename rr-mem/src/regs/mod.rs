@@ -157,6 +157,25 @@ impl Regs {
         }
     }
 
+    /// Every register that steers paging, by its manual's name in lower case.
+    #[must_use]
+    pub fn named(&self) -> Vec<(&'static str, u64)> {
+        match self {
+            Regs::X86(regs) => regs.named(),
+            Regs::Arm(regs) => regs.named(),
+        }
+    }
+
+    /// What else there is of a CPU that changes a walk, by names that
+    /// [`Regs::set`] takes.
+    #[must_use]
+    pub fn features(&self) -> (&'static str, u64) {
+        match self {
+            Regs::X86(regs) => ("pages_1g", regs.pages_1g.into()),
+            Regs::Arm(regs) => ("state", if regs.arch64() { 64 } else { 32 }),
+        }
+    }
+
     /// Sets a register by its manual's name in lower case (`cr3`, `ttbr0`,
     /// `el`, `phys_bits`, ...); `false` when this architecture has none.
     pub fn set(&mut self, name: &str, value: u64) -> bool {

@@ -153,6 +153,19 @@ impl X86Regs {
 }
 
 impl X86Regs {
+    pub(super) fn named(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("cr0", self.cr0),
+            ("cr3", self.cr3),
+            ("cr4", self.cr4),
+            ("efer", self.efer),
+            ("cpl", self.cpl.into()),
+            ("ac", self.ac.into()),
+            ("a20", self.a20.into()),
+            ("phys_bits", self.phys_bits.into()),
+        ]
+    }
+
     /// Sets a register by its name in lower case; `false` when there is none.
     pub(super) fn set(&mut self, name: &str, value: u64) -> bool {
         match name {
@@ -164,6 +177,7 @@ impl X86Regs {
             "ac" => self.ac = value != 0,
             "a20" => self.a20 = value != 0,
             "phys_bits" => self.phys_bits = value.min(52) as u8,
+            "pages_1g" => self.pages_1g = value != 0,
             // No part in paging, but part of every register dump.
             "cr1" | "cr2" => {}
             _ => return false,

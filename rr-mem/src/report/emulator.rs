@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    registers::{list, map},
+    registers::map,
     rows::{AliasRow, optional_hex},
 };
 use crate::{
@@ -68,7 +68,7 @@ impl CpuRow {
             address_space: space.map(|space| space.name.clone()),
             world: cpu.world,
             instructions: cpu.instructions,
-            registers: list(&cpu.regs),
+            registers: cpu.regs.named(),
         }
     }
 }

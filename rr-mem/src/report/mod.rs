@@ -3,6 +3,7 @@
 //! Addresses, offsets and sizes in bytes of guest memory are `"0x..."` strings,
 //! counts and page sizes are numbers, what is not known is `null`.
 
+pub mod diff;
 mod emulator;
 pub mod examine;
 pub mod filter;

@@ -24,7 +24,7 @@ impl RegsRow {
     /// name, and what chooses the paging mode if `mode_known`.
     #[must_use]
     pub fn new(cpu: usize, regs: &Regs, known: impl Fn(&str) -> bool, mode_known: bool) -> Self {
-        let registers = list(regs).into_iter();
+        let registers = regs.named().into_iter();
         Self {
             cpu,
             arch: regs.arch().name(),
@@ -33,33 +33,6 @@ impl RegsRow {
                 .map(|(name, value)| (name, known(name).then_some(value)))
                 .collect(),
         }
-    }
-}
-
-/// Every register that steers paging.
-pub(super) fn list(regs: &Regs) -> Vec<(&'static str, u64)> {
-    match regs {
-        Regs::X86(x86) => vec![
-            ("cr0", x86.cr0),
-            ("cr3", x86.cr3),
-            ("cr4", x86.cr4),
-            ("efer", x86.efer),
-            ("cpl", x86.cpl.into()),
-            ("ac", x86.ac.into()),
-            ("a20", x86.a20.into()),
-            ("phys_bits", x86.phys_bits.into()),
-        ],
-        Regs::Arm(arm) => vec![
-            ("el", arm.el.into()),
-            ("ttbr0", arm.ttbr0),
-            ("ttbr1", arm.ttbr1),
-            ("tcr", arm.tcr),
-            ("sctlr", arm.sctlr),
-            ("dacr", arm.dacr),
-            ("hcr", arm.hcr),
-            ("pan", arm.pan.into()),
-            ("phys_bits", arm.phys_bits.into()),
-        ],
     }
 }
 

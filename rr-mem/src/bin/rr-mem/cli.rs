@@ -13,7 +13,7 @@ use crate::number::{bytes, exception_level, number, physical_bits, range};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  answered
-  1  an answer is \"not mapped\" or empty, a read met a hole, or logs differ
+  1  an answer is \"not mapped\" or empty, a read met a hole, or moments or logs differ
   2  wrong usage
   3  a source could not be read
 
@@ -50,6 +50,9 @@ pub enum Command {
     Ram(Ram),
     Where(Where),
     State(State),
+    Slice(Slice),
+    Convert(Convert),
+    Diff(Diff),
     Layout(Layout),
     Log(log::Log),
     Completions(Completions),
@@ -59,11 +62,11 @@ pub enum Command {
 }
 
 /// Where the guest comes from; none of these: the embedded sample guest
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct Source {
-    /// Guest memory at rest: raw RAM, an ELF core of dump-guest-memory, the stream that migrate or
-    /// PANDA wrote, an rr2 archive, a qcow2 image with snapshots; zstd, lz4 or gzip around it
+    /// Guest memory at rest: raw RAM, an ELF core or kdump, a LiME or Windows dump, the stream that
+    /// migrate or PANDA wrote, an rr2 archive, a qcow2 image with snapshots; packed by zstd, lz4 or gzip too
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
     /// The snapshot to take of a qcow2 image that is given with --image
@@ -86,7 +89,7 @@ pub struct Source {
 }
 
 /// An emulator: a running one, or the core of one
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Source")]
 pub struct Emulator {
     /// A running QEMU, read from outside (`rr-mem ps` lists them)
@@ -116,7 +119,7 @@ pub struct Emulator {
 }
 
 /// Registers given here win over the file's, one by one
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "CPU")]
 pub struct Cpu {
     /// Which CPU of the file, from 0
@@ -533,6 +536,119 @@ pub struct State {
     /// The snapshot to take of a qcow2 image
     #[arg(long, value_name = "NAME")]
     pub snapshot: Option<String>,
+}
+
+/// Write the part of a guest that a question stands on: an ELF core of kilobytes
+///
+/// It holds what is asked for, the registers of every CPU and the region map. --image FILE answers
+/// from it as from the source; what is left out is an error, never zeros. Give it with a bug report.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem slice --image dump.elf -o slice.elf --gva 0xffffffff81c00000
+  rr-mem slice --pid 4242 -o slice.elf --gva 0x400000+0x2000 --gpa 0x1000
+  rr-mem slice --image dump.elf -o tables.elf --space --redact")]
+pub struct Slice {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Virtual addresses: their pages, and the tables that lead to them
+    #[arg(long, value_parser = range, value_name = "ADDR|A-B|A+LEN")]
+    pub gva: Vec<RangeInclusive<u64>>,
+    /// Physical addresses: their pages
+    #[arg(long, value_parser = range, value_name = "ADDR|A-B|A+LEN")]
+    pub gpa: Vec<RangeInclusive<u64>>,
+    /// Every table of the address space
+    #[arg(long)]
+    pub space: bool,
+    /// Keep tables only: other bytes become zeros, general registers are left out
+    #[arg(long)]
+    pub redact: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Write a guest's memory in another format; blocks of zeros become holes of the file
+///
+/// Pages that the source lacks are counted and left out; raw RAM has no way to leave them out.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rr-mem convert --image dump.kdump -o dump.elf --to elf
+  rr-mem convert --image dump.elf -o ram.bin --to raw --gpa 0x40000000+0x8000000")]
+pub struct Convert {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The format
+    #[arg(long, value_name = "FORMAT")]
+    pub to: SaveAs,
+    /// Only these physical addresses
+    #[arg(long, value_parser = range, value_name = "ADDR|A-B|A+LEN")]
+    pub gpa: Vec<RangeInclusive<u64>>,
+    /// Raw: write zeros for pages that the source lacks
+    #[arg(long)]
+    pub fill_absent: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Compare two moments of one guest: registers, bytes, what the tables map
+///
+/// Exit code 0: no difference, 1: there are some, 3: something could not be compared.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Registers and regions that flags give count for both. Filters are those of `rr-mem pt --help`; a
+mapping is listed if it had the properties before, or has them now.
+
+Examples:
+  rr-mem diff before.elf after.elf
+  rr-mem diff before.elf --pid 4242 --freeze --only memory --gpa 0x1000000+0x1000000
+  rr-mem diff before.elf after.elf --only tables --filter w,x")]
+pub struct Diff {
+    /// The older moment, an image
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// The newer moment, an image; or give another source
+    #[arg(value_name = "AFTER")]
+    pub after: Option<PathBuf>,
+    /// Only bytes, or only mappings
+    #[arg(long, value_name = "WHAT")]
+    pub only: Option<DiffOnly>,
+    /// Only bytes of these physical addresses
+    #[arg(long, value_parser = range, value_name = "ADDR|A-B|A+LEN")]
+    pub gpa: Vec<RangeInclusive<u64>>,
+    /// Only mappings in this range
+    #[arg(long, value_parser = range, value_name = "A-B|A+LEN")]
+    pub range: Option<RangeInclusive<u64>>,
+    /// Only mappings with these properties
+    #[arg(long, value_name = "LIST")]
+    pub filter: Vec<String>,
+    /// The most virtual addresses to list for one page
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    pub limit: usize,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiffOnly {
+    /// The bytes of pages
+    Memory,
+    /// What virtual addresses map
+    Tables,
+}
+
+/// Formats of guest memory that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SaveAs {
+    /// Byte 0 is the first byte of the guest's memory
+    Raw,
+    /// An ELF core, as dump-guest-memory writes it
+    Elf,
+    /// A LiME dump
+    Lime,
 }
 
 /// Print where the members of a QEMU's structs are, read from its debug info

@@ -6,10 +6,10 @@ use std::{fs, ops::RangeInclusive, path::Path};
 
 use anyhow::Context;
 use rr_mem::{
-    addr::{Address, Gpa, Gva},
+    addr::{Address, Gpa, Gva, RangeSet},
     guest::{AnyMemory, Guest, Missing},
     host::process::Frozen,
-    image::{self, Image},
+    image::{self, CoreNote, Image},
     mmu::{Space, SpaceLimits},
     region::{
         RegionMap,
@@ -31,6 +31,19 @@ pub struct Opened {
     pub guest: Guest,
     /// Where the source holds bytes of the guest's memory: first address, length.
     pub held: Vec<(Gpa, u64)>,
+    /// Where the guest has memory, whether or not the source holds its bytes.
+    pub memory: RangeSet,
+    /// Where the source has the bytes, or knows them to be zeros.
+    pub readable: RangeSet,
+    /// The architecture that the source names.
+    pub arch: Option<Arch>,
+    /// Every CPU of the source by its number; flags have changed the chosen one.
+    pub cpus: Vec<(u64, Cpu)>,
+    /// The place of the address space that memory is seen through, if not the
+    /// one called `memory`.
+    pub address_space: Option<usize>,
+    /// What other programs noted in the source.
+    pub core_notes: Vec<CoreNote>,
     /// The control registers, whether or not a table base is known.
     pub shape: Regs,
     /// Whether they are those of the guest, not merely usual ones.
@@ -111,21 +124,40 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
         remarks(image.as_ref(), &cpu);
     }
     let held = image.as_ref().map(|image| image.memory.held()).unwrap_or_default();
-    let (memory, regions) = match image {
-        Some(image) => (Some(Box::new(image.memory) as AnyMemory), image.regions),
-        None => (None, None),
+    let ranges = image.as_ref().map(|image| guest_memory(&image.memory)).unwrap_or_default();
+    let zeros = image.as_ref().map(|image| zeros(&image.memory)).unwrap_or_default();
+    let arch = known.as_ref().and_then(|known| known.arch);
+    let cpus = all_cpus(known.as_ref(), &cpu, args.cpu.number as u64);
+    let from_text = text.map.is_some();
+    let (memory, regions, space, style, core_notes) = match image {
+        Some(Image { memory, regions, address_space, style, core_notes, .. }) => {
+            (Some(Box::new(memory) as AnyMemory), regions, address_space, style, core_notes)
+        }
+        None => (None, None, None, None, Vec::new()),
     };
     let regs = cpu.tables_known.then_some(cpu.regs);
-    let guest = Guest::new(memory, regs, text.map.or(regions))
+    let space = space.filter(|_| !from_text);
+    let guest = match (text.map.or(regions), space) {
+        (Some(map), Some(space)) => Guest::in_space(memory, regs, map, space),
+        (map, _) => Guest::new(memory, regs, map),
+    };
+    let guest = guest
         .map_err(|error| failed(error, "check the region map"))?
         .without_tables(cpu.unknown_tables);
     Ok(Opened {
         guest,
+        memory: ranges,
+        readable: zeros.or(&range_set(&held)),
         held,
+        arch,
+        cpus,
+        address_space: space,
+        // They are of the architecture that the source names.
+        core_notes: if cpu.missing.is_some() { core_notes } else { Vec::new() },
         shape: cpu.regs,
         control_known: cpu.control_known,
         tree_text: text.tree,
-        style: text.style,
+        style: if from_text { text.style } else { style },
         missing: cpu.missing,
         given: cpu.given,
         frozen: None,
@@ -136,6 +168,43 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
 fn held<A: Address, S>(memory: &Physical<A, S>) -> Vec<(Gpa, u64)> {
     let at = |range: &&PhysicalRange<A>| matches!(range.backing, Backing::At(_));
     memory.ranges().iter().filter(at).map(|range| (range.gpa, range.len)).collect()
+}
+
+/// The ranges that are no device.
+fn guest_memory<A: Address, S>(memory: &Physical<A, S>) -> RangeSet {
+    let device = |range: &&PhysicalRange<A>| matches!(range.backing, Backing::Device(_));
+    let ranges = memory.ranges().iter().filter(|range| !device(range));
+    ranges.map(|range| range.gpa.0..=range.gpa.0 + (range.len - 1)).collect()
+}
+
+/// The ranges that are zeros in no file.
+fn zeros<A: Address, S>(memory: &Physical<A, S>) -> RangeSet {
+    let zero = |range: &&PhysicalRange<A>| matches!(range.backing, Backing::Zero);
+    let ranges = memory.ranges().iter().filter(zero);
+    ranges.map(|range| range.gpa.0..=range.gpa.0 + (range.len - 1)).collect()
+}
+
+/// Ranges given by first address and length.
+fn range_set(ranges: &[(Gpa, u64)]) -> RangeSet {
+    ranges.iter().map(|(gpa, len)| gpa.0..=gpa.0 + (len - 1)).collect()
+}
+
+/// Every CPU of the source, the chosen one as the flags have it; none where
+/// nobody knows a register.
+fn all_cpus(known: Option<&Known>, chosen: &Chosen, number: u64) -> Vec<(u64, Cpu)> {
+    let mut cpus = known.map(|known| known.cpus.clone()).unwrap_or_default();
+    let in_source = |name: &&str| chosen.missing.is_some_and(|missing| !missing.contains(name));
+    let names: Vec<_> = chosen.regs.named().iter().map(|(name, _)| name.to_uppercase()).collect();
+    let unknown = names.iter().map(String::as_str).filter(|name| {
+        !in_source(name) && !chosen.given.iter().any(|given| given.eq_ignore_ascii_case(name))
+    });
+    let cpu = Cpu { regs: chosen.regs, missing: image::missing(unknown) };
+    match cpus.iter_mut().find(|(known, _)| *known == number) {
+        Some((_, place)) if chosen.missing.is_some() => *place = cpu,
+        _ if chosen.given.is_empty() => {}
+        _ => cpus = vec![(0, cpu)],
+    }
+    cpus
 }
 
 fn open_image(path: &Path, args: &Source, regions: Option<&RegionMap>) -> anyhow::Result<Image> {
@@ -218,7 +287,7 @@ fn choose_cpu(source: Option<&Known>, args: &CpuArgs) -> anyhow::Result<Chosen> 
     let control_known = args.pae
         || args.la57
         || given.iter().any(|name| matches!(*name, "cr4" | "tcr"))
-        || known.is_some_and(|cpu| !cpu.missing.contains(&"TCR"));
+        || known.is_some_and(|cpu| !cpu.missing.iter().any(|name| matches!(*name, "TCR" | "CR4")));
     Ok(Chosen { regs, tables_known, control_known, missing, assumed, unknown_tables, given })
 }
 

@@ -94,7 +94,8 @@ impl Fault {
             Self::Cut => damaged("it ends where something should be", len as u64),
             Self::Damaged { what, at } => damaged(what, at),
             Self::PageSize(size) => damaged(format!("pages of {size:#x} bytes"), 0),
-            Self::Refused(what) => ImageError::NotAnImage {
+            Self::Refused(what) => ImageError::Unsupported {
+                format: FORMAT,
                 what,
                 hint: "migrate to a file without these capabilities: migrate_set_capability NAME off",
             },
@@ -218,7 +219,7 @@ impl Stream {
             Some(map) => self.seen_by(map),
             None => self.placed(options.machine),
         }?;
-        Ok(Image { format: FORMAT, arch, cpus, memory, regions: None, notes })
+        Ok(Image { arch, cpus, notes, ..Image::new(FORMAT, memory) })
     }
 
     fn notes(&self) -> Vec<String> {

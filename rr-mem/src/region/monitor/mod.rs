@@ -13,10 +13,13 @@ mod print;
 pub use parse::{FlatText, Form, ParseError, parse};
 pub use print::{TreeOptions, flat_blocks, tree_blocks};
 
+use serde::{Deserialize, Serialize};
+
 use super::{FlatRange, MemoryRegion, RegionMap};
 
 /// Whose layout the text of flat views has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Style {
     /// QEMU 2.9 and PANDA: `address-space (flat view): memory`.
     Qemu29,

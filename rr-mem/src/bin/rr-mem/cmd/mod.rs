@@ -1,6 +1,8 @@
 //! One file per command: plain arguments in, rows out.
 
+pub mod convert;
 pub mod cpus;
+pub mod diff;
 pub mod find;
 pub mod layout;
 pub mod log;
@@ -13,7 +15,9 @@ pub mod ram;
 pub mod read;
 pub mod regs;
 pub mod roots;
+mod saving;
 pub mod shell;
+pub mod slice;
 pub mod state;
 pub mod v2p;
 pub mod r#where;

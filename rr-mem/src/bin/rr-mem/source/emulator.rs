@@ -17,7 +17,7 @@ use rr_mem::{
     regs::Cpu,
 };
 
-use super::{Known, Opened, choose_cpu, held};
+use super::{Known, Opened, all_cpus, choose_cpu, guest_memory, held, range_set};
 use crate::{
     cli::{self, EmulatorOnly, Source},
     output::{Progress, failed, note, usage},
@@ -114,7 +114,13 @@ pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Resul
         .guest(space, chosen.tables_known.then_some(chosen.regs))
         .map_err(|error| failed(error, "the emulator's memory map is damaged"))?;
     Ok(Opened {
+        readable: guest.memory().map(held).map(|held| range_set(&held)).unwrap_or_default(),
+        arch: known.arch,
         held: guest.memory().map(held).unwrap_or_default(),
+        memory: guest.memory().map(guest_memory).unwrap_or_default(),
+        cpus: all_cpus(Some(&known), &chosen, args.cpu.number as u64),
+        address_space: Some(space),
+        core_notes: Vec::new(),
         guest: guest
             .map_memory(|memory| Box::new(memory) as AnyMemory)
             .without_tables(chosen.unknown_tables),

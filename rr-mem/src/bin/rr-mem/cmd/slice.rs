@@ -1,0 +1,124 @@
+//! `rr-mem slice`.
+
+use rr_mem::{
+    addr::{Gpa, Gva, RangeSet, hex},
+    guest::slice::{Needed, Redacted, SliceError, Wanted},
+    image::save::{Format, PAGE},
+    memory::Memory,
+};
+use serde::Serialize;
+
+use super::saving::{self, Target};
+use crate::{
+    cli::Slice,
+    output::{Outcome, Output, usage},
+    source::{self, Opened},
+};
+
+/// What was written.
+#[derive(Serialize)]
+struct Row {
+    /// Pages with bytes of tables.
+    table_pages: u64,
+    /// Pages that were asked for.
+    data_pages: u64,
+    cpus: usize,
+    #[serde(with = "hex")]
+    file_bytes: u64,
+}
+
+pub fn run(args: &Slice, output: &mut Output) -> anyhow::Result<Outcome> {
+    let wanted = wanted(args)?;
+    let opened = source::open(&args.source, output.verbose)?;
+    let needed = opened.guest.needed(&wanted).map_err(|error| refuse(&opened, &error))?;
+    let mut target = Target::new(&args.output)?;
+    let (tables, asked) = (needed.tables.and(&opened.readable), &needed.data);
+    let data = asked.and(&opened.readable);
+    // Beside a table there is data, which redaction must not show.
+    let whole = if args.redact { tables.clone() } else { whole_pages(&opened, &tables) };
+    let memory = opened.guest.memory().map_err(|missing| opened.lacks(missing))?;
+    let redacted = Redacted { memory, shown: &tables };
+    let memory: &dyn Memory = if args.redact { &redacted } else { memory };
+    let source = format!("rr-mem slice {}", env!("CARGO_PKG_VERSION"));
+    let mut description = saving::describe(&opened, &source);
+    description.redacted = args.redact;
+    let others = if args.redact { &[][..] } else { &opened.core_notes };
+    let notes = |holds: &RangeSet| saving::notes(&opened, &description, others, holds);
+    let written = target.save(&Format::Elf(description.arch, &notes), memory, &whole.or(&data))?;
+    let row = Row {
+        table_pages: tables.and(&written).blocks(PAGE),
+        data_pages: data.and(&written).blocks(PAGE),
+        cpus: opened.cpus.len(),
+        file_bytes: target.finish()?,
+    };
+    show(&row, output)?;
+    complain(&opened, &needed, &written, output)
+}
+
+fn wanted(args: &Slice) -> anyhow::Result<Wanted> {
+    if args.gva.is_empty() && args.gpa.is_empty() && !args.space {
+        return Err(usage("nothing is asked for", "give --gva, --gpa or --space"));
+    }
+    Ok(Wanted {
+        gva: args.gva.iter().map(|range| Gva(*range.start())..=Gva(*range.end())).collect(),
+        gpa: args.gpa.iter().map(|range| Gpa(*range.start())..=Gpa(*range.end())).collect(),
+        space: args.space,
+    })
+}
+
+fn refuse(opened: &Opened, error: &SliceError) -> anyhow::Error {
+    match error {
+        SliceError::Missing(missing) => opened.lacks(*missing),
+        SliceError::TooMany(..) => usage(error, "give smaller ranges, or --space for its tables"),
+    }
+}
+
+/// Pages around `tables`, as far as the source has them.
+fn whole_pages(opened: &Opened, tables: &RangeSet) -> RangeSet {
+    tables.aligned(PAGE).and(&opened.readable)
+}
+
+fn show(row: &Row, output: &mut Output) -> anyhow::Result<()> {
+    if output.json {
+        return output.row(row);
+    }
+    let Row { table_pages, data_pages, cpus, file_bytes } = row;
+    output.line(format_args!(
+        "{table_pages} pages of tables, {data_pages} of data, {cpus} CPUs: {file_bytes} bytes"
+    ))
+}
+
+/// Says what the slice cannot answer, because the source could not.
+fn complain(
+    opened: &Opened,
+    needed: &Needed,
+    written: &RangeSet,
+    output: &mut Output,
+) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::Answered;
+    for range in &needed.unmapped {
+        let what = format!("{} to {} is not mapped", range.start(), range.end());
+        output.complain(what, "")?;
+        outcome = Outcome::Negative;
+    }
+    if let Some(table) = needed.unreadable.first() {
+        let source = opened.guest.explain(table.source.clone());
+        let what = format!("what the {} entry at {} maps is not known", table.level, table.at);
+        output.complain(format!("{what}: {source}"), source.hint())?;
+        outcome = Outcome::Unreadable;
+    }
+    if needed.truncated {
+        output.complain("the tables are larger than any kernel's: not all were read", "")?;
+        outcome = Outcome::Unreadable;
+    }
+    let missing = needed.data.without(written);
+    if let Some((first, _)) = missing.iter().next() {
+        let error = opened.guest.read_physical(Gpa(first), &mut [0]).err();
+        let why = error.as_ref().map_or(String::new(), |error| format!(": {error}"));
+        let what = format!("{} of the pages asked for could not be had{why}", missing.blocks(PAGE));
+        output.complain(what, error.as_ref().map_or("", |error| error.hint()))?;
+        let lost = !missing.and(&saving::memory(opened)).is_empty();
+        outcome = outcome.max(if lost { Outcome::Unreadable } else { Outcome::Negative });
+    }
+    Ok(outcome)
+}

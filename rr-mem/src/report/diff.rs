@@ -1,0 +1,201 @@
+//! What two moments of a guest differ in, as rows and as lines.
+
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+
+use super::{AliasRow, RightsRow, size};
+use crate::{
+    addr::{Gpa, Gva, hex},
+    guest::{
+        Guest,
+        diff::{Change, ChangedMapping, ChangedPage},
+    },
+    mmu::{Alias, Mapping, Physical},
+};
+
+/// One difference.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "diff", rename_all = "lowercase")]
+pub enum DiffRow {
+    /// A register.
+    Register(RegisterChange),
+    /// Memory that only one of the two has.
+    Memory(OnlyOne),
+    /// The bytes of a page.
+    Page(PageChange),
+    /// What virtual addresses map.
+    Mapping(MappingChange),
+}
+
+/// A paging register that has another value.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegisterChange {
+    /// The CPU.
+    pub cpu: u64,
+    /// Its name.
+    pub register: &'static str,
+    /// What it was.
+    #[serde(with = "hex")]
+    pub before: u64,
+    /// What it is.
+    #[serde(with = "hex")]
+    pub after: u64,
+}
+
+/// Memory that was added or taken away.
+#[derive(Clone, Debug, Serialize)]
+pub struct OnlyOne {
+    /// The first address.
+    pub gpa: Gpa,
+    /// The last, included.
+    pub last: Gpa,
+    /// `added` or `removed`.
+    pub change: &'static str,
+}
+
+/// A page whose bytes have changed.
+#[derive(Clone, Debug, Serialize)]
+pub struct PageChange {
+    /// Its address.
+    pub gpa: Gpa,
+    /// The region.
+    pub region: Option<String>,
+    /// The page in the region.
+    pub offset: Option<String>,
+    /// How many bytes differ.
+    pub bytes: u64,
+    /// The first of them, in the page.
+    #[serde(with = "hex")]
+    pub first: u64,
+    /// Virtual addresses that map it, lowest first.
+    pub gvas: Vec<AliasRow>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// A range that is mapped in another way.
+#[derive(Clone, Debug, Serialize)]
+pub struct MappingChange {
+    /// `mapped`, `unmapped`, `remapped` or `rights`.
+    pub change: &'static str,
+    /// The first address.
+    pub gva: Gva,
+    /// The last, included.
+    pub last: Gva,
+    /// What it mapped.
+    pub before: Option<MappedTo>,
+    /// What it maps.
+    pub after: Option<MappedTo>,
+}
+
+/// What a range maps.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MappedTo {
+    /// The physical address behind its first byte.
+    pub gpa: Gpa,
+    /// Whether every page maps the same one.
+    pub repeats: bool,
+    /// Bytes of a page.
+    pub page_size: u64,
+    /// Effective rights.
+    pub rights: RightsRow,
+}
+
+impl From<Mapping> for MappedTo {
+    fn from(mapping: Mapping) -> Self {
+        Self {
+            gpa: mapping.gpa,
+            repeats: matches!(mapping.physical, Physical::Same(_)),
+            page_size: mapping.page_size,
+            rights: mapping.rights.into(),
+        }
+    }
+}
+
+impl From<&ChangedMapping> for MappingChange {
+    fn from(changed: &ChangedMapping) -> Self {
+        Self {
+            change: changed.change.name(),
+            gva: changed.gva,
+            last: changed.last,
+            before: changed.before.map(Into::into),
+            after: changed.after.map(Into::into),
+        }
+    }
+}
+
+impl PageChange {
+    /// A page of `guest`, mapped by `aliases`, of which there are more or not.
+    #[must_use]
+    pub fn new<M>(guest: &Guest<M>, page: &ChangedPage, aliases: &[Alias], more: bool) -> Self {
+        let place = guest.place(page.gpa);
+        Self {
+            gpa: page.gpa,
+            region: place.map(|place| place.region.to_owned()),
+            offset: place.map(|place| format!("{:#x}", place.offset)),
+            bytes: page.bytes,
+            first: page.first,
+            gvas: aliases.iter().map(|alias| AliasRow::new(page.gpa, alias)).collect(),
+            more,
+        }
+    }
+}
+
+impl Display for DiffRow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Register(RegisterChange { cpu, register, before, after }) => {
+                write!(f, "CPU {cpu}  {register}  {before:#x} -> {after:#x}")
+            }
+            Self::Memory(OnlyOne { gpa, last, change }) => {
+                write!(f, "{gpa}-{last}  memory {change}")
+            }
+            Self::Page(page) => page.fmt(f),
+            Self::Mapping(mapping) => mapping.fmt(f),
+        }
+    }
+}
+
+impl Display for PageChange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.gpa)?;
+        if let (Some(region), Some(offset)) = (&self.region, &self.offset) {
+            write!(f, "  {region}+{offset}")?;
+        }
+        write!(f, "  {} bytes from +{:#x}", self.bytes, self.first)?;
+        for alias in &self.gvas {
+            let gva = alias.gva.map_or("unknown".into(), |gva| gva.to_string());
+            write!(f, "  {gva}")?;
+            if alias.count > 1 {
+                write!(f, " ({} times, every {:#x})", alias.count, alias.stride)?;
+            }
+        }
+        f.write_str(if self.more { "  ..." } else { "" })
+    }
+}
+
+impl Display for MappingChange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}  {}  ", self.gva, self.last, self.change)?;
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) if self.change == Change::Rights.name() => {
+                write!(f, "{}  {} -> {}", before.gpa, before.rights, after.rights)?;
+                if before.page_size != after.page_size {
+                    write!(f, "  {} -> {}", size(before.page_size), size(after.page_size))?;
+                }
+                Ok(())
+            }
+            (Some(before), Some(after)) => write!(f, "{before} -> {after}"),
+            (Some(one), None) | (None, Some(one)) => one.fmt(f),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl Display for MappedTo {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let repeats = if self.repeats { " repeated" } else { "" };
+        write!(f, "{}{repeats}  {}  {}", self.gpa, size(self.page_size), self.rights)
+    }
+}
