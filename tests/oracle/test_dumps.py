@@ -225,8 +225,8 @@ def test_volatility_reads_what_convert_writes(case: Case, binary: Path, tmp_path
 
 def volatility_reader(path: Path, kind: str) -> Callable[[int, int], bytes]:
     """volatility3's reader of a file of this kind."""
-    from volatility3.framework import contexts
-    from volatility3.framework.layers import elf, lime, physical
+    from volatility3.framework import contexts  # type: ignore[import-untyped]
+    from volatility3.framework.layers import elf, lime, physical  # type: ignore[import-untyped]
 
     context = contexts.Context()
     context.config["base.location"] = path.as_uri()

@@ -33,7 +33,7 @@ fn bytes(criterion: &mut Criterion) {
     let ((_old, a), (_new, b)) = (image(&old), image(&new));
     let all: RangeSet = std::iter::once(0..=RAM * COPIES - 1).collect();
     let found = diff::pages(&a, &b, &all, &|_| {});
-    assert_eq!(found.pages.len() as u64, COPIES * RAM >> 16);
+    assert_eq!(found.pages.len() as u64, (COPIES * RAM) >> 16);
     let mut group = criterion.benchmark_group("diff");
     group.throughput(Throughput::Bytes(2 * RAM * COPIES)).sample_size(10);
     group.bench_function("pages", |b_| b_.iter(|| diff::pages(&a, &b, &all, &|_| {}).pages.len()));
