@@ -58,7 +58,7 @@ def test_registers_of_the_dump_are_the_guests_or_unknown(case: Case) -> None:
     assert {name: known[name] for name in expected} == expected
     held = {"cr0", "cr3", "cr4", "cpl"} if case.guest.kind.is_x86 else {"el"}
     assert held <= expected.keys()
-    unknown = {"efer", "a20"} if case.guest.kind.is_x86 else {"ttbr0", "ttbr1", "tcr", "sctlr", "hcr"}
+    unknown = {"efer", "a20"} if case.guest.kind.is_x86 else {"ttbr0", "ttbr1", "tcr", "sctlr", "hcr", "vttbr", "vtcr"}
     assert not unknown & known.keys() and row["cpu"] == 0
 
 

@@ -264,7 +264,7 @@ fn regs_by_name(
 }
 
 /// Every register that a source may not know.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "CR0",
     "CR3",
     "CR4",
@@ -280,13 +280,15 @@ const NAMES: [&str; 16] = [
     "SCTLR",
     "DACR",
     "HCR",
+    "VTTBR",
+    "VTCR",
     "PAN",
 ];
 
 /// The registers called `names`, as [`Cpu::missing`] has them. Each of the few
 /// sets that there are is made once and kept.
 fn assumed(regs: &Regs, names: &[String]) -> Result<&'static [&'static str], String> {
-    let mut set = 0u16;
+    let mut set = 0u32;
     for name in names {
         let place = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
         let own = regs.named().iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -297,8 +299,8 @@ fn assumed(regs: &Regs, names: &[String]) -> Result<&'static [&'static str], Str
 }
 
 /// The names whose bits are set.
-fn interned(set: u16) -> &'static [&'static str] {
-    static SETS: Mutex<BTreeMap<u16, &'static [&'static str]>> = Mutex::new(BTreeMap::new());
+fn interned(set: u32) -> &'static [&'static str] {
+    static SETS: Mutex<BTreeMap<u32, &'static [&'static str]>> = Mutex::new(BTreeMap::new());
     let mut sets = SETS.lock().unwrap_or_else(PoisonError::into_inner);
     sets.entry(set).or_insert_with(|| {
         let named = NAMES.iter().enumerate().filter(|(bit, _)| set >> bit & 1 != 0);
@@ -366,6 +368,6 @@ fn arm_prstatus(bytes: &[u8], arch: Arch) -> Option<Cpu> {
     };
     // PSTATE.PAN and CPSR.PAN are both bit 22.
     let regs = Regs::Arm(ArmRegs { el, pan: bit(pstate, 22), ..ArmRegs::new(state) });
-    let missing = &["TTBR0", "TTBR1", "TCR", "SCTLR", "DACR", "HCR", "PHYS_BITS"];
+    let missing = &["TTBR0", "TTBR1", "TCR", "SCTLR", "DACR", "HCR", "VTTBR", "VTCR", "PHYS_BITS"];
     Some(Cpu { regs, missing })
 }

@@ -7,10 +7,9 @@
 
 use thiserror::Error;
 
-use super::cpus::arm::{HYP, MONITOR, N_RW, PAN, USER};
 use crate::{
     bits::{bit, field},
-    regs::{Arch, ArmRegs, ArmState, Regs, X86Regs},
+    regs::{Arch, ArmRegs, ArmState, HYP, MONITOR, N_RW, PAN, Regs, USER, X86Regs},
 };
 
 /// RFLAGS.VM and RFLAGS.AC.
@@ -111,6 +110,8 @@ fn aarch64(get: Get<'_>) -> Result<ArmRegs, NoRegister> {
         tcr: get(tcr)?,
         sctlr: get(sctlr)?,
         hcr: get(&["HCR_EL2"]).unwrap_or(0),
+        vttbr: get(&["VTTBR_EL2"]).unwrap_or(0),
+        vtcr: get(&["VTCR_EL2"]).unwrap_or(0),
         pan: bit(status, PAN),
         ..ArmRegs::new(ArmState::Aarch64)
     })

@@ -44,6 +44,12 @@ pub struct ArmRegs {
     /// HCR_EL2; E2H (bit 34) turns EL2 into the EL2&0 regime.
     #[serde(with = "hex")]
     pub hcr: u64,
+    /// VTTBR_EL2: the second stage's tables, which no walk here follows.
+    #[serde(with = "hex")]
+    pub vttbr: u64,
+    /// VTCR_EL2.
+    #[serde(with = "hex")]
+    pub vtcr: u64,
     /// PSTATE.PAN: privileged data accesses to user pages fault.
     pub pan: bool,
     /// ID_AA64MMFR0_EL1.PARange as bits: the physical address size.
@@ -83,6 +89,8 @@ impl ArmRegs {
             sctlr: Self::SCTLR_M,
             dacr: 0x5555_5555,
             hcr: 0,
+            vttbr: 0,
+            vtcr: 0,
             pan: false,
             phys_bits: 52,
         }
@@ -133,6 +141,8 @@ impl ArmRegs {
             ("sctlr", self.sctlr),
             ("dacr", self.dacr),
             ("hcr", self.hcr),
+            ("vttbr", self.vttbr),
+            ("vtcr", self.vtcr),
             ("pan", self.pan.into()),
             ("phys_bits", self.phys_bits.into()),
         ]
@@ -148,6 +158,8 @@ impl ArmRegs {
             "sctlr" => self.sctlr = value,
             "dacr" => self.dacr = value,
             "hcr" => self.hcr = value,
+            "vttbr" => self.vttbr = value,
+            "vtcr" => self.vtcr = value,
             "el" => self.el = value as u8 & 3,
             "pan" => self.pan = value != 0,
             "state" => {

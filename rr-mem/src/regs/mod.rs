@@ -2,9 +2,11 @@
 //! CPU features that matter. They never know where they came from.
 
 mod arm;
+mod regime;
 mod x86;
 
 pub use arm::{ArmRegs, ArmState};
+pub(crate) use regime::{ArmRegime, ArmStatus, HYP, MONITOR, N_RW, PAN, USER};
 pub use x86::X86Regs;
 
 use std::{fmt, str::FromStr};

@@ -11,8 +11,8 @@ use std::collections::HashMap;
 
 use super::cpu::Numbers;
 use crate::{
-    bits::{bit, field},
-    regs::{ArmRegs, ArmState, Cpu, Regs},
+    bits::bit,
+    regs::{ArmRegs, ArmStatus, Cpu, N_RW, PAN, Regs},
 };
 
 /// KVM_REG_ARM64 with 64 bits, KVM_REG_ARM64_SYSREG.
@@ -21,24 +21,6 @@ const ARM64: u64 = 0x6030_0000_0013_0000;
 /// the value is always that of the non-secure one.
 const CP15: u64 = 0x4020_0000_000f_0000;
 const BANK: u64 = 1 << 29;
-
-/// CPSR.M.
-const USER: u64 = 0x10;
-const MONITOR: u64 = 0x16;
-const HYP: u64 = 0x1a;
-/// PSTATE.nRW.
-const N_RW: u32 = 4;
-/// PSTATE.PAN and CPSR.PAN.
-const PAN: u32 = 22;
-/// HCR_EL2.
-const TGE: u32 = 27;
-const RW: u32 = 31;
-const E2H: u32 = 34;
-/// SCR_EL3.
-const NS: u32 = 0;
-const SCR_RW: u32 = 10;
-/// ID_AA64MMFR0_EL1.PARange.
-const PA_RANGE: [u8; 7] = [32, 36, 40, 42, 44, 48, 52];
 
 /// An AArch64 register: op0 3, then op1, CRn, CRm, op2.
 const fn a64(op1: u64, crn: u64, crm: u64, op2: u64) -> u64 {
@@ -62,6 +44,8 @@ const TTBR0: Banked = banked(2, 0, 0);
 const TTBR1: Banked = banked(2, 0, 1);
 const TCR: Banked = banked(2, 0, 2);
 const HCR_EL2: u64 = a64(4, 1, 1, 0);
+const VTTBR_EL2: u64 = a64(4, 2, 1, 0);
+const VTCR_EL2: u64 = a64(4, 2, 1, 2);
 const SCR_EL3: u64 = a64(6, 1, 1, 0);
 const ID_AA64PFR0_EL1: u64 = a64(0, 0, 4, 0);
 const ID_AA64MMFR0_EL1: u64 = a64(0, 0, 7, 0);
@@ -105,75 +89,39 @@ impl SystemRegisters {
         self.get(index).unwrap_or(0)
     }
 
-    /// Whether the CPU has AArch64 at all.
-    fn arch64(&self) -> bool {
-        self.or_zero(ID_AA64PFR0_EL1) != 0 || self.or_zero(ID_AA64MMFR0_EL1) != 0
-    }
-
     /// The registers of the regime in force.
     pub fn cpu(&self) -> Option<Cpu> {
-        let (state, el, bank) = self.regime();
-        let of = |register: Banked| self.get(register[bank - 1]);
+        let status = self.status();
+        let regime = status.regime();
+        let of = |register: Banked| self.get(register[regime.bank - 1]);
         let (ttbr0, tcr, sctlr) = (of(TTBR0)?, of(TCR)?, of(SCTLR)?);
         let dacr = self.get(DACR).or_else(|| self.get(DACR32_EL2));
         let regs = ArmRegs {
-            el,
+            el: regime.el,
             ttbr0,
             ttbr1: of(TTBR1).unwrap_or(0),
             tcr,
             sctlr,
             dacr: dacr.unwrap_or(0),
-            hcr: self.or_zero(HCR_EL2),
-            pan: bit(self.status, PAN),
-            phys_bits: self.phys_bits(),
-            ..ArmRegs::new(state)
+            hcr: status.hcr,
+            vttbr: self.or_zero(VTTBR_EL2),
+            vtcr: self.or_zero(VTCR_EL2),
+            pan: bit(status.status, PAN),
+            phys_bits: status.phys_bits(),
+            ..ArmRegs::new(regime.state)
         };
         Some(Cpu::known(Regs::Arm(regs)))
     }
 
-    /// State, exception level, and whose registers are in force.
-    fn regime(&self) -> (ArmState, u8, usize) {
-        if !bit(self.status, N_RW) && self.arch64() {
-            return self.aarch64(field(self.status, 3, 2) as u8);
-        }
-        match field(self.status, 4, 0) {
-            USER if self.arch64() && self.el1_is_aarch64() => self.aarch64(0),
-            USER => (ArmState::Aarch32, 0, self.narrow_bank()),
-            HYP => (ArmState::Aarch32, 2, 2),
-            MONITOR => (ArmState::Aarch32, 3, 3),
-            _ => (ArmState::Aarch32, 1, self.narrow_bank()),
-        }
-    }
-
-    /// Whose registers EL1&0 has in AArch32 state: the secure world's are those
-    /// of EL3, where that has AArch32 only.
-    fn narrow_bank(&self) -> usize {
-        let secure = self.get(SCR_EL3).is_some_and(|scr| !bit(scr, NS));
-        if secure && !self.arch64() { 3 } else { 1 }
-    }
-
-    fn aarch64(&self, el: u8) -> (ArmState, u8, usize) {
-        let hcr = self.or_zero(HCR_EL2);
-        // EL0 of a host with HCR_EL2.E2H and TGE belongs to EL2.
-        let bank = match el {
-            0 if bit(hcr, E2H) && bit(hcr, TGE) => 2,
-            0 => 1,
-            el => usize::from(el),
+    fn status(&self) -> ArmStatus {
+        let status = ArmStatus {
+            aarch64: false,
+            status: self.status,
+            pfr0: self.or_zero(ID_AA64PFR0_EL1),
+            mmfr0: self.or_zero(ID_AA64MMFR0_EL1),
+            hcr: self.or_zero(HCR_EL2),
+            scr: self.get(SCR_EL3),
         };
-        (ArmState::Aarch64, el, bank)
-    }
-
-    /// What is above EL1 decides; without anything above, the CPU's own state.
-    fn el1_is_aarch64(&self) -> bool {
-        let hcr = self.or_zero(HCR_EL2);
-        let el2 = field(self.or_zero(ID_AA64PFR0_EL1), 11, 8) != 0;
-        let by_el2 = !el2 || bit(hcr, RW) || bit(hcr, E2H) && bit(hcr, TGE);
-        by_el2 && self.get(SCR_EL3).is_none_or(|scr| bit(scr, SCR_RW))
-    }
-
-    fn phys_bits(&self) -> u8 {
-        let code = field(self.or_zero(ID_AA64MMFR0_EL1), 3, 0) as usize;
-        let known = PA_RANGE.get(code).copied().filter(|_| self.arch64());
-        known.unwrap_or(ArmRegs::default().phys_bits)
+        ArmStatus { aarch64: !bit(self.status, N_RW) && status.arch64(), ..status }
     }
 }

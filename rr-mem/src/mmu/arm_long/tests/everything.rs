@@ -29,6 +29,8 @@ fn any_regs() -> impl Strategy<Value = ArmRegs> {
         sctlr: sctlr | u64::from(sctlr & 0xf000 != 0),
         dacr: 0,
         hcr,
+        vttbr: 0,
+        vtcr: 0,
         pan,
         phys_bits,
     })
