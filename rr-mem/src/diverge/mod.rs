@@ -4,6 +4,13 @@
 //! The search asks for no more than an [`Execution`] gives; a backend knows one
 //! way to move through a recording, and nothing of the search.
 
+mod difference;
+mod digest;
+mod search;
+#[cfg(test)]
+mod tests;
+mod writer;
+
 use std::{io, ops::RangeInclusive};
 
 use thiserror::Error;
@@ -11,12 +18,20 @@ use thiserror::Error;
 use crate::{
     addr::{Gpa, RangeSet},
     memory::Memory,
+    region::RegionMap,
     regs::Regs,
 };
 
+pub use difference::{ByteRun, Differences, RegisterDifference};
+pub use digest::{Digest, Ignored};
+pub use search::{
+    Found, Observer, Options, Parting, SearchError, Side, Verdict, find_first_difference,
+};
+pub use writer::Writer;
+
 /// One execution of a guest that can be moved through. Points of it are named
 /// by the guest instructions executed so far, of all CPUs together.
-pub trait Execution {
+pub trait Execution: Send {
     /// Where it stands.
     ///
     /// # Errors
@@ -29,6 +44,20 @@ pub trait Execution {
     /// # Errors
     /// [`ExecutionError::Ended`] when there is no such point.
     fn go_to(&mut self, instruction: u64) -> Result<u64, ExecutionError>;
+
+    /// The last point that it can go to, as far as that is known beforehand.
+    ///
+    /// # Errors
+    /// As [`Execution::go_to`].
+    fn end(&mut self) -> Result<u64, ExecutionError>;
+
+    /// Makes it cheap to come back here, where it can.
+    ///
+    /// # Errors
+    /// As [`Execution::go_to`].
+    fn keep(&mut self) -> Result<(), ExecutionError> {
+        Ok(())
+    }
 
     /// The guest where it stands. The memory is only good until the next call.
     ///
@@ -49,7 +78,8 @@ pub trait Execution {
         until: u64,
     ) -> Result<Option<u64>, ExecutionError>;
 
-    /// How many places can be watched in one run; hardware has four.
+    /// How many places can be watched in one run; hardware has four. None where
+    /// [`Execution::next_change`] is not to be asked.
     fn most_places(&self) -> usize {
         4
     }
@@ -65,8 +95,11 @@ pub trait Execution {
 pub struct Moment<'a> {
     /// Every CPU, by ascending number.
     pub cpus: Vec<CpuState>,
-    /// RAM, by guest-physical address; the same in both executions.
+    /// The guest-physical addresses that are compared: RAM.
     pub ram: RangeSet,
+    /// The memory regions, and the number of the address space that `memory`
+    /// is, where they are known.
+    pub regions: Option<(RegionMap, usize)>,
     /// Its bytes.
     pub memory: Box<dyn Memory + Sync + 'a>,
 }
