@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Floor of each module of the library.
-const FLOORS: [(&str, u32); 20] = [
+const FLOORS: [(&str, u32); 21] = [
     ("addr", 0),
     ("bits", 0),
     ("memory", 1),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, u32); 20] = [
     ("replay", 4),
     ("sample", 5),
     ("guest", 5),
+    ("diverge", 6),
     ("report", 6),
     ("symbols", 6),
     ("write", 6),

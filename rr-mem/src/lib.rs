@@ -27,6 +27,7 @@ pub mod addr;
 pub mod bits;
 pub mod container;
 pub mod debuginfo;
+pub mod diverge;
 pub mod guest;
 pub mod host;
 pub mod image;

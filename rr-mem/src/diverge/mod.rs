@@ -1,0 +1,167 @@
+//! Where two executions of one guest part: the first guest instruction after
+//! which they differ, what differs, and the code that wrote it.
+//!
+//! The search asks for no more than an [`Execution`] gives; a backend knows one
+//! way to move through a recording, and nothing of the search.
+
+mod difference;
+mod digest;
+mod search;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{io, ops::RangeInclusive};
+
+use thiserror::Error;
+
+use crate::{
+    addr::{Gpa, RangeSet},
+    memory::Memory,
+    region::RegionMap,
+    regs::Regs,
+};
+
+pub use difference::{ByteRun, Differences, RegisterDifference};
+pub use digest::{Digest, Ignored};
+pub use search::{
+    Found, Observer, Options, Parting, SearchError, Side, Verdict, find_first_difference,
+};
+pub use writer::Writer;
+
+/// One execution of a guest that can be moved through. Points of it are named
+/// by the guest instructions executed so far, of all CPUs together.
+pub trait Execution: Send {
+    /// Where it stands.
+    ///
+    /// # Errors
+    /// As [`Execution::go_to`].
+    fn position(&mut self) -> Result<u64, ExecutionError>;
+
+    /// Goes to `instruction`, or where it cannot stop there to the first point
+    /// behind at which it can; says which.
+    ///
+    /// # Errors
+    /// [`ExecutionError::Ended`] when there is no such point.
+    fn go_to(&mut self, instruction: u64) -> Result<u64, ExecutionError>;
+
+    /// The last point that it can go to, as far as that is known beforehand.
+    ///
+    /// # Errors
+    /// As [`Execution::go_to`].
+    fn end(&mut self) -> Result<u64, ExecutionError>;
+
+    /// Makes it cheap to come back here, where it can.
+    ///
+    /// # Errors
+    /// As [`Execution::go_to`].
+    fn keep(&mut self) -> Result<(), ExecutionError> {
+        Ok(())
+    }
+
+    /// The guest where it stands. The memory is only good until the next call.
+    ///
+    /// # Errors
+    /// As [`Execution::go_to`].
+    fn moment(&mut self) -> Result<Moment<'_>, ExecutionError>;
+
+    /// Runs forward until a byte of one of the `places` is written with another
+    /// value, and stops at the first point behind that; none when that does not
+    /// happen before `until`, where it stands then. At most
+    /// [`Execution::most_places`] at a time.
+    ///
+    /// # Errors
+    /// As [`Execution::go_to`].
+    fn next_change(
+        &mut self,
+        places: &[RangeInclusive<Gpa>],
+        until: u64,
+    ) -> Result<Option<u64>, ExecutionError>;
+
+    /// How many places can be watched in one run; hardware has four. None where
+    /// [`Execution::next_change`] is not to be asked.
+    fn most_places(&self) -> usize {
+        4
+    }
+
+    /// The code that runs where it stands, innermost frame first.
+    ///
+    /// # Errors
+    /// As [`Execution::go_to`].
+    fn backtrace(&mut self) -> Result<Backtrace, ExecutionError>;
+}
+
+/// A guest at one point.
+pub struct Moment<'a> {
+    /// Every CPU, by ascending number.
+    pub cpus: Vec<CpuState>,
+    /// The guest-physical addresses that are compared: RAM.
+    pub ram: RangeSet,
+    /// The memory regions, and the number of the address space that `memory`
+    /// is, where they are known.
+    pub regions: Option<(RegionMap, usize)>,
+    /// Its bytes.
+    pub memory: Box<dyn Memory + Sync + 'a>,
+}
+
+/// What a CPU holds at one point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuState {
+    /// The emulator's number of it.
+    pub number: u64,
+    /// The program counter.
+    pub pc: Option<u64>,
+    /// Every register, by the name that gdb gives it: its bytes, in the guest's
+    /// byte order.
+    pub registers: Vec<(String, Vec<u8>)>,
+    /// The registers that steer paging, where they are known.
+    pub paging: Option<Regs>,
+}
+
+/// Frames, innermost first; empty where the backend cannot tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backtrace {
+    /// The guest's code.
+    pub guest: Vec<Frame>,
+    /// The emulator's code.
+    pub host: Vec<Frame>,
+}
+
+/// A function that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The address of its next instruction.
+    pub address: u64,
+    /// Its name, where a symbol says it.
+    pub name: Option<String>,
+}
+
+/// Why an execution could not be moved or looked at.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ExecutionError {
+    /// It is over.
+    #[error("the execution ends at instruction {at}")]
+    Ended {
+        /// The last point.
+        at: u64,
+    },
+    /// The emulator, or what drives it, stopped working.
+    #[error("{step} at instruction {at}: {what}")]
+    Failed {
+        /// What was tried.
+        step: &'static str,
+        /// The last point that was reached.
+        at: u64,
+        /// What happened, in its own words.
+        what: String,
+    },
+    /// The operating system.
+    #[error("{step}: {source}")]
+    Io {
+        /// What was tried.
+        step: &'static str,
+        /// The operating system's words.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,334 @@
+//! The first point at which two executions of a guest differ: a run forwards in
+//! big steps, then bisection between the last equal and the first differing
+//! one. It knows nothing of what moves them.
+//!
+//! A difference that heals between two points that are compared is missed.
+
+use std::{collections::BTreeMap, fmt, thread};
+
+use thiserror::Error;
+
+use super::{
+    CpuState, Differences, Digest, Execution, ExecutionError, Ignored, Moment,
+    writer::{self, Writer},
+};
+
+/// How often two executions that stop at different points are moved to meet.
+const MEETINGS: usize = 64;
+
+/// One of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::A => "the first execution",
+            Self::B => "the second execution",
+        })
+    }
+}
+
+/// How to search.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The first point; else where both can begin.
+    pub from: Option<u64>,
+    /// The last; else the earlier of the two ends.
+    pub to: Option<u64>,
+    /// In how many steps to run forwards before bisecting.
+    pub steps: u64,
+    /// Compare at every so many instructions, instead of `steps`.
+    pub exhaustive: Option<u64>,
+    /// What does not count.
+    pub ignored: Ignored,
+    /// Points compared by an earlier search for the same, and whether they were
+    /// equal.
+    pub known: BTreeMap<u64, bool>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            from: None,
+            to: None,
+            steps: 16,
+            exhaustive: None,
+            ignored: Ignored::default(),
+            known: BTreeMap::new(),
+        }
+    }
+}
+
+/// Hears how a search gets on.
+pub trait Observer {
+    /// What lies ahead: a difference is searched between these points.
+    fn between(&mut self, first: u64, last: u64) {
+        let _ = (first, last);
+    }
+
+    /// A point has been compared.
+    fn compared(&mut self, at: u64, equal: bool) {
+        let _ = (at, equal);
+    }
+}
+
+impl Observer for () {}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The answer.
+    pub verdict: Verdict,
+    /// Every point that was compared, and whether it was equal.
+    pub points: BTreeMap<u64, bool>,
+    /// Pages that could not be read at the worst of these points.
+    pub unread: usize,
+}
+
+/// Whether they differ.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Nowhere that was compared.
+    Same {
+        /// The first point.
+        from: u64,
+        /// The last.
+        to: u64,
+        /// The execution that ended there before its time.
+        ended: Option<Side>,
+    },
+    /// They part.
+    Parted(Box<Parting>),
+}
+
+/// Where two executions part.
+#[derive(Clone, Debug)]
+pub struct Parting {
+    /// The last point at which they were found equal; none when they differ
+    /// from the start.
+    pub last_equal: Option<u64>,
+    /// The first at which they differ.
+    pub first: u64,
+    /// What differs there.
+    pub differences: Differences,
+    /// The CPU that ran between the two points.
+    pub cpu: Option<u64>,
+    /// Its program counter at the last equal point.
+    pub pc: Option<u64>,
+    /// The CPUs of the first execution where they part.
+    pub cpus: Vec<CpuState>,
+    /// The first write that differs, when memory does.
+    pub writer: Option<Writer>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum SearchError {
+    /// One of the two stopped working.
+    #[error("{side}: {error}")]
+    Execution {
+        /// Which.
+        side: Side,
+        /// How.
+        error: ExecutionError,
+    },
+    /// They never stop at the same point.
+    #[error("from instruction {from} on the two executions were not brought to one point")]
+    NoCommonPoint {
+        /// Where to.
+        from: u64,
+    },
+}
+
+/// Both executions.
+pub(super) struct Pair<'e> {
+    pub(super) a: &'e mut dyn Execution,
+    pub(super) b: &'e mut dyn Execution,
+}
+
+impl Pair<'_> {
+    /// Does the same with both at once.
+    pub(super) fn both<T: Send>(
+        &mut self,
+        what: impl Fn(&mut dyn Execution) -> Result<T, ExecutionError> + Sync,
+    ) -> Result<(T, T), SearchError> {
+        let (a, b) = thread::scope(|scope| {
+            let other = scope.spawn(|| what(self.b));
+            (what(self.a), other.join())
+        });
+        let b = b.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let of = |side| move |error| SearchError::Execution { side, error };
+        Ok((a.map_err(of(Side::A))?, b.map_err(of(Side::B))?))
+    }
+
+    /// Goes with both to the first point they have in common at `instruction`
+    /// or behind it.
+    pub(super) fn go_to(&mut self, instruction: u64) -> Result<u64, SearchError> {
+        let mut to = instruction;
+        for _ in 0..MEETINGS {
+            let (a, b) = self.both(|execution| execution.go_to(to))?;
+            if a == b {
+                return Ok(a);
+            }
+            to = a.max(b);
+        }
+        Err(SearchError::NoCommonPoint { from: instruction })
+    }
+
+    /// Looks at both where they stand.
+    fn compare(&mut self, ignored: &Ignored) -> Result<(Differences, Vec<CpuState>), SearchError> {
+        let a = moment(self.a, Side::A)?;
+        let b = moment(self.b, Side::B)?;
+        Ok((Differences::between(&a, &b, ignored), a.cpus))
+    }
+}
+
+fn moment(execution: &mut dyn Execution, side: Side) -> Result<Moment<'_>, SearchError> {
+    execution.moment().map_err(|error| SearchError::Execution { side, error })
+}
+
+/// Finds the first point at which two executions of one guest differ, what
+/// differs there, and who wrote it.
+///
+/// # Errors
+/// When an execution cannot be moved or looked at, or they have no points in
+/// common.
+pub fn find_first_difference(
+    a: &mut dyn Execution,
+    b: &mut dyn Execution,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Found, SearchError> {
+    let points = options.known.clone();
+    let mut search =
+        Search { pair: Pair { a, b }, options, observer, points, unread: 0, ended: None };
+    let verdict = search.run()?;
+    Ok(Found { verdict, points: search.points, unread: search.unread })
+}
+
+struct Search<'e> {
+    pair: Pair<'e>,
+    options: &'e Options,
+    observer: &'e mut dyn Observer,
+    points: BTreeMap<u64, bool>,
+    unread: usize,
+    ended: Option<Side>,
+}
+
+/// The last equal point, where there is one, and the first that differs.
+type Bracket = (Option<u64>, u64);
+
+impl Search<'_> {
+    fn run(&mut self) -> Result<Verdict, SearchError> {
+        let (starts, ends) = (self.pair.both(|e| e.position())?, self.pair.both(|e| e.end())?);
+        let from = self.options.from.unwrap_or(starts.0.max(starts.1));
+        let to = self.options.to.unwrap_or(u64::MAX).min(ends.0).min(ends.1);
+        match self.forwards(from, to)? {
+            Ok((Some(equal), differs)) => {
+                let (equal, differs) = self.bisect(equal, differs)?;
+                self.parting(Some(equal), differs)
+            }
+            Ok((None, differs)) => self.parting(None, differs),
+            Err(last) => Ok(Verdict::Same { from, to: last, ended: self.ended }),
+        }
+    }
+
+    /// Steps forwards until a point differs; else how far that went.
+    fn forwards(&mut self, from: u64, to: u64) -> Result<Result<Bracket, u64>, SearchError> {
+        self.observer.between(from, to);
+        let step =
+            self.options.exhaustive.unwrap_or((to.saturating_sub(from)) / self.options.steps);
+        let step = step.max(1);
+        let (mut last, mut next) = (None, from);
+        loop {
+            match self.compare(next)? {
+                None => return Ok(Err(last.unwrap_or(from))),
+                Some((at, false)) => return Ok(Ok((last, at))),
+                Some((at, true)) => last = Some(at),
+            }
+            let at = last.unwrap_or(from);
+            if at >= to {
+                return Ok(Err(at));
+            }
+            self.keep(at)?;
+            next = at.saturating_add(step).min(to);
+        }
+    }
+
+    /// Narrows down to two points with none between them.
+    fn bisect(&mut self, mut equal: u64, mut differs: u64) -> Result<(u64, u64), SearchError> {
+        // Between `limit` and `differs` there is no point to stop at.
+        let mut limit = differs;
+        while limit - equal > 1 {
+            self.observer.between(equal, differs);
+            let middle = equal + (limit - equal) / 2;
+            match self.compare(middle)? {
+                Some((at, true)) if at < differs => equal = at,
+                Some((at, false)) if at < differs => (differs, limit) = (at, middle),
+                _ => limit = middle,
+            }
+            if limit <= equal {
+                limit = differs;
+            }
+        }
+        Ok((equal, differs))
+    }
+
+    /// Whether both are equal at the first common point at `instruction` or
+    /// behind it; none when one of them ends before that.
+    fn compare(&mut self, instruction: u64) -> Result<Option<(u64, bool)>, SearchError> {
+        if let Some(equal) = self.points.get(&instruction) {
+            return Ok(Some((instruction, *equal)));
+        }
+        let at = match self.pair.go_to(instruction) {
+            Ok(at) => at,
+            Err(SearchError::Execution { side, error: ExecutionError::Ended { .. } }) => {
+                self.ended = Some(side);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(equal) = self.points.get(&at) {
+            return Ok(Some((at, *equal)));
+        }
+        let ignored = &self.options.ignored;
+        let (a, b) = self.pair.both(|execution| Ok(Digest::of(&execution.moment()?, ignored)))?;
+        let equal = a.agrees_with(&b);
+        self.unread = self.unread.max(a.unread()).max(b.unread());
+        self.points.insert(at, equal);
+        self.observer.compared(at, equal);
+        Ok(Some((at, equal)))
+    }
+
+    /// Makes it cheap to come back to an equal point, if they stand there.
+    fn keep(&mut self, at: u64) -> Result<(), SearchError> {
+        if self.pair.both(|execution| execution.position())? == (at, at) {
+            self.pair.both(|execution| execution.keep())?;
+        }
+        Ok(())
+    }
+
+    /// What differs, and who wrote it.
+    fn parting(&mut self, last_equal: Option<u64>, first: u64) -> Result<Verdict, SearchError> {
+        self.pair.go_to(first)?;
+        let (differences, cpus) = self.pair.compare(&self.options.ignored)?;
+        let mut parting =
+            Parting { last_equal, first, differences, cpu: None, pc: None, cpus, writer: None };
+        if let Some(equal) = last_equal {
+            self.pair.go_to(equal)?;
+            let before = moment(self.pair.a, Side::A)?.cpus;
+            let ran = before.iter().zip(&parting.cpus).find(|(old, new)| old != new);
+            (parting.cpu, parting.pc) =
+                (ran.map(|(cpu, _)| cpu.number), ran.and_then(|ran| ran.0.pc));
+            parting.writer =
+                writer::first_write(&mut self.pair, equal, first, &parting.differences)?;
+        }
+        Ok(Verdict::Parted(Box::new(parting)))
+    }
+}
