@@ -65,6 +65,8 @@ fn arm(u: &mut Unstructured) -> arbitrary::Result<ArmRegs> {
         sctlr: u.arbitrary::<u64>()? & !ArmRegs::SCTLR_M | on,
         dacr: u.arbitrary()?,
         hcr: u.arbitrary()?,
+        vttbr: u.arbitrary()?,
+        vtcr: u.arbitrary()?,
         pan: u.arbitrary()?,
         phys_bits: u.arbitrary()?,
     })
