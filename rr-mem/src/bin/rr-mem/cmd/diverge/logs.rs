@@ -14,6 +14,8 @@ use crate::output::{failed, usage};
 /// Entries that are shown before an instruction, and behind it.
 const BEFORE: u64 = 4;
 const BEHIND: u64 = 3;
+/// QEMU, `replay_finish`: writes the end mark.
+const NO_END: &str = "it has no end mark, so the recording was not finished or the file is cut";
 
 /// Opens a replay log.
 pub fn open(path: &Path) -> anyhow::Result<Log> {
@@ -42,10 +44,14 @@ impl Extent {
     pub fn of(path: &Path) -> anyhow::Result<Self> {
         let mut log = open(path)?;
         let mut extent = Self { instructions: 0, cut: None, refused: 0 };
+        let mut ended = false;
         loop {
             match log.advance() {
                 Ok(true) => {}
-                Ok(false) => return Ok(extent),
+                Ok(false) => {
+                    extent.cut = (!ended).then(|| NO_END.to_owned());
+                    return Ok(extent);
+                }
                 Err(error) => {
                     extent.cut = Some(error.to_string());
                     return Ok(extent);
@@ -53,6 +59,7 @@ impl Extent {
             }
             let entry = log.entry();
             extent.instructions = entry.instructions;
+            ended = entry.is_end();
             if let Event::Qemu(qemu::Event::CharWrite { result: ..0, .. }) = entry.event() {
                 extent.refused += 1;
             }
