@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 PANDA_KINDS = {
     0: ("INPUT_1", 1), 1: ("INPUT_2", 2), 2: ("INPUT_4", 4), 3: ("INPUT_8", 8),
@@ -104,21 +104,28 @@ BEHIND: List[Tuple[str, int, bool]] = [
 
 def qemu(log: bytes, causes: int) -> Counted:
     """The events of a replay log 0xe0200c of a release with so many causes of a shutdown."""
+    counted = Counted(read=12)
+    for name, at, end, data in qemu_events(log, causes):
+        if name == "INSTRUCTION":
+            counted.last += struct.unpack_from(">I", log, at + 1)[0]
+        counted.add(name, data)
+        counted.read = end
+    return counted
+
+
+def qemu_events(log: bytes, causes: int) -> Iterator[Tuple[str, int, int, Optional[bytes]]]:
+    """Name, place, end and data of each event."""
     version, _ = struct.unpack_from(">IQ", log)
     assert version == 0xE0200C, hex(version)
     table = BEFORE + [("SHUTDOWN", 0, False)] * (causes + 1) + BEHIND
-    counted = Counted(read=12)
-    while counted.read < len(log):
-        name, fixed, counts = table[log[counted.read]]
+    at = 12
+    while at < len(log):
+        name, fixed, counts = table[log[at]]
         assert name not in ("INPUT", "AUDIO_OUT", "AUDIO_IN"), "not recorded by these tests"
-        at = counted.read + 1
-        end = at + fixed
+        end = at + 1 + fixed
         data = None
         if counts:
             length = struct.unpack_from(">I", log, end - 4)[0]
             data, end = log[end:end + length], end + length
-        if name == "INSTRUCTION":
-            counted.last += struct.unpack_from(">I", log, at)[0]
-        counted.add(name, data)
-        counted.read = end
-    return counted
+        yield name, at, end, data
+        at = end

@@ -65,8 +65,22 @@ def disagreements(case: Case, rows: List[Row], expected: List[Optional[int]]) ->
     return [
         f"{address:#x}: expected {wanted and hex(wanted)}, got {row['gpa']} ({row['fault']}, {row['error']})"
         for address, wanted, row in zip(case.addresses, expected, rows)
-        if number(row["gpa"]) != wanted
+        if number(row["gpa"]) != wanted and not only_the_flag(case, address, wanted, row)
     ][:SHOWN]
+
+
+def only_the_flag(case: Case, address: int, wanted: Optional[int], row: Row) -> bool:
+    """Whether the page is there and its access flag is clear, which the monitor does not look at.
+
+    Arm ARM, "The Access flag": the first access to such a page faults. The guests' kernels make
+    pages old when memory is short; QEMU's debug walk of long descriptors ignores that.
+    """
+    fault = row["fault"]
+    if case.guest.kind.is_x86 or not fault or fault["kind"] != "access_flag":
+        return False
+    clear = not int(fault["entry"], 16) >> 10 & 1
+    untagged = address if address >> 55 & 1 else address & (1 << 55) - 1
+    return clear and wanted is not None and case.space.translate(untagged) == wanted
 
 
 def monitor_bytes(guest: Guest, command: str, address: int, count: int) -> bytes:

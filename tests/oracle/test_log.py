@@ -12,7 +12,6 @@ import socket
 import struct
 import subprocess
 import tarfile
-import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,7 @@ import backports
 import fetch
 import rrlog
 from cli import json_lines, run_program
-from qemu import Qemu
-from sockets import connect
+from recorder import Recorder
 from tables.stubs import assemble
 
 LOGS = Path(__file__).resolve().parents[1] / "data" / "logs"
@@ -248,48 +246,6 @@ class Recorded:
     typed: bytes
     packets: List[bytes]
     disk: bool
-
-
-class Recorder(Qemu):
-    """A QEMU that records, with a serial port to type at."""
-
-    def __init__(self, binary: str, log: Path, arguments: Sequence[str]) -> None:
-        self.log = log
-        super().__init__(binary, arguments, stub=False)
-        self.console = connect(self.folder / "console.sock", self.process)
-        self.console.settimeout(60)
-        self.printed = b""
-
-    def _common_arguments(self, stub: bool) -> List[str]:
-        return [
-            "-nodefaults", "-no-user-config", "-display", "none", "-accel", "tcg,tb-size=64",
-            "-icount", f"shift=7,rr=record,rrfile={self.log}",
-            "-chardev", f"socket,id=c,path={self.folder / 'console.sock'},server=on,wait=on",
-            "-serial", "chardev:c",
-            "-qmp", f"unix:{self.folder / 'qmp.sock'},server=on,wait=off",
-        ]
-
-    def wait_for_text(self, text: bytes) -> None:
-        """Reads what the guest prints up to a text."""
-        while text not in self.printed:
-            more = self.console.recv(4096)
-            assert more, f"the emulator ended: {self._errors.read_text()}; {self.printed[-500:]!r}"
-            self.printed += more
-
-    def finish(self) -> int:
-        """Ends the recording: its instruction count by the monitor."""
-        self.qmp.execute("stop")
-        text = self.hmp("info replay")
-        found = re.search(r"instruction count = (\d+)", text)
-        assert found, text
-        self.qmp.execute("quit")
-        while self.process.poll() is None:
-            try:
-                self.console.recv(4096)
-            except OSError:
-                pass
-            time.sleep(0.01)
-        return int(found.group(1))
 
 
 def network(folder: Path) -> "tuple[List[str], socket.socket, Path]":

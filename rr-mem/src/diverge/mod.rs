@@ -6,6 +6,7 @@
 
 mod difference;
 mod digest;
+mod qemu;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::{
 
 pub use difference::{ByteRun, Differences, RegisterDifference};
 pub use digest::{Digest, Ignored};
+pub use qemu::{CommandError, Recording, Replay, StartError, Stopper};
 pub use search::{
     Found, Observer, Options, Parting, SearchError, Side, Verdict, find_first_difference,
 };
@@ -57,6 +59,12 @@ pub trait Execution: Send {
     /// As [`Execution::go_to`].
     fn keep(&mut self) -> Result<(), ExecutionError> {
         Ok(())
+    }
+
+    /// Whether it goes back as fast as forwards. Where it does not, a search
+    /// compares many points on one way forwards instead of bisecting.
+    fn goes_back(&self) -> bool {
+        true
     }
 
     /// The guest where it stands. The memory is only good until the next call.
@@ -111,8 +119,8 @@ pub struct CpuState {
     pub number: u64,
     /// The program counter.
     pub pc: Option<u64>,
-    /// Every register, by the name that gdb gives it: its bytes, in the guest's
-    /// byte order.
+    /// Every register, by the name that gdb gives it: its bytes, most
+    /// significant first.
     pub registers: Vec<(String, Vec<u8>)>,
     /// The registers that steer paging, where they are known.
     pub paging: Option<Regs>,
@@ -164,4 +172,15 @@ pub enum ExecutionError {
         /// The operating system's words.
         source: io::Error,
     },
+}
+
+impl ExecutionError {
+    /// The last point that was reached, where that is known.
+    #[must_use]
+    pub fn at(&self) -> Option<u64> {
+        match self {
+            Self::Ended { at } | Self::Failed { at, .. } => Some(*at),
+            Self::Io { .. } => None,
+        }
+    }
 }

@@ -15,6 +15,8 @@ use super::{
 
 /// How often two executions that stop at different points are moved to meet.
 const MEETINGS: usize = 64;
+/// Into how many parts a stretch is cut when going back is dear.
+const PARTS: u64 = 64;
 
 /// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +83,7 @@ pub trait Observer {
 impl Observer for () {}
 
 /// What was found.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Found {
     /// The answer.
     pub verdict: Verdict,
@@ -89,6 +91,9 @@ pub struct Found {
     pub points: BTreeMap<u64, bool>,
     /// Pages that could not be read at the worst of these points.
     pub unread: usize,
+    /// Why the execution that ended before its time did, if it did not end
+    /// properly.
+    pub failure: Option<ExecutionError>,
 }
 
 /// Whether they differ.
@@ -209,7 +214,9 @@ pub fn find_first_difference(
     let mut search =
         Search { pair: Pair { a, b }, options, observer, points, unread: 0, ended: None };
     let verdict = search.run()?;
-    Ok(Found { verdict, points: search.points, unread: search.unread })
+    let failure = search.ended.map(|(_, error)| error);
+    let failure = failure.filter(|error| !matches!(error, ExecutionError::Ended { .. }));
+    Ok(Found { verdict, points: search.points, unread: search.unread, failure })
 }
 
 struct Search<'e> {
@@ -218,7 +225,8 @@ struct Search<'e> {
     observer: &'e mut dyn Observer,
     points: BTreeMap<u64, bool>,
     unread: usize,
-    ended: Option<Side>,
+    /// Who does not come as far as was asked, and why.
+    ended: Option<(Side, ExecutionError)>,
 }
 
 /// The last equal point, where there is one, and the first that differs.
@@ -235,20 +243,32 @@ impl Search<'_> {
                 self.parting(Some(equal), differs)
             }
             Ok((None, differs)) => self.parting(None, differs),
-            Err(last) => Ok(Verdict::Same { from, to: last, ended: self.ended }),
+            Err(last) => Ok(Verdict::Same {
+                from,
+                to: last,
+                ended: self.ended.as_ref().map(|(side, _)| *side),
+            }),
         }
     }
 
-    /// Steps forwards until a point differs; else how far that went.
-    fn forwards(&mut self, from: u64, to: u64) -> Result<Result<Bracket, u64>, SearchError> {
+    /// Steps forwards until a point differs; else how far that went. Where one
+    /// of them does not come to a point, the last that both come to is found.
+    fn forwards(&mut self, from: u64, mut to: u64) -> Result<Result<Bracket, u64>, SearchError> {
         self.observer.between(from, to);
         let step =
             self.options.exhaustive.unwrap_or((to.saturating_sub(from)) / self.options.steps);
-        let step = step.max(1);
+        let mut step = step.max(1);
         let (mut last, mut next) = (None, from);
         loop {
             match self.compare(next)? {
-                None => return Ok(Err(last.unwrap_or(from))),
+                None => {
+                    let Some(reached) = last else { return Ok(Err(from)) };
+                    let end = self.ended.as_ref().and_then(|(_, error)| error.at());
+                    (to, step) = match end {
+                        Some(end) if end > reached && end < next => (end, end - reached),
+                        _ => (next - 1, ((next - 1).saturating_sub(reached) / 2).max(1)),
+                    };
+                }
                 Some((at, false)) => return Ok(Ok((last, at))),
                 Some((at, true)) => last = Some(at),
             }
@@ -256,7 +276,9 @@ impl Search<'_> {
             if at >= to {
                 return Ok(Err(at));
             }
-            self.keep(at)?;
+            if self.ended.is_none() {
+                self.keep(at)?;
+            }
             next = at.saturating_add(step).min(to);
         }
     }
@@ -265,19 +287,28 @@ impl Search<'_> {
     fn bisect(&mut self, mut equal: u64, mut differs: u64) -> Result<(u64, u64), SearchError> {
         // Between `limit` and `differs` there is no point to stop at.
         let mut limit = differs;
+        let mut step = limit;
         while limit - equal > 1 {
             self.observer.between(equal, differs);
-            let middle = equal + (limit - equal) / 2;
-            match self.compare(middle)? {
+            if step >= limit - equal {
+                step = (limit - equal).div_ceil(self.parts());
+            }
+            let next = equal + step;
+            match self.compare(next)? {
                 Some((at, true)) if at < differs => equal = at,
-                Some((at, false)) if at < differs => (differs, limit) = (at, middle),
-                _ => limit = middle,
+                Some((at, false)) if at < differs => (differs, limit) = (at, next),
+                _ => limit = next,
             }
             if limit <= equal {
                 limit = differs;
             }
         }
         Ok((equal, differs))
+    }
+
+    /// Into how many parts a stretch is cut.
+    fn parts(&self) -> u64 {
+        if self.pair.a.goes_back() && self.pair.b.goes_back() { 2 } else { PARTS }
     }
 
     /// Whether both are equal at the first common point at `instruction` or
@@ -288,8 +319,8 @@ impl Search<'_> {
         }
         let at = match self.pair.go_to(instruction) {
             Ok(at) => at,
-            Err(SearchError::Execution { side, error: ExecutionError::Ended { .. } }) => {
-                self.ended = Some(side);
+            Err(SearchError::Execution { side, error }) if self.is_end(&error) => {
+                self.ended = Some((side, error));
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -304,6 +335,12 @@ impl Search<'_> {
         self.points.insert(at, equal);
         self.observer.compared(at, equal);
         Ok(Some((at, equal)))
+    }
+
+    /// Whether an execution that came to other points goes no further.
+    fn is_end(&self, error: &ExecutionError) -> bool {
+        let ended = matches!(error, ExecutionError::Ended { .. });
+        ended || !self.points.is_empty()
     }
 
     /// Makes it cheap to come back to an equal point, if they stand there.

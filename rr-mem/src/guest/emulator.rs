@@ -192,7 +192,7 @@ impl<H> Emulator<H> {
     }
 
     /// What address space number `space` shows of `memory`, the emulator's.
-    fn memory<M: Memory<Hva>>(
+    pub(crate) fn memory<M: Memory<Hva>>(
         &self,
         space: usize,
         memory: M,

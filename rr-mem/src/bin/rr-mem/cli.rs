@@ -1,5 +1,6 @@
 //! Words of the command line.
 
+pub mod diverge;
 pub mod log;
 
 use std::{ops::RangeInclusive, path::PathBuf};
@@ -53,6 +54,7 @@ pub enum Command {
     Slice(Slice),
     Convert(Convert),
     Diff(Diff),
+    Diverge(diverge::Diverge),
     Layout(Layout),
     Log(log::Log),
     Completions(Completions),

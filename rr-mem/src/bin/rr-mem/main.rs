@@ -45,6 +45,7 @@ fn run(cli: &Cli, output: &mut Output) -> anyhow::Result<Outcome> {
         Command::Slice(args) => cmd::slice::run(args, output),
         Command::Convert(args) => cmd::convert::run(args, output),
         Command::Diff(args) => cmd::diff::run(args, output),
+        Command::Diverge(args) => cmd::diverge::run(&args.command, output),
         Command::Layout(args) => cmd::layout::run(args, output),
         Command::Log(args) => cmd::log::run(&args.command, output),
         Command::Completions(args) => cmd::shell::completions(args, output),

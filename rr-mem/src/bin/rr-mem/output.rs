@@ -168,6 +168,16 @@ impl Progress {
 
     /// `bytes` are done.
     pub fn set(&mut self, bytes: u64) {
+        let what = self.what;
+        self.show(|| format!("{what}: {}", HumanBytes(bytes)));
+    }
+
+    /// So it stands.
+    pub fn say(&mut self, text: String) {
+        self.show(|| text);
+    }
+
+    fn show(&mut self, text: impl FnOnce() -> String) {
         let late = self.started.elapsed() > Duration::from_millis(500);
         if self.bar.is_none() && late && io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -176,7 +186,7 @@ impl Progress {
             self.bar = Some(bar);
         }
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{}: {}", self.what, HumanBytes(bytes)));
+            bar.set_message(text());
             bar.tick();
         }
     }

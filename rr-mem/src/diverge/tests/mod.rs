@@ -78,6 +78,16 @@ proptest! {
     }
 
     #[test]
+    fn where_going_back_is_dear_it_is_done_seldom(end in 1_000u64..20_000, share in 0.0f64..1.0) {
+        let at = (share * (end - 1) as f64) as u64;
+        let (mut a, mut b) = pair(end, 1, Plant::Register(at));
+        a.goes_back = false;
+        let parting = parting(search(&mut a, &mut b, &Options::default()));
+        prop_assert_eq!((parting.last_equal, parting.first), (Some(at), at + 1));
+        prop_assert!(a.backs <= 5, "{} times", a.backs);
+    }
+
+    #[test]
     fn a_difference_that_heals_is_found_when_every_point_is_compared(
         at in 100u64..400, heals in 1u64..50,
     ) {

@@ -36,11 +36,24 @@ pub struct Toy {
     stride: u64,
     plant: Plant,
     pub seeks: usize,
+    /// How often it went back.
+    pub backs: usize,
+    pub goes_back: bool,
 }
 
 impl Toy {
     pub fn new(end: u64, stride: u64, plant: Plant) -> Self {
-        Self { memory: vec![0; BYTES], register: 1, executed: 0, end, stride, plant, seeks: 0 }
+        Self {
+            memory: vec![0; BYTES],
+            register: 1,
+            executed: 0,
+            end,
+            stride,
+            plant,
+            seeks: 0,
+            backs: 0,
+            goes_back: true,
+        }
     }
 
     fn step(&mut self) {
@@ -59,6 +72,10 @@ impl Toy {
 }
 
 impl Execution for Toy {
+    fn goes_back(&self) -> bool {
+        self.goes_back
+    }
+
     fn position(&mut self) -> Result<u64, ExecutionError> {
         Ok(self.executed)
     }
@@ -75,7 +92,8 @@ impl Execution for Toy {
         }
         if to < self.executed {
             let fresh = Self::new(self.end, self.stride, self.plant);
-            *self = Self { seeks: self.seeks, ..fresh };
+            let (seeks, backs, goes_back) = (self.seeks, self.backs + 1, self.goes_back);
+            *self = Self { seeks, backs, goes_back, ..fresh };
         }
         while self.executed < to {
             self.step();

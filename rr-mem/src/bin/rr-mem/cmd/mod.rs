@@ -3,6 +3,7 @@
 pub mod convert;
 pub mod cpus;
 pub mod diff;
+pub mod diverge;
 pub mod find;
 pub mod layout;
 pub mod log;

@@ -1,0 +1,496 @@
+//! An execution by QEMU's own record/replay: QEMU, "Record/replay"
+//! (docs/system/replay.rst), and the QMP commands `query-replay`,
+//! `replay-break` and `replay-seek`.
+//!
+//! It starts the emulator itself, on private copies of the images, and always
+//! ends it. Guest RAM is read from outside, through the process; nothing of the
+//! guest goes through the gdb stub.
+
+mod command;
+mod monitor;
+mod registers;
+
+use std::{
+    fs,
+    fs::File,
+    io::{self, Read},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::json;
+use tempfile::TempDir;
+
+use self::monitor::{Heard, Monitor};
+use super::{Backtrace, CpuState, Execution, ExecutionError, Frame, Moment};
+use crate::{
+    addr::{Gpa, RangeSet},
+    guest::emulator::Emulator,
+    host::{AnyHost, Host, process::Process},
+    qemu::{Machine, Offsets},
+};
+
+pub use command::CommandError;
+
+/// How long an emulator may take to open its sockets.
+const START: Duration = Duration::from_secs(30);
+/// A replay that executes nothing for so long does not get on.
+const STALL: Duration = Duration::from_secs(15);
+/// How often a running replay is asked where it is.
+const ASKED: Duration = Duration::from_millis(200);
+/// QEMU, `vapic_post_load` (hw/i386/kvmvapic.c): waits for a CPU that waits for
+/// the replay's lock.
+const NO_WAY_BACK: &str = "the emulator hung in going back to a snapshot, as a PC does whose BIOS \
+                           has set up kvmvapic: it was started anew to go back";
+/// The address space that is compared: QEMU's first, `memory`.
+const SPACE: usize = 0;
+/// Bytes of an emulator's complaints that are kept.
+const COMPLAINTS: u64 = 4096;
+
+/// What to replay.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// The command line that it was recorded with, the program first.
+    pub command: Vec<String>,
+    /// The log to replay.
+    pub log: PathBuf,
+    /// How many instructions the log goes on for, where that is known.
+    pub instructions: Option<u64>,
+    /// The names of memory regions that are not looked at.
+    pub ignored_regions: Vec<String>,
+}
+
+/// Ends a replay from elsewhere; it is not started again.
+#[derive(Clone, Debug, Default)]
+pub struct Stopper {
+    pid: Arc<AtomicU32>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Stopper {
+    /// Ends it.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        let pid = i32::try_from(self.pid.load(Ordering::SeqCst)).unwrap_or(0);
+        if pid != 0 {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+
+    /// Whether that was asked for.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+}
+
+/// A replay by QEMU.
+pub struct Replay {
+    recording: Recording,
+    stopper: Stopper,
+    running: Option<Running>,
+    /// Where it stands, or stood last.
+    at: u64,
+    /// Whether snapshots can be made and gone back to.
+    keeps: bool,
+    kept: u32,
+    remarks: Vec<&'static str>,
+}
+
+/// An emulator that was started; ends with this.
+struct Running {
+    child: Child,
+    monitor: Monitor,
+    pid: Arc<AtomicU32>,
+    // Behind the process that has its files open.
+    folder: TempDir,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.pid.store(0, Ordering::SeqCst);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    /// What the emulator said last, on one line.
+    fn complaint(&self) -> String {
+        let mut text = String::new();
+        if let Ok(file) = File::open(self.folder.path().join("stderr")) {
+            let _ = file.take(COMPLAINTS).read_to_string(&mut text);
+        }
+        let said = |line: &&str| !line.is_empty() && !line.contains(": info: ");
+        let lines: Vec<_> = text.lines().map(str::trim).filter(said).collect();
+        lines.join("; ")
+    }
+}
+
+impl Replay {
+    /// Starts the replay; it stands at its first instruction.
+    ///
+    /// # Errors
+    /// When the command line cannot be used, or the emulator does not start.
+    pub fn start(recording: Recording) -> Result<Self, StartError> {
+        let stopper = Stopper::default();
+        let (running, keeps) = launch(&recording, &stopper)?;
+        Ok(Self {
+            recording,
+            stopper,
+            running: Some(running),
+            at: 0,
+            keeps,
+            kept: 0,
+            remarks: Vec::new(),
+        })
+    }
+
+    /// What ends it.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// What did not go as it should, though the answers stand.
+    #[must_use]
+    pub fn remarks(&self) -> &[&'static str] {
+        &self.remarks
+    }
+
+    /// The emulator where it stands: its memory map and CPUs.
+    ///
+    /// # Errors
+    /// When nothing can be made of its process.
+    pub fn emulator(&mut self) -> Result<Emulator<AnyHost>, ExecutionError> {
+        let step = "reading the emulator";
+        let pid = self.running()?.child.id();
+        let process = Process::open(pid).map_err(|error| self.failed(step, error))?;
+        Emulator::attach(process.into(), &Offsets::default())
+            .map_err(|error| self.failed(step, error))
+    }
+
+    fn failed(&self, step: &'static str, what: impl ToString) -> ExecutionError {
+        ExecutionError::Failed { step, at: self.at, what: what.to_string() }
+    }
+
+    /// The emulator, started again where it has ended.
+    fn running(&mut self) -> Result<&mut Running, ExecutionError> {
+        if self.running.is_none() {
+            self.at = 0;
+            self.kept = 0;
+            let (running, keeps) = launch(&self.recording, &self.stopper)
+                .map_err(|error| self.failed("starting the emulator", error))?;
+            self.keeps &= keeps;
+            self.running = Some(running);
+        }
+        let at = self.at;
+        self.running.as_mut().ok_or(ExecutionError::Ended { at })
+    }
+
+    /// Runs a command of the monitor.
+    fn execute(
+        &mut self,
+        command: &'static str,
+        arguments: serde_json::Value,
+    ) -> Result<serde_json::Value, ExecutionError> {
+        match self.running()?.monitor.execute(command, arguments) {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(refusal)) => Err(self.failed(command, refusal)),
+            Err(error) => Err(self.lost(command, &error)),
+        }
+    }
+
+    /// Runs a command of the human monitor.
+    fn ask(&mut self, line: &str) -> Result<String, ExecutionError> {
+        let answer = self.execute("human-monitor-command", json!({ "command-line": line }))?;
+        Ok(answer.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// What became of an emulator that does not answer any more.
+    fn lost(&mut self, step: &'static str, error: &io::Error) -> ExecutionError {
+        let at = self.at;
+        let Some(mut running) = self.running.take() else { return ExecutionError::Ended { at } };
+        if monitor::is_timeout(error) {
+            return self.failed(step, "the emulator does not answer");
+        }
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            return self.failed(step, error);
+        }
+        let status = running.child.wait();
+        let complaint = running.complaint();
+        match status {
+            Ok(status) if status.success() => ExecutionError::Ended { at },
+            Ok(status) if complaint.is_empty() => {
+                self.failed(step, format!("the emulator ended: {status}"))
+            }
+            _ => self.failed(step, format!("the emulator ended: {complaint}")),
+        }
+    }
+
+    /// The instructions that it has executed.
+    fn count(&mut self) -> Result<u64, ExecutionError> {
+        let answer = self.execute("query-replay", json!({}))?;
+        match answer["icount"].as_u64() {
+            Some(count) => Ok(count),
+            None => Err(self.failed("query-replay", "it gives no count of instructions")),
+        }
+    }
+
+    /// Waits until it stops.
+    fn wait(&mut self) -> Result<u64, ExecutionError> {
+        let mut moved = Instant::now();
+        loop {
+            match self.running()?.monitor.listen(ASKED) {
+                Ok(Heard::Stopped) => break,
+                Ok(Heard::Nothing) => {}
+                Err(error) => return Err(self.lost("replaying", &error)),
+            }
+            let now = self.count()?;
+            if now != self.at {
+                (self.at, moved) = (now, Instant::now());
+            } else if moved.elapsed() > STALL {
+                self.running = None;
+                return Err(self.failed("replaying", "it does not get on"));
+            }
+        }
+        self.at = self.count()?;
+        Ok(self.at)
+    }
+
+    /// Runs on to a later instruction.
+    fn forward(&mut self, instruction: u64) -> Result<u64, ExecutionError> {
+        self.execute("replay-break", json!({ "icount": instruction }))?;
+        self.running()?.monitor.forget();
+        self.execute("cont", json!({}))?;
+        let at = self.wait()?;
+        if at < instruction {
+            self.running = None;
+            return Err(ExecutionError::Ended { at });
+        }
+        Ok(at)
+    }
+
+    /// Goes back by a snapshot; none where there is no way.
+    fn back(&mut self, instruction: u64) -> Result<Option<u64>, ExecutionError> {
+        if !self.keeps {
+            return Ok(None);
+        }
+        self.running()?.monitor.forget();
+        match self.execute("replay-seek", json!({ "icount": instruction })) {
+            Ok(_) => self.wait().map(|at| (at >= instruction).then_some(at)),
+            Err(ExecutionError::Failed { step: "replay-seek", .. }) => {
+                if self.running.is_none() {
+                    self.keeps = false;
+                    self.remarks.push(NO_WAY_BACK);
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn cpus(&mut self, machine: &Machine) -> Result<Vec<CpuState>, ExecutionError> {
+        let text = self.ask("info registers -a")?;
+        let mut cpus = registers::parse(&text);
+        if cpus.is_empty() {
+            return Err(self.failed("info registers", "it names no CPU"));
+        }
+        for cpu in &mut cpus {
+            cpu.paging = machine.cpu(cpu.number).map(|known| known.regs);
+        }
+        Ok(cpus)
+    }
+
+    /// RAM that a guest can write, without what is ignored.
+    fn ram(&self, machine: &Machine) -> Result<RangeSet, ExecutionError> {
+        let step = "rendering the memory map";
+        let Some(space) = machine.map.address_spaces().get(SPACE) else {
+            return Err(self.failed(step, "there is no address space"));
+        };
+        let view = machine.map.view(space).map_err(|error| self.failed(step, error))?;
+        let compared = view.ranges().iter().filter(|range| {
+            let region = machine.map.region(range.region);
+            let name = region.name.as_deref().unwrap_or_default();
+            region.ram
+                && !region.ram_device
+                && !range.readonly
+                && !self.recording.ignored_regions.iter().any(|ignored| ignored == name)
+        });
+        Ok(compared.map(|range| range.start.0..=range.last().0).collect())
+    }
+}
+
+impl Execution for Replay {
+    fn position(&mut self) -> Result<u64, ExecutionError> {
+        self.at = self.count()?;
+        Ok(self.at)
+    }
+
+    fn go_to(&mut self, instruction: u64) -> Result<u64, ExecutionError> {
+        let at = self.position()?;
+        if at < instruction {
+            return self.forward(instruction);
+        }
+        if at == instruction {
+            return Ok(at);
+        }
+        if let Some(at) = self.back(instruction)? {
+            return Ok(at);
+        }
+        self.running = None;
+        match self.position()? {
+            at if at < instruction => self.forward(instruction),
+            at => Ok(at),
+        }
+    }
+
+    fn end(&mut self) -> Result<u64, ExecutionError> {
+        // Behind the last instruction the emulator ends.
+        Ok(self.recording.instructions.map_or(u64::MAX, |count| count.saturating_sub(1)))
+    }
+
+    fn keep(&mut self) -> Result<(), ExecutionError> {
+        if self.keeps {
+            self.kept += 1;
+            let refusal = self.ask(&format!("savevm rr-mem-{}", self.kept))?;
+            self.keeps = refusal.trim().is_empty();
+        }
+        Ok(())
+    }
+
+    fn moment(&mut self) -> Result<Moment<'_>, ExecutionError> {
+        let emulator = self.emulator()?;
+        let cpus = self.cpus(&emulator.machine)?;
+        let ram = self.ram(&emulator.machine)?;
+        let memory = emulator
+            .memory(SPACE, emulator.host.memory().clone())
+            .map_err(|error| self.failed("rendering the memory map", error))?;
+        let regions = Some((emulator.machine.map.clone(), SPACE));
+        Ok(Moment { cpus, ram, regions, memory: Box::new(memory) })
+    }
+
+    fn goes_back(&self) -> bool {
+        self.keeps
+    }
+
+    fn next_change(
+        &mut self,
+        _: &[std::ops::RangeInclusive<Gpa>],
+        _: u64,
+    ) -> Result<Option<u64>, ExecutionError> {
+        Err(self.failed("watching", "every instruction can be stopped at instead"))
+    }
+
+    fn most_places(&self) -> usize {
+        0
+    }
+
+    fn backtrace(&mut self) -> Result<Backtrace, ExecutionError> {
+        let text = self.ask("info registers -a")?;
+        let guest = match &registers::parse(&text)[..] {
+            [CpuState { pc: Some(address), .. }] => vec![Frame { address: *address, name: None }],
+            // Which CPU runs, what follows says.
+            _ => Vec::new(),
+        };
+        Ok(Backtrace { guest, host: Vec::new() })
+    }
+}
+
+/// Why a replay was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The command line cannot be used.
+    #[error("{0}")]
+    Command(#[from] CommandError),
+    /// The program did not run, or its sockets stay closed.
+    #[error("{program}: {what}")]
+    Program {
+        /// Its name.
+        program: String,
+        /// What happened.
+        what: String,
+    },
+}
+
+impl StartError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Command(error) => error.hint(),
+            Self::Program { .. } => {
+                "give the command line that the log was recorded with, from the same folder"
+            }
+        }
+    }
+}
+
+/// Starts the emulator and connects to it; and whether it has snapshots.
+fn launch(recording: &Recording, stopper: &Stopper) -> Result<(Running, bool), StartError> {
+    let folder = tempfile::Builder::new().prefix("rr-mem-").tempdir().map_err(CommandError::Io)?;
+    let prepared = command::prepare(&recording.command, &recording.log, folder.path())?;
+    let failed = |what: String| StartError::Program { program: prepared.program.clone(), what };
+    if stopper.is_stopped() {
+        return Err(failed("interrupted".to_owned()));
+    }
+    let errors = File::create(folder.path().join("stderr")).map_err(CommandError::Io)?;
+    let output = errors.try_clone().map_err(CommandError::Io)?;
+    let mut child = Command::new(&prepared.program)
+        .args(&prepared.arguments)
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .spawn()
+        .map_err(|error| failed(error.to_string()))?;
+    stopper.pid.store(child.id(), Ordering::SeqCst);
+    let connected = connect(&mut child, &prepared);
+    let pid = stopper.pid.clone();
+    match connected {
+        Ok(monitor) => Ok((Running { child, monitor, pid, folder }, prepared.keeps)),
+        Err(error) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            let said = fs::read_to_string(folder.path().join("stderr")).unwrap_or_default();
+            let said = said.trim();
+            Err(failed(if said.is_empty() { error.to_string() } else { said.to_owned() }))
+        }
+    }
+}
+
+/// Reads the guest's serial lines, whose reader the recording had too, and
+/// opens the monitor.
+fn connect(child: &mut Child, prepared: &command::Prepared) -> io::Result<Monitor> {
+    let limit = Instant::now() + START;
+    for path in &prepared.consoles {
+        let mut console = open_socket(path, child, limit)?;
+        thread::spawn(move || io::copy(&mut console, &mut io::sink()));
+    }
+    Monitor::new(open_socket(&prepared.monitor, child, limit)?, child.id())
+}
+
+fn open_socket(path: &Path, child: &mut Child, limit: Instant) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path) {
+            Ok(stream) => return Ok(stream),
+            Err(error) if Instant::now() > limit => return Err(error),
+            Err(_) => {}
+        }
+        if let Some(status) = child.try_wait()? {
+            return Err(io::Error::other(format!("it ended at once: {status}")));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
