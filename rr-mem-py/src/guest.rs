@@ -118,21 +118,31 @@ impl Guest {
         Self::of(Arc::new(Source::Given(read?)), cpu, None, None)
     }
 
-    /// The guest in a dump: raw RAM or an ELF core of `dump-guest-memory`, also
-    /// compressed. `mtree` is the text of the monitor's `info mtree -f`.
+    /// The guest in a file: raw RAM, an ELF core, a kdump, a LiME or Windows dump,
+    /// a migration stream, also compressed. `mtree` is the text of the monitor's
+    /// `info mtree -f`; `machine` the machine type whose rules place the RAM
+    /// blocks of a stream, if it is not the stream's own; `snapshot` the one to
+    /// take of a qcow2 image.
     #[classmethod]
-    #[pyo3(signature = (path, *, cpu = 0, ram_base = 0, mtree = None))]
+    #[pyo3(signature = (path, *, cpu = 0, ram_base = 0, mtree = None, machine = None, snapshot = None))]
     fn from_image(
         class: &Bound<'_, PyType>,
         path: PathBuf,
         cpu: usize,
         ram_base: u64,
         mtree: Option<&str>,
+        machine: Option<&str>,
+        snapshot: Option<&str>,
     ) -> PyResult<Self> {
-        let image = class.py().detach(|| image::open(&path, Gpa(ram_base), &mut |_| ()));
-        let image = image.map_err(|error| error.bridge())?;
-        let regions = mtree.map(region_map).transpose()?.or(image.regions);
-        Self::of(Arc::new(Source::Image(image.memory, image.cpus, regions)), cpu, None, None)
+        let map = mtree.map(region_map).transpose()?;
+        let regions = map.as_ref();
+        let options = image::Options { ram_base: Gpa(ram_base), machine, regions, snapshot };
+        let image = class.py().detach(|| image::open_with(&path, &options, &mut |_| ()));
+        let mut image = image.map_err(|error| error.bridge())?;
+        if map.is_some() {
+            (image.regions, image.address_space) = (map, None);
+        }
+        Self::of(Arc::new(Source::Image(Box::new(image))), cpu, None, None)
     }
 
     /// The guest whose CPU of architecture `arch` has these registers, by the
@@ -230,9 +240,12 @@ impl Guest {
     }
 
     /// What may make answers wrong: stale registers under KVM, a nested guest,
-    /// encrypted memory.
+    /// encrypted memory, a file that is cut or redacted.
     #[getter]
     fn doubts(&self) -> Vec<String> {
+        if let Source::Image(image) = &*self.source {
+            return image.notes.clone();
+        }
         let said = of_emulator!(&*self.source, emulator => {
             emulator.doubts(emulator.machine.cpu(self.cpu as u64))
         }, else Vec::new());

@@ -5,11 +5,11 @@ use rr_mem::{
     addr::Hva,
     guest::{AnyMemory, Guest as Library, emulator::Emulator},
     host::{AnyHost, Given, Host},
-    image,
+    image::Image,
     memory::Memory,
     qemu::{Machine, Offsets},
     region::RegionMap,
-    regs::{Cpu, Regs},
+    regs::Regs,
 };
 
 use crate::{
@@ -22,7 +22,7 @@ pub enum Source {
     Emulator(Emulator<AnyHost>),
     /// A process that a Python object reads.
     Given(Emulator<Given<Reader>>),
-    Image(image::ImageMemory, Vec<Cpu>, Option<RegionMap>),
+    Image(Box<Image>),
     /// Registers, and physical memory that a Python object reads.
     Plain(PhysicalReader, Regs, Option<RegionMap>),
 }
@@ -56,7 +56,7 @@ impl Source {
         match self {
             Self::Emulator(emulator) => seen(emulator, cpu, space, regs),
             Self::Given(emulator) => seen(emulator, cpu, space, regs),
-            Self::Image(memory, cpus, regions) => image_guest(memory, cpus, regions, cpu, regs),
+            Self::Image(image) => image_guest(image, cpu, regs),
             Self::Plain(_, _, _) if cpu != 0 => Err(no_cpu(cpu, 1)),
             Self::Plain(reader, own, regions) => plain(reader, regs.unwrap_or(*own), regions),
         }
@@ -96,20 +96,19 @@ where
 
 /// What an image holds; without paging registers only physical addresses are
 /// understood.
-fn image_guest(
-    memory: &image::ImageMemory,
-    cpus: &[Cpu],
-    regions: &Option<RegionMap>,
-    number: usize,
-    regs: Option<Regs>,
-) -> PyResult<Library> {
+fn image_guest(image: &Image, number: usize, regs: Option<Regs>) -> PyResult<Library> {
+    let cpus = &image.cpus;
     if number >= cpus.len().max(1) {
         return Err(no_cpu(number, cpus.len()));
     }
     let cpu = cpus.get(number).filter(|cpu| !cpu.without_tables());
     let regs = regs.or_else(|| cpu.map(|cpu| cpu.with_usual_values()));
-    let memory: AnyMemory = Box::new(memory.clone());
-    Library::new(Some(memory), regs, regions.clone()).map_err(|error| error.bridge())
+    let memory: Option<AnyMemory> = Some(Box::new(image.memory.clone()));
+    let guest = match (image.regions.clone(), image.address_space) {
+        (Some(map), Some(space)) => Library::in_space(memory, regs, map, space),
+        (map, _) => Library::new(memory, regs, map),
+    };
+    guest.map_err(|error| error.bridge())
 }
 
 fn no_cpu(number: usize, count: usize) -> PyErr {

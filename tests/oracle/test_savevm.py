@@ -7,15 +7,17 @@ alone must give the registers, translations and bytes that the monitor gives.
 
 from __future__ import annotations
 
+import array
 import dataclasses
 import json
 import random
 import struct
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import pytest
+import rr_mem
 
 import backports
 from addresses import SEED, choose
@@ -170,6 +172,41 @@ def test_what_info_mtree_shows_as_ram_is_placed_there(case: Case) -> None:
             done = run_program(case.binary, "read", "--phys", *case.files[way], "--mtree", str(mtree),
                                f"{gpa:#x}", str(PLACE_BYTES))
             assert done.stdout == expected, (way, hex(gpa))
+
+
+def test_python_gives_the_same_translations_and_bytes(case: Case) -> None:
+    gvas = array.array("Q", case.addresses)
+    for way in case.each():
+        guest = python_guest(case.files[way])
+        answers = array.array("Q", guest.v2p_batch(gvas))
+        wrong = [(hex(gva), answer, found) for gva, answer, found in zip(gvas, case.answers, answers)
+                 if answer is not None and found != answer]
+        assert wrong == [] and guest.doubts == [] and guest.arch == case.guest.kind.arch, way
+        mapped = python_guest(case.files[way], mtree=case.guest.mtree_f)
+        for gpa, expected in case.places.items():
+            assert guest.read(gpa, PLACE_BYTES, physical=True) == expected, (way, hex(gpa))
+            section = mapped.find(gpa)
+            assert section is not None and mapped.read(gpa, PLACE_BYTES, physical=True) == expected
+
+
+def test_python_takes_the_machine_and_the_snapshot_that_are_named(case: Case) -> None:
+    (disk, snapshot), file = [case.files["savevm"][at] for at in (1, 3)], list(case.files.values())[1][1]
+    for path, given, kind in [(disk, {"snapshot": "none"}, "container"), (disk, {}, "container"),
+                              (file, {"machine": "nonsense"}, "placement")]:
+        with pytest.raises(rr_mem.SourceError) as caught:
+            rr_mem.Guest.from_image(path, **given)
+        assert caught.value.kind == kind and caught.value.hint
+    machine = case.guest.kind.machine.split()[1].split(",")[0]
+    for path, given in [(disk, {"snapshot": snapshot}), (file, {})]:
+        gpa, expected = next(iter(case.places.items()))
+        guest = rr_mem.Guest.from_image(path, machine=machine, **given)
+        assert guest.read(gpa, PLACE_BYTES, physical=True) == expected
+
+
+def python_guest(options: List[str], mtree: Optional[str] = None) -> rr_mem.Guest:
+    """The guest in a file, as the module has it."""
+    _, file, *snapshot = options
+    return rr_mem.Guest.from_image(file, mtree=mtree, snapshot=snapshot[1] if snapshot else None)
 
 
 def test_state_names_every_field_of_every_device(case: Case) -> None:

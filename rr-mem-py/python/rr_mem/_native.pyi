@@ -304,6 +304,7 @@ class Guest:
     @classmethod
     def from_image(
         cls, path: _Path, *, cpu: int = 0, ram_base: int = 0, mtree: Optional[str] = None,
+        machine: Optional[str] = None, snapshot: Optional[str] = None,
     ) -> Guest: ...
     @classmethod
     def from_registers(
