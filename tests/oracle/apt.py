@@ -7,6 +7,7 @@ keyrings. Packages are unpacked with `dpkg -x` and never installed.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -73,6 +74,16 @@ class Apt:
             self._run(["dpkg", "-x", str(deb), str(target)])
             return self._run(["dpkg-deb", "--field", str(deb), "Version"]).strip()
 
+    def unpack_all(self, packages: Sequence[str], target: Path, without: Sequence[str]) -> None:
+        """Unpacks packages and all that they depend on into `target`, but for some."""
+        self._prepare()
+        options = ["--download-only", "--no-install-recommends", "-y", "-o", "Debug::NoLocking=1"]
+        self._run(["apt-get", "install", *options, *packages])
+        for deb in sorted((self.folder / "cache" / "archives").glob("*.deb")):
+            if deb.name.split("_")[0] not in without:
+                self._run(["dpkg", "-x", str(deb), str(target)])
+            deb.unlink()
+
     def _prepare(self) -> None:
         """Writes the configuration and fetches the package lists, once."""
         done = self.folder / "lists-fetched"
@@ -107,8 +118,8 @@ class Apt:
         return f'Dir::Etc::sourcelist "{self.folder / "sources.list"}";\nDir::Etc::sourceparts "-";\n'
 
     def _source(self) -> str:
-        """The suite, from where the system has the release that it belongs to."""
-        release = self._suite.split("-")[0]
+        """The suite, from the archive that the system's own release comes from."""
+        release = platform.freedesktop_os_release().get("VERSION_CODENAME")
         known = self._run(["apt-get", "indextargets", "--no-release-info", "--format", "$(RELEASE) $(REPO_URI)"])
         for line in known.splitlines():
             name, _, address = line.partition(" ")

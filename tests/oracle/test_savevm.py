@@ -1,6 +1,6 @@
 """Migration streams of real QEMUs against the monitor of the same stopped guest.
 
-Each guest is booted in QEMU 7.2 and 10.0, stopped, and written in every way that these have:
+Each guest is booted in QEMU 5.2, 7.2 or 10.0, stopped, and written in every way that these have:
 `migrate exec:`, `migrate file:`, with mapped-ram, and `savevm` into a qcow2 image. The file
 alone must give the registers, translations and bytes that the monitor gives.
 """
@@ -33,6 +33,8 @@ CASES = [
                                         "arm-short", "arm-lpae", "aarch64-a57")),
     *((guest, f"10.0-{way}") for guest in ("x86_64-5level", "i386-pae", "arm-lpae", "aarch64-max")
       for way in ("file", "mapped")),
+    *((guest, "5.2-exec") for guest in ("x86_64-4level", "x86_64-5level", "i386", "arm-short",
+                                        "aarch64-a57")),
 ]
 SNAPSHOT = "moment"
 ADDRESSES, PLACES, PLACE_BYTES = 500, 10, 0x1_0000
@@ -54,10 +56,10 @@ def empty_qcow2(path: Path) -> None:
 
 def kind_of(name: str, way: str) -> GuestKind:
     """A guest's kind in a release of QEMU."""
-    kind = KINDS[name]
-    if way.startswith("7.2"):
+    kind, release = KINDS[name], way.split("-")[0]
+    if release == "7.2":
         return kind
-    return dataclasses.replace(kind, binary=str(backports.qemu() / kind.binary))
+    return dataclasses.replace(kind, binary=str(backports.qemu(release) / kind.binary))
 
 
 def fixed_places(kind: GuestKind) -> Tuple[int, ...]:
