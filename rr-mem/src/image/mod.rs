@@ -8,6 +8,7 @@ mod elf;
 mod kdump;
 mod lime;
 mod note;
+mod prstatus;
 mod raw;
 pub mod save;
 pub mod savevm;
@@ -31,6 +32,7 @@ use crate::{
 };
 
 pub use note::{CoreNote, Description, missing};
+pub use prstatus::prstatus;
 
 /// Guest memory in a mapped file.
 pub type ImageMemory = Physical<ImageOffset, ImageBytes>;

@@ -20,7 +20,7 @@ use crate::{
 const OWNER: &[u8] = b"RRMEM";
 
 /// Registers, in Linux's own cores.
-const NT_PRSTATUS: u32 = 1;
+pub(super) const NT_PRSTATUS: u32 = 1;
 
 /// What is kept of other programs' notes.
 const MOST_NOTE_BYTES: usize = 64 << 20;

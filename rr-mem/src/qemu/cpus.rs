@@ -15,7 +15,11 @@ use super::{
     structs::{Struct, Structs},
     symbols::{Symbols, Target, Timers},
 };
-use crate::{addr::Hva, memory::Memory, regs::Regs};
+use crate::{
+    addr::Hva,
+    memory::Memory,
+    regs::{GeneralRegs, Regs},
+};
 
 /// CPU numbers that are still plausible.
 const CPU_LIMIT: u64 = 1 << 16;
@@ -46,6 +50,9 @@ pub struct VirtualCpu {
     pub pc: u64,
     /// The paging registers of the regime in force.
     pub regs: Regs,
+    /// The general registers, if the layout has all of them; as `pc`, behind the
+    /// truth while code runs, and then without x86's arithmetic flags.
+    pub general: Option<GeneralRegs>,
     /// Beyond the usual: system management mode, the secure world, a nested
     /// guest.
     pub world: Option<&'static str>,
@@ -93,6 +100,7 @@ impl Accelerator {
 /// What the architecture's part says of a CPU.
 struct Registers {
     regs: Regs,
+    general: Option<GeneralRegs>,
     pc: u64,
     world: Option<&'static str>,
     /// Which of its address spaces it uses.
@@ -188,6 +196,7 @@ fn one<M: Memory<Hva>>(
         space: space(structs, spaces, cpu, found.space)?,
         pc: found.pc,
         regs: found.regs,
+        general: found.general,
         world: found.world,
         instructions: match cpu.first_of(&["rr_guest_instr_count"]) {
             None => instructions(structs, symbols)?,

@@ -2,10 +2,12 @@
 //! CPU features that matter. They never know where they came from.
 
 mod arm;
+mod general;
 mod regime;
 mod x86;
 
 pub use arm::{ArmRegs, ArmState};
+pub use general::{Aarch64General, ArmGeneral, GeneralRegs, X86General};
 pub(crate) use regime::{ArmRegime, ArmStatus, HYP, MONITOR, N_RW, PAN, USER};
 pub use x86::X86Regs;
 

@@ -13,7 +13,10 @@ use crate::{
         structs::{Struct, Structs},
         symbols::Target,
     },
-    regs::{ArmRegime, ArmRegs, ArmState, ArmStatus, N_RW, PAN, Regs},
+    regs::{
+        Aarch64General, ArmGeneral, ArmRegime, ArmRegs, ArmState, ArmStatus, GeneralRegs, N_RW,
+        PAN, Regs,
+    },
 };
 
 pub(super) fn read<M: Memory<Hva>>(
@@ -47,7 +50,55 @@ pub(super) fn read<M: Memory<Hva>>(
     };
     let pc = if arch64 { env.get("pc")? } else { env.element("regs", 16, 15)? };
     let world = regime.secure.then_some("secure");
-    Ok(Registers { regs: Regs::Arm(regs), pc, world, space: usize::from(regime.secure) })
+    let general = if arch64 { aarch64(&env) } else { arm(&env) }.ok();
+    let space = usize::from(regime.secure);
+    Ok(Registers { regs: Regs::Arm(regs), general, pc, world, space })
+}
+
+fn aarch64(env: &Struct<'_>) -> Result<GeneralRegs, Wrong> {
+    let mut found = Aarch64General {
+        sp: env.element("xregs", 32, 31)?,
+        pc: env.get("pc")?,
+        // Beside it the emulator keeps the conditions, DAIF and, if it knows that, BTYPE.
+        pstate: env.get("pstate")?
+            | conditions(env)?
+            | env.get("daif")?
+            | env.first_of(&["btype"]).unwrap_or(0) << 10,
+        ..Aarch64General::default()
+    };
+    for (number, value) in found.regs.iter_mut().enumerate() {
+        *value = env.element("xregs", 32, number)?;
+    }
+    Ok(GeneralRegs::Aarch64(found))
+}
+
+fn arm(env: &Struct<'_>) -> Result<GeneralRegs, Wrong> {
+    /// A, I and F, as in DAIF.
+    const MASKS: u64 = 0b111 << 6;
+    let it = env.get("condexec_bits")?;
+    // Beside it: conditions, Q, IT in two parts, GE, the masks, T.
+    let cpsr = env.get("uncached_cpsr")?
+        | conditions(env)?
+        | env.get("QF")? << 27
+        | (it & 0b11) << 25
+        | (it >> 2) << 10
+        | env.get("GE")? << 16
+        | env.get("daif")? & MASKS
+        | env.get("thumb")? << 5;
+    let mut found = ArmGeneral { cpsr: cpsr as u32, ..ArmGeneral::default() };
+    for (number, value) in found.regs.iter_mut().enumerate() {
+        *value = env.element("regs", 16, number)? as u32;
+    }
+    Ok(GeneralRegs::Arm(found))
+}
+
+/// N, Z, C and V in their places. The emulator keeps each as it comes out of a
+/// calculation: N and V are bit 31, Z is set if the value is zero.
+fn conditions(env: &Struct<'_>) -> Result<u64, Wrong> {
+    let negative = env.get("NF")? >> 31 & 1;
+    let zero = u64::from(env.get("ZF")? == 0);
+    let overflow = env.get("VF")? >> 31 & 1;
+    Ok(negative << 31 | zero << 30 | (env.get("CF")? & 1) << 29 | overflow << 28)
 }
 
 fn dacr(env: &Struct<'_>, regime: &ArmRegime) -> Result<u64, Wrong> {

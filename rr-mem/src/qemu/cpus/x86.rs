@@ -9,7 +9,7 @@ use crate::{
         Wrong, objects,
         structs::{Struct, Structs},
     },
-    regs::{Regs, X86Regs},
+    regs::{GeneralRegs, Regs, X86General, X86Regs},
 };
 
 /// Bits of `hflags`.
@@ -74,7 +74,36 @@ pub(super) fn read<M: Memory<Hva>>(
         (false, true) => Some(NESTED),
         (false, false) => None,
     };
-    Ok(Registers { regs: Regs::X86(regs), pc: env.get("eip")?, world, space: usize::from(smm) })
+    let word = structs.field(kind.env, "eip").map_or(8, |field| field.size);
+    Ok(Registers {
+        regs: Regs::X86(regs),
+        general: general(&env, word == 8).ok().map(GeneralRegs::X86),
+        pc: env.get("eip")?,
+        world,
+        space: usize::from(smm),
+    })
+}
+
+/// Of emulators of 32-bit x86 alone, registers have 4 bytes, and there are 8.
+/// Flags are whole while no translated code runs.
+fn general(env: &Struct<'_>, wide: bool) -> Result<X86General, Wrong> {
+    const FS: usize = 4;
+    const GS: usize = 5;
+    let mut found =
+        X86General { rip: env.get("eip")?, rflags: env.get("eflags")?, ..X86General::default() };
+    let count = if wide { 16 } else { 8 };
+    for (number, value) in found.regs.iter_mut().enumerate().take(count) {
+        *value = env.element("regs", count, number)?;
+    }
+    for (number, selector) in found.selectors.iter_mut().enumerate() {
+        *selector = env.element("segs", 6, number)? as u16;
+    }
+    // Selector, base, limit and flags: with 8 bytes for the base, and as many
+    // before and behind it, or with 4 for each.
+    let parts = if wide { 3 } else { 4 };
+    let base = |number: usize| env.element("segs", 6 * parts, number * parts + 1);
+    (found.fs_base, found.gs_base) = (base(FS)?, base(GS)?);
+    Ok(found)
 }
 
 /// What a CPU's registers cannot hold: a mask of the A20 line that masks

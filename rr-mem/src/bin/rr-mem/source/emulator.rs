@@ -13,8 +13,9 @@ use rr_mem::{
         core::Core,
         process::{self, Frozen, Process},
     },
+    image::{self, CoreNote},
     qemu::{Machine, Misfit, Offsets, QemuError},
-    regs::Cpu,
+    regs::{Arch, Cpu},
 };
 
 use super::{Known, Opened, all_cpus, choose_cpu, guest_memory, held, range_set};
@@ -110,6 +111,7 @@ pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Resul
         remarks(machine, space);
         chosen.assumed.iter().for_each(note);
     }
+    let general = known.arch.map(|arch| general_notes(machine, arch)).unwrap_or_default();
     let guest = emulator
         .guest(space, chosen.tables_known.then_some(chosen.regs))
         .map_err(|error| failed(error, "the emulator's memory map is damaged"))?;
@@ -120,7 +122,7 @@ pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Resul
         memory: guest.memory().map(guest_memory).unwrap_or_default(),
         cpus: all_cpus(Some(&known), &chosen, args.cpu.number as u64),
         address_space: Some(space),
-        core_notes: Vec::new(),
+        core_notes: if chosen.missing.is_some() { general } else { Vec::new() },
         guest: guest
             .map_memory(|memory| Box::new(memory) as AnyMemory)
             .without_tables(chosen.unknown_tables),
@@ -132,6 +134,14 @@ pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Resul
         given: chosen.given,
         frozen: None,
     })
+}
+
+/// The general registers of all CPUs, as a core has them; none if those of one
+/// are not known.
+fn general_notes(machine: &Machine, arch: Arch) -> Vec<CoreNote> {
+    let cpus = machine.cpus.iter().map(|cpu| Some((cpu.index, cpu.general?)));
+    let cpus: Option<Vec<_>> = cpus.collect();
+    cpus.map(|cpus| image::prstatus(&cpus, arch)).unwrap_or_default()
 }
 
 /// What is worth saying of the choice.
