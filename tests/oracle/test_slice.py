@@ -1,8 +1,10 @@
-"""rr-mem slice and diff, on real guests: a slice answers what its source does, byte for byte."""
+"""rr-mem slice, convert and diff, on real guests: what is written answers as its source does,
+byte for byte, whether that is a dump, the running emulator or its core."""
 
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import List, Sequence, Tuple
 
@@ -11,17 +13,20 @@ import pytest
 from addresses import SEED
 from cli import json_lines, run_program
 from elfcore import ElfCore
-from situation import Case
-from test_dumps import tool
+from emulators import gcore
+from situation import PLACE_BYTES, Case, monitor_bytes
+from test_dumps import registers_of, tool
 
 PAGES = 20
 
 
-@pytest.fixture(scope="module", params=["image", "pid"])
+@pytest.fixture(scope="module", params=["image", "pid", "core"])
 def source(request: pytest.FixtureRequest, case: Case) -> List[str]:
-    """The same guest through both sources; a dump of an ARM guest lacks registers."""
+    """The same guest through every source; a dump of an ARM guest lacks registers."""
     if request.param == "pid":
         return ["--pid", str(case.guest.qemu.pid)]
+    if request.param == "core":
+        return ["--core", str(request.getfixturevalue("core"))]
     registers = [] if case.guest.kind.is_x86 else case.guest.register_flags()
     return ["--image", str(case.guest.dump), "--mtree", str(case.rr_mem.mtree_file), *registers]
 
@@ -105,10 +110,66 @@ def test_slices_open_in_readelf_and_gdb(case: Case, binary: Path, tmp_path: Path
     assert lines and set(lines) <= set(original.splitlines())
 
 
+def test_general_registers_are_those_of_the_dump(
+    case: Case, source: List[str], binary: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.elf"
+    run_program(binary, "slice", *source, "-o", str(out), "--gva", f"{mapped_places(case)[0]:#x}")
+    shown, original = (general_registers(path) for path in (out, case.guest.dump))
+    assert shown == original and len(shown) >= 16
+
+
+def general_registers(core: Path) -> List[str]:
+    """Those that gdb reads from a core; those of floating point and SVE are in a dump only."""
+    lines = registers_of(tool("gdb-multiarch", "--batch", f"--core={core}", "-ex", "info registers"))
+    return [line for line in lines if not line.startswith(("fpsr", "fpcr", "vg "))]
+
+
+def test_what_convert_writes_is_the_monitors(case: Case, source: List[str], binary: Path, tmp_path: Path) -> None:
+    for target in ("elf", "lime", "raw"):
+        out = tmp_path / f"out.{target}"
+        fill = ["--fill-absent"] if target == "raw" else []
+        done = run_program(binary, "convert", "--json", *source, "-o", str(out), "--to", target, *fill)
+        assert json_lines(done.stdout)[0]["bytes"] != "0x0"
+        base = re.search(rb"give --ram-base (0x[0-9a-f]+)", done.stderr)
+        flags = ["--ram-base", base.group(1).decode()] if base else []
+        for gva, gpa in case.ram_places()[:5]:
+            expected = monitor_bytes(case.guest, "xp", gpa, PLACE_BYTES)
+            image = ["--image", str(out), *flags]
+            assert run_program(binary, "read", "--phys", *image, f"{gpa:#x}", str(PLACE_BYTES)).stdout == expected
+            if target == "elf":
+                assert gpas(binary, ["v2p", "--json", *image, f"{gva:#x}"]) == [f"{gpa:#x}"]
+        out.unlink()
+
+
+def test_a_changed_byte_is_the_only_difference(case: Case, binary: Path, tmp_path: Path) -> None:
+    pid = ["--pid", str(case.guest.qemu.pid)]
+    before = tmp_path / "before.elf"
+    run_program(binary, "convert", *pid, "-o", str(before), "--to", "elf")
+    _, gpa = case.ram_places()[0]
+    old = monitor_bytes(case.guest, "xp", gpa, 1)
+    try:
+        write(binary, pid, gpa, bytes([old[0] ^ 0x55]))
+        core = gcore(case.guest.qemu.pid, tmp_path)
+        for after in (pid, ["--core", str(core)]):
+            done = run_program(binary, "diff", "--json", str(before), *after, "--only", "memory", codes=(1,))
+            (row,) = json_lines(done.stdout)
+            assert (int(row["gpa"], 16), row["bytes"]) == (gpa & -4096, 1)
+        core.unlink()
+    finally:
+        write(binary, pid, gpa, old)
+    assert run_program(binary, "diff", str(before), *pid).stdout == b""
+
+
+def write(binary: Path, source: List[str], gpa: int, data: bytes) -> None:
+    """Changes memory of the guest."""
+    run_program(binary, "write", *source, "--write-guest-memory", "--phys", f"{gpa:#x}", data.hex())
+
+
 def test_a_dump_does_not_differ_from_the_stopped_guest(case: Case, source: List[str], binary: Path) -> None:
-    flags = [] if source[0] == "--pid" or case.guest.kind.is_x86 else case.guest.register_flags()
+    flags = [] if case.guest.kind.is_x86 else case.guest.register_flags()
     command = ["diff", str(case.guest.dump)]
-    if source[0] == "--pid":
+    if source[0] != "--image":
         done = run_program(binary, *command, *source, "--only", "memory", codes=(0, 1))
         # Memory that no dump has, such as that of a device, is there or is not; no page differs.
         assert all(b"memory added" in line for line in done.stdout.splitlines()), done.stdout[:500]
