@@ -11,9 +11,11 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::{
-    Wrong, map,
+    Wrong,
+    counter::{self, InstructionCounter},
+    map,
     structs::{Struct, Structs},
-    symbols::{Symbols, Target, Timers},
+    symbols::{Symbols, Target},
 };
 use crate::{
     addr::Hva,
@@ -57,7 +59,8 @@ pub struct VirtualCpu {
     /// guest.
     pub world: Option<&'static str>,
     /// Guest instructions so far, of emulators that count them: PANDA's own
-    /// count, or that of `-icount`, which is of all CPUs together.
+    /// count, or that of `-icount`, which is of all CPUs together; see
+    /// [`InstructionCounter::read`].
     pub instructions: Option<u64>,
 }
 
@@ -130,15 +133,12 @@ pub(super) fn list<'a, M: Memory<Hva>>(
 /// The address of a CPU's registers. Up to 8.0 a pointer leads there; later
 /// they follow the common part, of which the pointer leads to the same place.
 /// That tells builds apart whose configuration moved members.
-fn env<M: Memory<Hva>>(
+pub(super) fn env<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
     target: Target,
     cpu: &Struct<'_>,
 ) -> Result<u64, Wrong> {
-    let kind = match target {
-        Target::X86 => x86::Kind::of(structs, cpu)?.cpu,
-        Target::Arm | Target::Aarch64 => "ARMCPU",
-    };
+    let kind = kind(structs, target, cpu)?;
     let follows = structs.field(kind, "env").map(|field| cpu.address.wrapping_add(field.offset));
     if !cpu.has("env_ptr") {
         return follows.ok_or(Wrong::Member(kind, "env"));
@@ -152,6 +152,18 @@ fn env<M: Memory<Hva>>(
     if right { Ok(env) } else { Err(Wrong::at("a CPU's registers are elsewhere", cpu.address)) }
 }
 
+/// The struct that a CPU is as a whole.
+pub(super) fn kind<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    target: Target,
+    cpu: &Struct<'_>,
+) -> Result<&'static str, Wrong> {
+    match target {
+        Target::X86 => Ok(x86::Kind::of(structs, cpu)?.cpu),
+        Target::Arm | Target::Aarch64 => Ok("ARMCPU"),
+    }
+}
+
 /// Whether the list of CPUs is one.
 pub(super) fn check<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
@@ -162,17 +174,22 @@ pub(super) fn check<M: Memory<Hva>>(
     list(structs, symbols, &spaces).map(drop)
 }
 
-/// Every CPU; `spaces` are the addresses of the map's address spaces.
+/// Every CPU, and where instructions are counted; `spaces` are the addresses of
+/// the map's address spaces.
 pub(super) fn read<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
     symbols: &Symbols,
     spaces: &[u64],
-) -> Result<Vec<VirtualCpu>, Wrong> {
+) -> Result<(Vec<VirtualCpu>, Option<InstructionCounter>), Wrong> {
     let cpus = list(structs, symbols, spaces)?;
-    let mut found: Vec<VirtualCpu> =
-        cpus.iter().map(|cpu| one(structs, symbols, spaces, cpu)).collect::<Result<_, _>>()?;
+    let counter = counter::find(structs, symbols, &cpus)?;
+    let total = counter.as_ref().map(|counter| counter.read(structs.memory())).transpose()?;
+    let mut found: Vec<VirtualCpu> = cpus
+        .iter()
+        .map(|cpu| one(structs, symbols, spaces, cpu, total))
+        .collect::<Result<_, _>>()?;
     found.sort_by_key(|cpu| cpu.index);
-    Ok(found)
+    Ok((found, counter))
 }
 
 fn one<M: Memory<Hva>>(
@@ -180,6 +197,7 @@ fn one<M: Memory<Hva>>(
     symbols: &Symbols,
     spaces: &[u64],
     cpu: &Struct<'_>,
+    instructions: Option<u64>,
 ) -> Result<VirtualCpu, Wrong> {
     let env = env(structs, symbols.target, cpu)?;
     let found = match symbols.target {
@@ -198,24 +216,8 @@ fn one<M: Memory<Hva>>(
         regs: found.regs,
         general: found.general,
         world: found.world,
-        instructions: match cpu.first_of(&["rr_guest_instr_count"]) {
-            None => instructions(structs, symbols)?,
-            counted => counted,
-        },
+        instructions: cpu.first_of(&["rr_guest_instr_count"]).or(instructions),
     })
-}
-
-/// The instructions that `-icount` counts, of all CPUs together; behind the
-/// truth while a CPU runs.
-fn instructions<M: Memory<Hva>>(
-    structs: &Structs<'_, M>,
-    symbols: &Symbols,
-) -> Result<Option<u64>, Wrong> {
-    let Some(Timers { enabled, state }) = symbols.timers else { return Ok(None) };
-    if !structs.knows("TimersState") || structs.bytes(enabled, 1)? == [0] {
-        return Ok(None);
-    }
-    Ok(structs.at("TimersState", state)?.first_of(&["qemu_icount"]))
 }
 
 /// Registers are QEMU's while they are dirty, else KVM's.

@@ -9,6 +9,7 @@
 //!
 //! Not here: what lies behind an IOMMU, and guest page tables.
 
+mod counter;
 mod cpus;
 pub mod layouts;
 mod map;
@@ -23,6 +24,7 @@ use std::{thread, time::Duration};
 
 use thiserror::Error;
 
+pub use counter::{InstructionCounter, Slice};
 pub use cpus::{Accelerator, VirtualCpu};
 
 use crate::{
@@ -60,6 +62,8 @@ pub struct Machine {
     pub cpus: Vec<VirtualCpu>,
     /// What hides the guest's memory from its host, such as `sev-guest`.
     pub confidential: Option<String>,
+    /// Where guest instructions are counted, if they are.
+    pub counter: Option<InstructionCounter>,
     offsets: Layout,
     /// Of each region.
     objects: Vec<Objects>,
@@ -300,7 +304,7 @@ fn read_once<H: Host>(
     let before = map::snapshot(structs, symbols)?;
     let Read { map, spaces, objects } = map::read(structs, symbols, &before)?;
     check_blocks(&map, host)?;
-    let cpus = cpus::read(structs, symbols, &spaces)?;
+    let (cpus, counter) = cpus::read(structs, symbols, &spaces)?;
     let confidential = confidential(structs, symbols)?;
     if map::snapshot(structs, symbols)? != before {
         return Err(Wrong::Torn);
@@ -316,6 +320,7 @@ fn read_once<H: Host>(
         map,
         cpus,
         confidential,
+        counter,
         offsets,
         objects,
     })

@@ -42,6 +42,10 @@ impl<'a, M: Memory<Hva>> Structs<'a, M> {
         Self { memory, layout, left: Cell::new(BYTES_LIMIT) }
     }
 
+    pub fn memory(&self) -> &'a M {
+        self.memory
+    }
+
     pub fn layout(&self) -> &'a Layout {
         self.layout
     }
