@@ -6,6 +6,7 @@ mod dwarf;
 mod elf;
 mod error;
 mod files;
+pub mod jit;
 mod layout;
 pub mod symbols;
 #[cfg(test)]

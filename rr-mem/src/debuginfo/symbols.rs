@@ -1,7 +1,7 @@
 //! Symbols of an ELF file by name: `.dynsym`, then `.symtab`. System V ABI,
 //! "Symbol Table". A few names are looked for in one pass; nothing is indexed.
 
-use object::{Object, ObjectSymbol, read::File};
+use object::{Object, ObjectSymbol, SymbolKind, read::File};
 use thiserror::Error;
 
 /// A file whose symbols cannot be read.
@@ -52,6 +52,28 @@ fn look<'data, const N: usize>(
     }
 }
 
+/// The function of the ELF file `elf` that holds `address`, in the file, and how
+/// many bytes behind its beginning that is. None where no symbol says so: of a
+/// stripped program, only what it exports has a name.
+#[must_use]
+pub fn function(elf: &[u8], address: u64) -> Option<(String, u64)> {
+    let file = File::parse(elf).ok()?;
+    let (name, start) =
+        holding(file.symbols(), address).or_else(|| holding(file.dynamic_symbols(), address))?;
+    Some((name, address - start))
+}
+
+fn holding<'data>(
+    mut symbols: impl Iterator<Item = impl ObjectSymbol<'data>>,
+    address: u64,
+) -> Option<(String, u64)> {
+    let found = symbols.find(|symbol| {
+        let behind = address.checked_sub(symbol.address());
+        symbol.kind() == SymbolKind::Text && behind.is_some_and(|behind| behind < symbol.size())
+    })?;
+    Some((String::from_utf8_lossy(found.name_bytes().ok()?).into_owned(), found.address()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +94,8 @@ mod tests {
         let [missing, main] = find(&bytes, ["no such symbol", "main"]).expect("an ELF file");
         assert_eq!(missing, None);
         assert!(main.is_some_and(|address| address > 0), "test programs keep their symbols");
+        let address = main.expect("is there") + 1;
+        assert_eq!(function(&bytes, address), Some(("main".to_owned(), 1)));
+        assert_eq!(function(&bytes, 1), None);
     }
 }

@@ -9,6 +9,7 @@ pub mod core;
 mod given;
 mod module;
 pub mod process;
+pub mod unwind;
 
 use crate::{addr::Hva, memory::Memory};
 
