@@ -4,9 +4,12 @@
 //! The search asks for no more than an [`Execution`] gives; a backend knows one
 //! way to move through a recording, and nothing of the search.
 
+mod child;
 mod difference;
 mod digest;
+mod outside;
 mod qemu;
+mod rr;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -23,9 +26,11 @@ use crate::{
     regs::Regs,
 };
 
+pub use child::Stopper;
 pub use difference::{ByteRun, Differences, RegisterDifference};
 pub use digest::{Digest, Ignored};
-pub use qemu::{CommandError, Recording, Replay, StartError, Stopper};
+pub use qemu::{CommandError, Recording, Replay, StartError};
+pub use rr::{Recorded, StartError as TraceError, Traced};
 pub use search::{
     Found, Observer, Options, Parting, SearchError, Side, Verdict, find_first_difference,
 };
@@ -97,6 +102,11 @@ pub trait Execution: Send {
     /// # Errors
     /// As [`Execution::go_to`].
     fn backtrace(&mut self) -> Result<Backtrace, ExecutionError>;
+
+    /// What did not go as it should, though the answers stand.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A guest at one point.
@@ -164,6 +174,14 @@ pub enum ExecutionError {
         /// What happened, in its own words.
         what: String,
     },
+    /// It is not one that can be compared.
+    #[error("{what}")]
+    Unusable {
+        /// Why.
+        what: &'static str,
+        /// What the user can do about it.
+        hint: &'static str,
+    },
     /// The operating system.
     #[error("{step}: {source}")]
     Io {
@@ -180,7 +198,7 @@ impl ExecutionError {
     pub fn at(&self) -> Option<u64> {
         match self {
             Self::Ended { at } | Self::Failed { at, .. } => Some(*at),
-            Self::Io { .. } => None,
+            Self::Unusable { .. } | Self::Io { .. } => None,
         }
     }
 }

@@ -17,29 +17,20 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use serde_json::json;
 use tempfile::TempDir;
 
 use self::monitor::{Heard, Monitor};
-use super::{Backtrace, CpuState, Execution, ExecutionError, Frame, Moment};
-use crate::{
-    addr::{Gpa, RangeSet},
-    guest::emulator::Emulator,
-    host::{AnyHost, Host, process::Process},
-    qemu::{Machine, Offsets},
+use super::{
+    Backtrace, CpuState, Execution, ExecutionError, Frame, Moment,
+    child::{Killed, Stopper},
+    outside::{self, Compared},
 };
+use crate::{addr::Gpa, qemu::Machine};
 
 pub use command::CommandError;
 
@@ -53,8 +44,6 @@ const ASKED: Duration = Duration::from_millis(200);
 /// the replay's lock.
 const NO_WAY_BACK: &str = "the emulator hung in going back to a snapshot, as a PC does whose BIOS \
                            has set up kvmvapic: it was started anew to go back";
-/// The address space that is compared: QEMU's first, `memory`.
-const SPACE: usize = 0;
 /// Bytes of an emulator's complaints that are kept.
 const COMPLAINTS: u64 = 4096;
 
@@ -69,30 +58,6 @@ pub struct Recording {
     pub instructions: Option<u64>,
     /// The names of memory regions that are not looked at.
     pub ignored_regions: Vec<String>,
-}
-
-/// Ends a replay from elsewhere; it is not started again.
-#[derive(Clone, Debug, Default)]
-pub struct Stopper {
-    pid: Arc<AtomicU32>,
-    stopped: Arc<AtomicBool>,
-}
-
-impl Stopper {
-    /// Ends it.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        let pid = i32::try_from(self.pid.load(Ordering::SeqCst)).unwrap_or(0);
-        if pid != 0 {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-    }
-
-    /// Whether that was asked for.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
-    }
 }
 
 /// A replay by QEMU.
@@ -110,19 +75,10 @@ pub struct Replay {
 
 /// An emulator that was started; ends with this.
 struct Running {
-    child: Child,
+    child: Killed,
     monitor: Monitor,
-    pid: Arc<AtomicU32>,
     // Behind the process that has its files open.
     folder: TempDir,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.pid.store(0, Ordering::SeqCst);
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Running {
@@ -161,24 +117,6 @@ impl Replay {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
-    }
-
-    /// What did not go as it should, though the answers stand.
-    #[must_use]
-    pub fn remarks(&self) -> &[&'static str] {
-        &self.remarks
-    }
-
-    /// The emulator where it stands: its memory map and CPUs.
-    ///
-    /// # Errors
-    /// When nothing can be made of its process.
-    pub fn emulator(&mut self) -> Result<Emulator<AnyHost>, ExecutionError> {
-        let step = "reading the emulator";
-        let pid = self.running()?.child.id();
-        let process = Process::open(pid).map_err(|error| self.failed(step, error))?;
-        Emulator::attach(process.into(), &Offsets::default())
-            .map_err(|error| self.failed(step, error))
     }
 
     fn failed(&self, step: &'static str, what: impl ToString) -> ExecutionError {
@@ -228,7 +166,7 @@ impl Replay {
         if error.kind() != io::ErrorKind::UnexpectedEof {
             return self.failed(step, error);
         }
-        let status = running.child.wait();
+        let status = running.child.child.wait();
         let complaint = running.complaint();
         match status {
             Ok(status) if status.success() => ExecutionError::Ended { at },
@@ -312,24 +250,6 @@ impl Replay {
         }
         Ok(cpus)
     }
-
-    /// RAM that a guest can write, without what is ignored.
-    fn ram(&self, machine: &Machine) -> Result<RangeSet, ExecutionError> {
-        let step = "rendering the memory map";
-        let Some(space) = machine.map.address_spaces().get(SPACE) else {
-            return Err(self.failed(step, "there is no address space"));
-        };
-        let view = machine.map.view(space).map_err(|error| self.failed(step, error))?;
-        let compared = view.ranges().iter().filter(|range| {
-            let region = machine.map.region(range.region);
-            let name = region.name.as_deref().unwrap_or_default();
-            region.ram
-                && !region.ram_device
-                && !range.readonly
-                && !self.recording.ignored_regions.iter().any(|ignored| ignored == name)
-        });
-        Ok(compared.map(|range| range.start.0..=range.last().0).collect())
-    }
 }
 
 impl Execution for Replay {
@@ -371,13 +291,12 @@ impl Execution for Replay {
     }
 
     fn moment(&mut self) -> Result<Moment<'_>, ExecutionError> {
-        let emulator = self.emulator()?;
+        let pid = self.running()?.child.id();
+        let emulator = outside::emulator(pid).map_err(|(step, what)| self.failed(step, what))?;
         let cpus = self.cpus(&emulator.machine)?;
-        let ram = self.ram(&emulator.machine)?;
-        let memory = emulator
-            .memory(SPACE, emulator.host.memory().clone())
-            .map_err(|error| self.failed("rendering the memory map", error))?;
-        let regions = Some((emulator.machine.map.clone(), SPACE));
+        let Compared { ram, memory, regions } =
+            Compared::of(&emulator, &self.recording.ignored_regions)
+                .map_err(|(step, what)| self.failed(step, what))?;
         Ok(Moment { cpus, ram, regions, memory: Box::new(memory) })
     }
 
@@ -405,6 +324,10 @@ impl Execution for Replay {
             _ => Vec::new(),
         };
         Ok(Backtrace { guest, host: Vec::new() })
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.remarks.iter().map(|&remark| remark.to_owned()).collect()
     }
 }
 
@@ -443,26 +366,20 @@ fn launch(recording: &Recording, stopper: &Stopper) -> Result<(Running, bool), S
     let folder = tempfile::Builder::new().prefix("rr-mem-").tempdir().map_err(CommandError::Io)?;
     let prepared = command::prepare(&recording.command, &recording.log, folder.path())?;
     let failed = |what: String| StartError::Program { program: prepared.program.clone(), what };
-    if stopper.is_stopped() {
-        return Err(failed("interrupted".to_owned()));
-    }
     let errors = File::create(folder.path().join("stderr")).map_err(CommandError::Io)?;
     let output = errors.try_clone().map_err(CommandError::Io)?;
-    let mut child = Command::new(&prepared.program)
+    let child = Command::new(&prepared.program)
         .args(&prepared.arguments)
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors)
         .spawn()
         .map_err(|error| failed(error.to_string()))?;
-    stopper.pid.store(child.id(), Ordering::SeqCst);
-    let connected = connect(&mut child, &prepared);
-    let pid = stopper.pid.clone();
-    match connected {
-        Ok(monitor) => Ok((Running { child, monitor, pid, folder }, prepared.keeps)),
+    let mut child = stopper.own(child).ok_or_else(|| failed("interrupted".to_owned()))?;
+    match connect(&mut child.child, &prepared) {
+        Ok(monitor) => Ok((Running { child, monitor, folder }, prepared.keeps)),
         Err(error) => {
-            let _ = child.kill();
-            let _ = child.wait();
+            drop(child);
             let said = fs::read_to_string(folder.path().join("stderr")).unwrap_or_default();
             let said = said.trim();
             Err(failed(if said.is_empty() { error.to_string() } else { said.to_owned() }))

@@ -16,6 +16,7 @@ pub struct Diverge {
 #[derive(Debug, Subcommand)]
 pub enum DivergeCommand {
     Qemu(Box<Qemu>),
+    Rr(Box<Rr>),
 }
 
 /// Two replays by QEMU's own record/replay (-icount ...,rr=record)
@@ -46,6 +47,51 @@ pub struct Qemu {
     /// Compare the replay with itself: is it deterministic?
     #[arg(long)]
     pub check: bool,
+    #[command(flatten)]
+    pub search: Search,
+    /// The command line of the recording
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Two traces that rr made of PANDA or QEMU
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Such as one of the emulator while it recorded the guest, and one while it replayed the recording.
+Anything that rr replays will do: no debug build, no symbols but those that a distribution's QEMU
+exports. QEMU must count instructions (-icount, which its record/replay needs anyhow); PANDA does.
+
+Compared are the general and paging registers of every CPU and all RAM that the guest can write, at
+the beginnings of translated blocks: at 16 points and then by bisection. What differs for a while
+only, and heals, is found with --exhaustive alone. Every trace is replayed to its end once before.
+The first write that differs is found by watchpoints, writes by the host's kernel included, with the
+emulator's own code that did it.
+
+Exit code: 0 no difference at the points up to the end, 1 they part, 2 usage, 3 failed.
+
+Examples:
+  rr record -o record panda-system-x86_64 ...; rr record -o replay panda-system-x86_64 -replay name ...
+  rr-mem diverge rr record replay
+  rr-mem diverge rr record replay --log name-rr-nondet.log --guest-symbols vmlinux
+  rr-mem diverge rr a b --rr 'rr.soft -W' --log a.bin --log b.bin")]
+pub struct Rr {
+    /// The folder of the first trace
+    pub record_trace: PathBuf,
+    /// The folder of the second
+    pub replay_trace: PathBuf,
+    /// The log that both replay, or a second one for the second trace
+    #[arg(long, value_name = "FILE")]
+    pub log: Vec<PathBuf>,
+    /// rr, with options of its own
+    #[arg(long, value_name = "COMMAND", default_value = "rr")]
+    pub rr: String,
+    #[command(flatten)]
+    pub search: Search,
+}
+
+/// How to search
+#[derive(Debug, Args)]
+pub struct Search {
     /// Compare from this instruction count on
     #[arg(long, value_name = "INSTR", value_parser = number)]
     pub from: Option<u64>,
@@ -73,7 +119,4 @@ pub struct Qemu {
     /// Go on with what an earlier search for the same has compared
     #[arg(long)]
     pub resume: bool,
-    /// The command line of the recording
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
 }

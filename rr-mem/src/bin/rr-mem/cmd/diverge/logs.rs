@@ -9,7 +9,7 @@ use rr_mem::{
 };
 
 use super::rows::LogDifference;
-use crate::output::{failed, usage};
+use crate::output::{failed, note, usage};
 
 /// Entries that are shown before an instruction, and behind it.
 const BEFORE: u64 = 4;
@@ -17,17 +17,21 @@ const BEHIND: u64 = 3;
 /// QEMU, `replay_finish`: writes the end mark.
 const NO_END: &str = "it has no end mark, so the recording was not finished or the file is cut";
 
-/// Opens a replay log.
+/// Opens a log.
 pub fn open(path: &Path) -> anyhow::Result<Log> {
-    let log = Log::open(path)
-        .map_err(|error| failed(format!("{}: {error}", path.display()), error.hint()))?;
-    match log {
-        Log::Qemu(_) => Ok(log),
-        Log::Panda(_) => Err(usage(
-            format!("{} is a log of PANDA", path.display()),
-            "give the rrfile of QEMU's -icount ...,rr=record",
-        )),
-    }
+    Log::open(path).map_err(|error| failed(format!("{}: {error}", path.display()), error.hint()))
+}
+
+/// Says what is known at once.
+pub fn announce(different: Option<&LogDifference>) {
+    let Some(LogDifference { instr, a, b }) = different else {
+        return note("the logs are the same");
+    };
+    let entry =
+        |side: &Option<String>| side.clone().unwrap_or_else(|| "(the end of the log)".to_owned());
+    note(format!("the logs differ at instruction {instr}:"));
+    note(format!("A {}", entry(a)));
+    note(format!("B {}", entry(b)));
 }
 
 /// How far a log goes.
@@ -43,6 +47,12 @@ pub struct Extent {
 impl Extent {
     pub fn of(path: &Path) -> anyhow::Result<Self> {
         let mut log = open(path)?;
+        if let Log::Panda(_) = log {
+            return Err(usage(
+                format!("{} is a log of PANDA", path.display()),
+                "give the rrfile of QEMU's -icount ...,rr=record",
+            ));
+        }
         let mut extent = Self { instructions: 0, cut: None, refused: 0 };
         let mut ended = false;
         loop {

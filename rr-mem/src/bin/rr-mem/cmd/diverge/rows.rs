@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use rr_mem::{addr::Gpa, report::AliasRow};
+use rr_mem::{addr::Gpa, diverge::Differences, report::AliasRow};
 use serde::Serialize;
 
 /// All that was found.
@@ -158,7 +158,14 @@ impl Display for WriterRow {
         let confirmed = if self.confirmed { ", confirmed by a second run" } else { "" };
         write!(f, "first write that differs: at instruction {}", self.instr)?;
         writeln!(f, "{}{confirmed}", place.map_or(String::new(), |place| format!(", {place}")))?;
-        bytes(&self.bytes, f)
+        bytes(&self.bytes, f)?;
+        for (side, frames) in [("A", &self.host_a), ("B", &self.host_b)] {
+            if !frames.is_empty() {
+                writeln!(f, "the emulator's code in {side}:")?;
+            }
+            frames.iter().try_for_each(|frame| writeln!(f, "  {frame}"))?;
+        }
+        Ok(())
     }
 }
 
@@ -194,4 +201,20 @@ fn cut(digits: &str) -> String {
         Some(start) if digits.len() > start.len() => format!("{start}.."),
         _ => digits.to_owned(),
     }
+}
+
+/// Every register that differs.
+pub fn registers(differences: &Differences) -> Vec<RegisterRow> {
+    let rows = differences.registers.iter().map(|found| RegisterRow {
+        cpu: found.cpu,
+        register: found.register.clone(),
+        a: found.a.as_deref().map(|bytes| format!("0x{}", hex(bytes))),
+        b: found.b.as_deref().map(|bytes| format!("0x{}", hex(bytes))),
+    });
+    rows.collect()
+}
+
+/// Two digits a byte.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

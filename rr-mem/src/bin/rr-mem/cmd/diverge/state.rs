@@ -7,15 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rr_mem::{
-    debuginfo::Cache,
-    diverge::{Observer, Recording},
-};
+use rr_mem::{debuginfo::Cache, diverge::Observer};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    cli::diverge::Qemu,
+    cli::diverge::Search,
     output::{Progress, failed, note},
 };
 
@@ -42,8 +39,12 @@ pub struct State {
 
 impl State {
     /// What was kept of this question, if that is wanted.
-    pub fn open(args: &Qemu, sides: &[Recording; 2]) -> anyhow::Result<Self> {
-        let question = question(args, sides);
+    pub fn open(
+        args: &Search,
+        words: &[String; 2],
+        logs: &[Option<PathBuf>; 2],
+    ) -> anyhow::Result<Self> {
+        let question = question(args, words, logs);
         let path = args.state.clone().or_else(|| in_cache(&question));
         let mut kept = Kept { question, points: BTreeMap::new() };
         if let Some(path) = path.as_deref().filter(|_| args.resume) {
@@ -116,22 +117,19 @@ fn write(path: &Path, kept: &Kept) -> io::Result<()> {
     Ok(())
 }
 
-/// What makes a search the same as another: command lines, logs, what counts.
-fn question(args: &Qemu, sides: &[Recording; 2]) -> String {
-    let of = |side: &Recording| {
-        let about = fs::metadata(&side.log);
-        let changed = about.as_ref().ok().and_then(|about| about.modified().ok());
-        let size = about.map_or(0, |about| about.len());
-        format!("{:?} {} {size} {changed:?}", side.command, side.log.display())
+/// What makes a search the same as another: what is run, logs, what counts.
+fn question(args: &Search, words: &[String; 2], logs: &[Option<PathBuf>; 2]) -> String {
+    let of = |side: usize| match &logs[side] {
+        None => words[side].clone(),
+        Some(log) => {
+            let about = fs::metadata(log);
+            let changed = about.as_ref().ok().and_then(|about| about.modified().ok());
+            let size = about.map_or(0, |about| about.len());
+            format!("{} {} {size} {changed:?}", words[side], log.display())
+        }
     };
-    format!(
-        "{} | {} | {:?} {:?} {:?}",
-        of(&sides[0]),
-        of(&sides[1]),
-        args.ignore_gpa,
-        args.ignore_region,
-        args.ignore_reg
-    )
+    let Search { ignore_gpa, ignore_region, ignore_reg, .. } = args;
+    format!("{} | {} | {ignore_gpa:?} {ignore_region:?} {ignore_reg:?}", of(0), of(1))
 }
 
 fn in_cache(question: &str) -> Option<PathBuf> {

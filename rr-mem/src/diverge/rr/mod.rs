@@ -1,0 +1,454 @@
+//! An execution by an emulator that rr has recorded: rr(1). Any emulator that
+//! counts guest instructions will do: PANDA, and QEMU with `-icount`.
+//!
+//! rr moves by events of the host; in between, watchpoints on the emulator's
+//! counter stop it at the beginning of translated blocks, where all registers
+//! of the guest are in their places. Those are the points of this execution.
+//! Guest memory is read through the task that replays.
+
+mod condition;
+mod meter;
+mod places;
+mod registers;
+mod remote;
+mod server;
+mod task;
+#[cfg(test)]
+mod tests;
+
+use std::{io, ops::RangeInclusive, path::PathBuf};
+
+use self::{
+    condition::Condition,
+    meter::Meter,
+    places::{Places, Step},
+    remote::Stop,
+    server::Server,
+    task::Task,
+};
+use super::{
+    Backtrace, Execution, ExecutionError, Moment,
+    child::Stopper,
+    outside::{self, Compared},
+};
+use crate::{
+    addr::{Gpa, Hva},
+    qemu::{InstructionCounter, Slice},
+};
+
+/// What the host's CPUs can watch at a time.
+const WATCHES: usize = 4;
+/// In how many parts the events of a recording are surveyed.
+const SURVEYED: u64 = 64;
+/// Every so many of these are made cheap to come back to.
+const KEPT: u64 = 4;
+/// Bytes of the decrementer.
+const DECREMENTER: u64 = 2;
+/// A change of a place that was watched is looked for among so many stops.
+const STOPS: usize = 1_000_000;
+
+/// What to replay.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// rr's trace folder.
+    pub trace: PathBuf,
+    /// rr, with options of its own.
+    pub rr: Vec<String>,
+    /// The names of memory regions that are not looked at.
+    pub ignored_regions: Vec<String>,
+}
+
+impl Recorded {
+    /// rr's name.
+    fn program(&self) -> String {
+        self.rr.first().cloned().unwrap_or_default()
+    }
+}
+
+/// Why a replay was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// rr did not run, or does not serve.
+    #[error("{program}: {what}")]
+    Rr {
+        /// Its name.
+        program: String,
+        /// What happened.
+        what: String,
+    },
+    /// The trace names no process.
+    #[error("{trace}: no process was recorded", trace = .trace.display())]
+    NoProcess {
+        /// Its folder.
+        trace: PathBuf,
+    },
+}
+
+impl StartError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Rr { .. } => {
+                "`rr replay -a TRACE` must work; --rr names another rr, with its own options"
+            }
+            Self::NoProcess { .. } => "give the folder of a trace, as `rr ls -l` lists them",
+        }
+    }
+}
+
+/// A replay by rr.
+pub struct Traced {
+    recorded: Recorded,
+    stopper: Stopper,
+    server: Option<Server>,
+    task: Option<Task>,
+    counter: Option<InstructionCounter>,
+    places: Places,
+    meter: Meter,
+    /// What is watched in the emulator.
+    watched: Vec<(Hva, u64)>,
+    /// Where it stands, when that is a point.
+    at: Option<u64>,
+    /// The thread that ran last.
+    thread: String,
+}
+
+impl Traced {
+    /// Starts the replay; it stands where the emulator's program begins.
+    ///
+    /// # Errors
+    /// When rr does not serve it.
+    pub fn start(recorded: Recorded) -> Result<Self, StartError> {
+        let stopper = Stopper::default();
+        let server = Server::start(&recorded, &stopper)?;
+        Ok(Self {
+            recorded,
+            stopper,
+            server: Some(server),
+            task: None,
+            counter: None,
+            places: Places::default(),
+            meter: Meter::default(),
+            watched: Vec::new(),
+            at: None,
+            thread: String::new(),
+        })
+    }
+
+    /// What ends it.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    fn failed(&self, step: &'static str, what: impl ToString) -> ExecutionError {
+        let at = self.at.unwrap_or_else(|| self.places.most());
+        ExecutionError::Failed { step, at, what: what.to_string() }
+    }
+
+    fn ended(&self) -> ExecutionError {
+        ExecutionError::Ended { at: self.places.most() }
+    }
+
+    /// Asks the server.
+    fn ask<T>(
+        &mut self,
+        step: &'static str,
+        what: impl FnOnce(&mut Server) -> io::Result<T>,
+    ) -> Result<T, ExecutionError> {
+        let Some(server) = &mut self.server else { return Err(self.failed(step, "rr has ended")) };
+        what(server).map_err(|error| {
+            let said = self.server.as_ref().map(Server::complaint).unwrap_or_default();
+            let what = if said.is_empty() { error.to_string() } else { format!("{error}: {said}") };
+            self.server = self.server.take().filter(|_| error.kind() == io::ErrorKind::Other);
+            self.failed(step, what)
+        })
+    }
+
+    /// The number at the end of what a command of rr's says.
+    fn number(&mut self, command: &'static str) -> Result<u64, ExecutionError> {
+        let text = self.ask(command, |server| server.remote.command(command, &[]))?;
+        let number = text.rsplit(' ').next().and_then(|word| word.parse().ok());
+        number.ok_or_else(|| self.failed(command, format!("rr says {text:?}")))
+    }
+
+    /// Goes to an event; nothing is watched there.
+    fn seek(&mut self, event: u64) -> Result<Stop, ExecutionError> {
+        (self.at, self.task) = (None, None);
+        self.watched.clear();
+        self.meter.forget();
+        self.ask("seeking", |server| server.remote.seek(&event.to_string()))
+    }
+
+    /// Runs on.
+    fn go_on(&mut self) -> Result<Stop, ExecutionError> {
+        self.at = None;
+        let stop = self.ask("replaying", |server| server.remote.go_on())?;
+        match &stop {
+            Stop::Here { thread, .. } => self.thread.clone_from(thread),
+            Stop::End => self.task = None,
+        }
+        Ok(stop)
+    }
+
+    /// The task that replays, where it stands now.
+    fn task(&mut self) -> Result<&Task, ExecutionError> {
+        if self.task.is_none() {
+            let tid = self.number("when-tid")?;
+            let task = Task::open(tid as u32).map_err(|error| self.failed("reading", error))?;
+            self.task = Some(task);
+        }
+        let at = self.places.most();
+        self.task.as_ref().ok_or(ExecutionError::Ended { at })
+    }
+
+    /// The instructions that were begun; none before there is a machine.
+    fn begun(&mut self) -> Result<u64, ExecutionError> {
+        let Some(counter) = self.counter.clone() else { return Ok(0) };
+        let task = self.task()?;
+        let InstructionCounter::Icount { total, .. } = &counter else {
+            return Ok(counter.read(task).unwrap_or_default());
+        };
+        let read = || Some(counter.read(task).ok()?.max(task.number(*total).ok()?));
+        Ok(read().unwrap_or_default())
+    }
+
+    /// Looks for the counter: CPUs come while the emulator starts.
+    fn find_counter(&mut self) -> Result<(), ExecutionError> {
+        let tid = self.task()?.tid();
+        let found = outside::emulator(tid).ok().and_then(|found| found.machine.counter);
+        self.counter = found.or(self.counter.take());
+        Ok(())
+    }
+
+    /// Replays to the end, and learns where events lie.
+    fn survey(&mut self) -> Result<(), ExecutionError> {
+        let first = self.number("when")?;
+        while self.go_on()? != Stop::End {}
+        let last = self.number("when")?;
+        self.places.learn(first, 0);
+        let mut parts: Vec<u64> = (1..SURVEYED).map(|part| last * part / SURVEYED).collect();
+        parts.extend([last.saturating_sub(1)]);
+        parts.retain(|event| *event > first);
+        parts.dedup();
+        for (number, event) in (1..).zip(parts) {
+            self.seek(event)?;
+            self.find_counter()?;
+            let begun = self.begun()?;
+            self.places.learn(event, begun);
+            if number % KEPT == 0 {
+                self.keep_here()?;
+            }
+        }
+        match &self.counter {
+            None => Err(NO_COUNTER),
+            Some(InstructionCounter::Icount { slices, .. }) if slices.len() >= WATCHES => {
+                Err(TOO_MANY)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn keep_here(&mut self) -> Result<(), ExecutionError> {
+        self.ask("keeping", |server| server.remote.command("checkpoint", &["here"])).map(drop)
+    }
+
+    /// Goes to a place before the end of `instruction`, and near it.
+    fn approach(&mut self, instruction: u64) -> Result<(), ExecutionError> {
+        loop {
+            match self.places.step(instruction) {
+                Step::Visit(event) => {
+                    self.seek(event)?;
+                    let begun = self.begun()?;
+                    self.places.learn(event, begun);
+                }
+                Step::From(event) => return self.seek(event).map(drop),
+                Step::None => return Err(self.ended()),
+            }
+        }
+    }
+
+    /// Runs to the first point at `instruction` or behind it.
+    fn run_to(&mut self, instruction: u64) -> Result<u64, ExecutionError> {
+        let counter = self.counter.clone().ok_or_else(|| self.ended())?;
+        // PANDA counts an instruction before it is executed.
+        let panda = matches!(counter, InstructionCounter::Panda(_));
+        let reached = Condition::reached(&counter, instruction + u64::from(panda));
+        self.watch_counter(&counter, Some(&reached))?;
+        let mut skips = true;
+        loop {
+            let Stop::Here { thread, .. } = self.go_on()? else { return Err(self.ended()) };
+            let translated = self.is_translated(&thread)?;
+            if skips && !translated {
+                continue;
+            }
+            if skips {
+                self.meter.forget();
+                self.watch_counter(&counter, None)?;
+                skips = false;
+            }
+            let mut meter = self.meter.clone();
+            let executed = meter.take(&counter, self.task()?, translated);
+            self.meter = meter;
+            let executed = executed.map_err(|error| self.failed("reading", error))?;
+            if let Some(executed) = executed.filter(|executed| *executed >= instruction) {
+                self.at = Some(executed);
+                return Ok(executed);
+            }
+        }
+    }
+
+    /// Watches the counter, and nothing else.
+    fn watch_counter(
+        &mut self,
+        counter: &InstructionCounter,
+        condition: Option<&Condition>,
+    ) -> Result<(), ExecutionError> {
+        self.watch_nothing()?;
+        let places: Vec<_> = match counter {
+            InstructionCounter::Panda(count) => vec![(*count, 8)],
+            InstructionCounter::Icount { slices, .. } => {
+                slices.iter().map(|Slice { decrementer, .. }| (*decrementer, DECREMENTER)).collect()
+            }
+        };
+        for (address, len) in places {
+            self.watch(address, len, condition)?;
+        }
+        Ok(())
+    }
+
+    fn watch(
+        &mut self,
+        address: Hva,
+        len: u64,
+        condition: Option<&Condition>,
+    ) -> Result<(), ExecutionError> {
+        self.ask("watching", |server| server.remote.watch(address, len, condition))?;
+        self.watched.push((address, len));
+        Ok(())
+    }
+
+    fn watch_nothing(&mut self) -> Result<(), ExecutionError> {
+        while let Some((address, len)) = self.watched.pop() {
+            self.ask("watching", |server| server.remote.forget(address, len))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a thread is in translated code, which no file holds.
+    fn is_translated(&mut self, thread: &str) -> Result<bool, ExecutionError> {
+        let registers = self.ask("registers", |server| server.remote.registers(thread))?;
+        let Some(at) = registers::of_stack(&registers) else {
+            return Err(self.failed("registers", "they are not those of an x86_64 host"));
+        };
+        Ok(self.task()?.is_anonymous(Hva(at.pc)))
+    }
+}
+
+const NO_COUNTER: ExecutionError = ExecutionError::Unusable {
+    what: "no emulator that counts guest instructions is in the trace",
+    hint: "PANDA counts them; record QEMU with -icount",
+};
+const TOO_MANY: ExecutionError = ExecutionError::Unusable {
+    what: "the guest has more than 3 CPUs: what counts the instructions of each cannot be watched",
+    hint: "record it with -smp 3 or less",
+};
+
+impl Execution for Traced {
+    fn position(&mut self) -> Result<u64, ExecutionError> {
+        match self.at {
+            Some(at) => Ok(at),
+            None => self.begun(),
+        }
+    }
+
+    fn go_to(&mut self, instruction: u64) -> Result<u64, ExecutionError> {
+        if self.at == Some(instruction) {
+            return Ok(instruction);
+        }
+        self.end()?;
+        self.approach(instruction.max(1))?;
+        self.run_to(instruction.max(1))
+    }
+
+    fn end(&mut self) -> Result<u64, ExecutionError> {
+        if self.counter.is_none() {
+            self.survey()?;
+        }
+        Ok(self.places.most())
+    }
+
+    fn keep(&mut self) -> Result<(), ExecutionError> {
+        self.keep_here()
+    }
+
+    fn moment(&mut self) -> Result<Moment<'_>, ExecutionError> {
+        let tid = self.task()?.tid();
+        let emulator = outside::emulator(tid).map_err(|(step, what)| self.failed(step, what))?;
+        let cpus = emulator.machine.cpus.iter().map(registers::of_cpu).collect();
+        let Compared { ram, memory, regions } =
+            Compared::of(&emulator, &self.recorded.ignored_regions)
+                .map_err(|(step, what)| self.failed(step, what))?;
+        Ok(Moment { cpus, ram, regions, memory: Box::new(memory) })
+    }
+
+    fn next_change(
+        &mut self,
+        places: &[RangeInclusive<Gpa>],
+        until: u64,
+    ) -> Result<Option<u64>, ExecutionError> {
+        let counter = self.counter.clone().ok_or_else(|| self.ended())?;
+        let hosts = self.hosts(places)?;
+        let behind = Condition::reached(&counter, until.saturating_add(1));
+        self.watch_counter(&counter, Some(&behind))?;
+        let counted = self.watched.clone();
+        for (address, len) in hosts {
+            self.watch(address, len, None)?;
+        }
+        for _ in 0..STOPS {
+            let Stop::Here { watch: Some(watch), .. } = self.go_on()? else { return Ok(None) };
+            if !counted.iter().any(|(address, _)| *address == watch) {
+                return self.begun().map(Some);
+            }
+            let thread = self.thread.clone();
+            if self.is_translated(&thread)? {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    fn most_places(&self) -> usize {
+        match &self.counter {
+            Some(InstructionCounter::Icount { slices, .. }) => WATCHES.saturating_sub(slices.len()),
+            _ => WATCHES - 1,
+        }
+    }
+
+    fn backtrace(&mut self) -> Result<Backtrace, ExecutionError> {
+        let thread = self.thread.clone();
+        let registers = self.ask("registers", |server| server.remote.registers(&thread))?;
+        let host = match registers::of_stack(&registers) {
+            Some(at) => self.task()?.frames(at),
+            None => Vec::new(),
+        };
+        Ok(Backtrace { guest: Vec::new(), host })
+    }
+}
+
+impl Traced {
+    /// Where guest bytes lie in the emulator.
+    fn hosts(&mut self, places: &[RangeInclusive<Gpa>]) -> Result<Vec<(Hva, u64)>, ExecutionError> {
+        let tid = self.task()?.tid();
+        let fail = |this: &Self, (step, what): outside::Failure| this.failed(step, what);
+        let emulator = outside::emulator(tid).map_err(|failure| fail(self, failure))?;
+        let compared = Compared::of(&emulator, &[]).map_err(|failure| fail(self, failure))?;
+        let host = |place: &RangeInclusive<Gpa>| {
+            let (host, len) = compared.memory.locate(*place.start())?;
+            Some((host, len.min(place.end().0 - place.start().0 + 1)))
+        };
+        Ok(places.iter().filter_map(host).collect())
+    }
+}

@@ -1,0 +1,112 @@
+//! Which events of a recording lie before which guest instruction: learnt as
+//! they are visited, so that a point is looked for between two that are near.
+
+use std::collections::BTreeMap;
+
+/// Instructions that are run through one block at a time.
+const NEAR: u64 = 1 << 14;
+
+/// Events that were visited, and the instructions begun at each.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    known: BTreeMap<u64, u64>,
+}
+
+/// Where to go on the way to an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The instruction is behind this event, and near.
+    From(u64),
+    /// It must be known how many were begun at this one.
+    Visit(u64),
+    /// No event is known to lie before it.
+    None,
+}
+
+impl Places {
+    /// At `event`, `count` instructions were begun.
+    pub fn learn(&mut self, event: u64, count: u64) {
+        self.known.insert(event, count);
+    }
+
+    /// Where to go on the way to the end of `instruction`.
+    pub fn step(&self, instruction: u64) -> Step {
+        let Some((&event, &count)) =
+            self.known.iter().rev().find(|(_, count)| **count < instruction)
+        else {
+            return Step::None;
+        };
+        let behind = self.known.range(event + 1..).next();
+        match behind {
+            Some((&next, &begun))
+                if next - event > 1 && instruction - count > NEAR && begun > count =>
+            {
+                Step::Visit(between((event, count), (next, begun), instruction))
+            }
+            _ => Step::From(event),
+        }
+    }
+
+    /// The most instructions that are known.
+    pub fn most(&self) -> u64 {
+        self.known.values().copied().max().unwrap_or_default()
+    }
+}
+
+/// An event between two, about where the instruction is if they are evenly
+/// spread, and never so near to one of them that little is learnt.
+fn between(low: (u64, u64), high: (u64, u64), instruction: u64) -> u64 {
+    let events = high.0 - low.0;
+    let share = u128::from(instruction - low.1) * u128::from(events);
+    let guess = (share / u128::from(high.1 - low.1)) as u64;
+    let margin = (events / 8).max(1);
+    low.0 + guess.clamp(margin, events - margin)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_way_to_an_instruction_is_short_and_ends_before_it(
+            steps in prop::collection::vec(0u64..200_000, 2..400),
+            share in 0.0f64..1.0,
+        ) {
+            let counts: Vec<u64> = steps
+                .iter()
+                .scan(0, |sum, step| { *sum += step; Some(*sum) })
+                .collect();
+            let last = counts.len() as u64;
+            let of = |event: u64| if event == 0 { 0 } else { counts[event as usize - 1] };
+            let instruction = 1 + (share * of(last).saturating_sub(1) as f64) as u64;
+            let mut places = Places::default();
+            places.learn(0, 0);
+            places.learn(last, of(last));
+            let mut visits = 0;
+            let event = loop {
+                match places.step(instruction) {
+                    Step::Visit(event) => places.learn(event, of(event)),
+                    Step::From(event) => break event,
+                    Step::None => panic!("there is one"),
+                }
+                visits += 1;
+            };
+            prop_assert!(of(event) < instruction);
+            let near = instruction - of(event) <= NEAR;
+            prop_assert!(near || event == last || of(event + 1) >= instruction, "{event}");
+            prop_assert!(visits <= 64, "{visits} visits");
+        }
+    }
+
+    #[test]
+    fn nothing_is_before_the_first_instruction_that_is_known() {
+        let mut places = Places::default();
+        assert_eq!(places.step(5), Step::None);
+        places.learn(7, 5);
+        assert_eq!(places.step(5), Step::None);
+        assert_eq!(places.step(6), Step::From(7));
+    }
+}

@@ -1,0 +1,96 @@
+//! Registers: of the guest's CPUs as the emulator keeps them, and of a thread of
+//! the emulator as rr sends them.
+
+use crate::{
+    diverge::CpuState,
+    host::unwind::StackRegisters,
+    qemu::VirtualCpu,
+    regs::{GeneralRegs, Regs},
+};
+
+/// Bytes of a register of an x86_64 host, and the places of three of them among
+/// all: GDB's `org.gnu.gnu.i386.core`.
+const WORD: usize = 8;
+const RBP: usize = 6;
+const RSP: usize = 7;
+const RIP: usize = 16;
+
+/// By their numbers in machine code.
+const X86: [&str; 16] = [
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+    "r14", "r15",
+];
+const SEGMENTS: [&str; 6] = ["es", "cs", "ss", "ds", "fs", "gs"];
+
+/// What is needed to follow the stack of a thread.
+pub fn of_stack(registers: &[u8]) -> Option<StackRegisters> {
+    let register = |number: usize| {
+        let bytes = registers.get(number * WORD..(number + 1) * WORD)?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    };
+    Some(StackRegisters { pc: register(RIP)?, sp: register(RSP)?, fp: register(RBP)? })
+}
+
+/// A CPU of the guest. Of x86, flags are left out that are not computed before
+/// somebody asks.
+pub fn of_cpu(cpu: &VirtualCpu) -> CpuState {
+    let mut registers = Vec::new();
+    if let Some(general) = &cpu.general {
+        general_registers(general, &mut registers);
+    }
+    paging_registers(&cpu.regs, &mut registers);
+    CpuState { number: cpu.index, pc: Some(cpu.pc), registers, paging: Some(cpu.regs) }
+}
+
+type Named = Vec<(String, Vec<u8>)>;
+
+fn general_registers(general: &GeneralRegs, into: &mut Named) {
+    match general {
+        GeneralRegs::X86(regs) => {
+            into.extend(X86.iter().zip(regs.regs).map(|(name, value)| wide(name, value)));
+            into.push(wide("rip", regs.rip));
+            let segments = SEGMENTS.iter().zip(regs.selectors);
+            into.extend(segments.map(|(name, value)| wide(name, value.into())));
+            into.extend([wide("fs_base", regs.fs_base), wide("gs_base", regs.gs_base)]);
+        }
+        GeneralRegs::Arm(regs) => {
+            let all = (0..15).map(|number| format!("r{number}")).chain(["pc".to_owned()]);
+            into.extend(all.zip(regs.regs).map(|(name, value)| narrow(&name, value)));
+            into.push(narrow("cpsr", regs.cpsr));
+        }
+        GeneralRegs::Aarch64(regs) => {
+            let all = (0..31).map(|number| format!("x{number}"));
+            into.extend(all.zip(regs.regs).map(|(name, value)| wide(&name, value)));
+            let rest = [("sp", regs.sp), ("pc", regs.pc), ("cpsr", regs.pstate)];
+            into.extend(rest.map(|(name, value)| wide(name, value)));
+        }
+    }
+}
+
+fn paging_registers(regs: &Regs, into: &mut Named) {
+    match regs {
+        Regs::X86(regs) => into.extend(
+            [("cr0", regs.cr0), ("cr3", regs.cr3), ("cr4", regs.cr4), ("efer", regs.efer)]
+                .map(|(name, value)| wide(name, value)),
+        ),
+        Regs::Arm(regs) => into.extend(
+            [
+                ("ttbr0", regs.ttbr0),
+                ("ttbr1", regs.ttbr1),
+                ("tcr", regs.tcr),
+                ("sctlr", regs.sctlr),
+                ("hcr", regs.hcr),
+                ("vttbr", regs.vttbr),
+            ]
+            .map(|(name, value)| wide(name, value)),
+        ),
+    }
+}
+
+fn wide(name: &str, value: u64) -> (String, Vec<u8>) {
+    (name.to_owned(), value.to_be_bytes().to_vec())
+}
+
+fn narrow(name: &str, value: u32) -> (String, Vec<u8>) {
+    (name.to_owned(), value.to_be_bytes().to_vec())
+}
