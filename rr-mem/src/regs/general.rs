@@ -24,6 +24,8 @@ pub struct X86General {
     pub rflags: u64,
     /// Selectors, by their numbers in machine code: ES, CS, SS, DS, FS, GS.
     pub selectors: [u16; 6],
+    /// Where CS starts, to which `rip` counts; 0 in 64-bit code.
+    pub cs_base: u64,
     /// Where FS starts.
     pub fs_base: u64,
     /// Where GS starts.

@@ -39,7 +39,16 @@ pub fn of_cpu(cpu: &VirtualCpu) -> CpuState {
         general_registers(general, &mut registers);
     }
     paging_registers(&cpu.regs, &mut registers);
-    CpuState { number: cpu.index, pc: Some(cpu.pc), registers, paging: Some(cpu.regs) }
+    let pc = Some(cpu.pc.wrapping_add(code_base(cpu)));
+    CpuState { number: cpu.index, pc, registers, paging: Some(cpu.regs) }
+}
+
+/// What the program counter counts from.
+fn code_base(cpu: &VirtualCpu) -> u64 {
+    match &cpu.general {
+        Some(GeneralRegs::X86(regs)) => regs.cs_base,
+        _ => 0,
+    }
 }
 
 type Named = Vec<(String, Vec<u8>)>;

@@ -87,6 +87,7 @@ pub(super) fn read<M: Memory<Hva>>(
 /// Of emulators of 32-bit x86 alone, registers have 4 bytes, and there are 8.
 /// Flags are whole while no translated code runs.
 fn general(env: &Struct<'_>, wide: bool) -> Result<X86General, Wrong> {
+    const CS: usize = 1;
     const FS: usize = 4;
     const GS: usize = 5;
     let mut found =
@@ -102,7 +103,7 @@ fn general(env: &Struct<'_>, wide: bool) -> Result<X86General, Wrong> {
     // before and behind it, or with 4 for each.
     let parts = if wide { 3 } else { 4 };
     let base = |number: usize| env.element("segs", 6 * parts, number * parts + 1);
-    (found.fs_base, found.gs_base) = (base(FS)?, base(GS)?);
+    (found.cs_base, found.fs_base, found.gs_base) = (base(CS)?, base(FS)?, base(GS)?);
     Ok(found)
 }
 
