@@ -8,8 +8,8 @@ mod elf;
 mod kdump;
 mod lime;
 mod note;
-mod prstatus;
 mod raw;
+mod registers;
 pub mod save;
 pub mod savevm;
 mod windump;
@@ -32,7 +32,7 @@ use crate::{
 };
 
 pub use note::{CoreNote, Description, missing};
-pub use prstatus::prstatus;
+pub use registers::register_notes;
 
 /// Guest memory in a mapped file.
 pub type ImageMemory = Physical<ImageOffset, ImageBytes>;

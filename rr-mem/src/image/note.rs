@@ -22,6 +22,9 @@ const OWNER: &[u8] = b"RRMEM";
 /// Registers, in Linux's own cores.
 pub(super) const NT_PRSTATUS: u32 = 1;
 
+/// The version of QEMU's own note.
+pub(super) const QEMU_VERSION: u32 = 1;
+
 /// What is kept of other programs' notes.
 const MOST_NOTE_BYTES: usize = 64 << 20;
 
@@ -327,7 +330,7 @@ fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
         let bytes = bytes.get(offset..offset + 8)?;
         Some(u64::from_le_bytes(bytes.try_into().ok()?))
     };
-    if word(0)? as u32 != 1 {
+    if word(0)? as u32 != QEMU_VERSION {
         return None;
     }
     let cr = |n: usize| word(CR0 + n * 8);

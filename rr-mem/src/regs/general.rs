@@ -22,14 +22,25 @@ pub struct X86General {
     pub rip: u64,
     /// RFLAGS.
     pub rflags: u64,
-    /// Selectors, by their numbers in machine code: ES, CS, SS, DS, FS, GS.
-    pub selectors: [u16; 6],
-    /// Where CS starts, to which `rip` counts; 0 in 64-bit code.
-    pub cs_base: u64,
-    /// Where FS starts.
-    pub fs_base: u64,
-    /// Where GS starts.
-    pub gs_base: u64,
+    /// By their numbers in machine code: ES, CS, SS, DS, FS, GS.
+    pub segments: [Segment; 6],
+    /// LDTR, TR, GDTR, IDTR.
+    pub tables: [Segment; 4],
+    /// CR0 to CR4.
+    pub cr: [u64; 5],
+}
+
+/// A segment register of x86, or one that holds where a table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// The selector.
+    pub selector: u16,
+    /// Where it starts.
+    pub base: u64,
+    /// Its last byte.
+    pub limit: u32,
+    /// Type and rights, where the upper half of a descriptor has them.
+    pub attributes: u32,
 }
 
 /// Those of AArch32 state.

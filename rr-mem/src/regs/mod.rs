@@ -7,7 +7,7 @@ mod regime;
 mod x86;
 
 pub use arm::{ArmRegs, ArmState};
-pub use general::{Aarch64General, ArmGeneral, GeneralRegs, X86General};
+pub use general::{Aarch64General, ArmGeneral, GeneralRegs, Segment, X86General};
 pub(crate) use regime::{ArmRegime, ArmStatus, HYP, MONITOR, N_RW, PAN, USER};
 pub use x86::X86Regs;
 

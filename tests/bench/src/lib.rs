@@ -6,6 +6,8 @@
 //! tables are written, and walked, by the manual alone, so that what rr-mem
 //! answers has something to agree with.
 
+pub mod moments;
+
 use std::collections::BTreeMap;
 
 /// Bytes of RAM.

@@ -20,6 +20,7 @@ const X86: [&str; 16] = [
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
     "r14", "r15",
 ];
+const CS: usize = 1;
 const SEGMENTS: [&str; 6] = ["es", "cs", "ss", "ds", "fs", "gs"];
 
 /// What is needed to follow the stack of a thread.
@@ -46,7 +47,7 @@ pub fn of_cpu(cpu: &VirtualCpu) -> CpuState {
 /// What the program counter counts from.
 fn code_base(cpu: &VirtualCpu) -> u64 {
     match &cpu.general {
-        Some(GeneralRegs::X86(regs)) => regs.cs_base,
+        Some(GeneralRegs::X86(regs)) => regs.segments[CS].base,
         _ => 0,
     }
 }
@@ -58,9 +59,10 @@ fn general_registers(general: &GeneralRegs, into: &mut Named) {
         GeneralRegs::X86(regs) => {
             into.extend(X86.iter().zip(regs.regs).map(|(name, value)| wide(name, value)));
             into.push(wide("rip", regs.rip));
-            let segments = SEGMENTS.iter().zip(regs.selectors);
-            into.extend(segments.map(|(name, value)| wide(name, value.into())));
-            into.extend([wide("fs_base", regs.fs_base), wide("gs_base", regs.gs_base)]);
+            for (name, segment) in SEGMENTS.iter().zip(regs.segments) {
+                into.push(wide(name, segment.selector.into()));
+                into.push(wide(&format!("{name}_base"), segment.base));
+            }
         }
         GeneralRegs::Arm(regs) => {
             let all = (0..15).map(|number| format!("r{number}")).chain(["pc".to_owned()]);

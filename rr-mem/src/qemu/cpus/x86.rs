@@ -9,7 +9,7 @@ use crate::{
         Wrong, objects,
         structs::{Struct, Structs},
     },
-    regs::{GeneralRegs, Regs, X86General, X86Regs},
+    regs::{GeneralRegs, Regs, Segment, X86General, X86Regs},
 };
 
 /// Bits of `hflags`.
@@ -87,24 +87,43 @@ pub(super) fn read<M: Memory<Hva>>(
 /// Of emulators of 32-bit x86 alone, registers have 4 bytes, and there are 8.
 /// Flags are whole while no translated code runs.
 fn general(env: &Struct<'_>, wide: bool) -> Result<X86General, Wrong> {
-    const CS: usize = 1;
-    const FS: usize = 4;
-    const GS: usize = 5;
+    const TABLES: [&str; 4] = ["ldt", "tr", "gdt", "idt"];
     let mut found =
         X86General { rip: env.get("eip")?, rflags: env.get("eflags")?, ..X86General::default() };
     let count = if wide { 16 } else { 8 };
     for (number, value) in found.regs.iter_mut().enumerate().take(count) {
         *value = env.element("regs", count, number)?;
     }
-    for (number, selector) in found.selectors.iter_mut().enumerate() {
-        *selector = env.element("segs", 6, number)? as u16;
+    for (number, value) in found.cr.iter_mut().enumerate() {
+        *value = env.element("cr", 5, number)?;
     }
-    // Selector, base, limit and flags: with 8 bytes for the base, and as many
-    // before and behind it, or with 4 for each.
-    let parts = if wide { 3 } else { 4 };
-    let base = |number: usize| env.element("segs", 6 * parts, number * parts + 1);
-    (found.cs_base, found.fs_base, found.gs_base) = (base(CS)?, base(FS)?, base(GS)?);
+    for (number, place) in found.segments.iter_mut().enumerate() {
+        *place = segment(env, "segs", [6, number], wide)?;
+    }
+    for (name, place) in TABLES.into_iter().zip(&mut found.tables) {
+        *place = segment(env, name, [1, 0], wide)?;
+    }
     Ok(found)
+}
+
+/// Number `number` of `count` segments: 4 bytes each for selector, base, limit
+/// and flags, or 8 for the base and before it room for as many.
+fn segment(
+    env: &Struct<'_>,
+    member: &'static str,
+    [count, number]: [usize; 2],
+    wide: bool,
+) -> Result<Segment, Wrong> {
+    let parts = if wide { 3 } else { 4 };
+    let part = |place| env.element(member, count * parts, number * parts + place);
+    let last = part(parts - 1)?;
+    let (limit, attributes) = if wide { (last, last >> 32) } else { (part(2)?, last) };
+    Ok(Segment {
+        selector: part(0)? as u16,
+        base: part(1)?,
+        limit: limit as u32,
+        attributes: attributes as u32,
+    })
 }
 
 /// What a CPU's registers cannot hold: a mask of the A20 line that masks

@@ -141,7 +141,7 @@ pub fn guest(args: &Source, emulator: &Emulator, verbose: bool) -> anyhow::Resul
 fn general_notes(machine: &Machine, arch: Arch) -> Vec<CoreNote> {
     let cpus = machine.cpus.iter().map(|cpu| Some((cpu.index, cpu.general?)));
     let cpus: Option<Vec<_>> = cpus.collect();
-    cpus.map(|cpus| image::prstatus(&cpus, arch)).unwrap_or_default()
+    cpus.map(|cpus| image::register_notes(&cpus, arch)).unwrap_or_default()
 }
 
 /// What is worth saying of the choice.
