@@ -52,6 +52,16 @@ pub trait Execution: Send {
     /// [`ExecutionError::Ended`] when there is no such point.
     fn go_to(&mut self, instruction: u64) -> Result<u64, ExecutionError>;
 
+    /// Where it is cheaper to go than to `instruction`: behind that and before
+    /// `limit`, or there if there is no such point.
+    ///
+    /// # Errors
+    /// As [`Execution::go_to`].
+    fn handy(&mut self, instruction: u64, limit: u64) -> Result<u64, ExecutionError> {
+        let _ = limit;
+        Ok(instruction)
+    }
+
     /// The last point that it can go to, as far as that is known beforehand.
     ///
     /// # Errors

@@ -280,6 +280,9 @@ impl Search<'_> {
                 self.keep(at)?;
             }
             next = at.saturating_add(step).min(to);
+            if self.options.exhaustive.is_none() && next < to {
+                next = self.handy(next, to)?;
+            }
         }
     }
 
@@ -293,7 +296,7 @@ impl Search<'_> {
             if step >= limit - equal {
                 step = (limit - equal).div_ceil(self.parts());
             }
-            let next = equal + step;
+            let next = self.handy(equal + step, limit)?;
             match self.compare(next)? {
                 Some((at, true)) if at < differs => equal = at,
                 Some((at, false)) if at < differs => (differs, limit) = (at, next),
@@ -304,6 +307,15 @@ impl Search<'_> {
             }
         }
         Ok((equal, differs))
+    }
+
+    /// Where it is cheap to compare, at `instruction` or behind it.
+    fn handy(&mut self, instruction: u64, limit: u64) -> Result<u64, SearchError> {
+        if self.points.contains_key(&instruction) {
+            return Ok(instruction);
+        }
+        let found = self.pair.a.handy(instruction, limit);
+        found.map_err(|error| SearchError::Execution { side: Side::A, error })
     }
 
     /// Into how many parts a stretch is cut.

@@ -5,14 +5,13 @@
 //! the last reading is what has been executed. The emulator's own code writes
 //! too: at the ends of a slice of time, and when a block is left early.
 
+use super::BLOCK;
 use crate::{
     addr::Hva,
     memory::{Memory, ReadError},
     qemu::InstructionCounter,
 };
 
-/// No block has more instructions: QEMU, `TCG_MAX_INSNS`.
-const BLOCK: u64 = 512;
 /// What the decrementer holds at most.
 const FULL: u64 = 0xffff;
 
@@ -23,6 +22,11 @@ pub struct Meter {
 }
 
 impl Meter {
+    /// Begins behind a block, of which that is known.
+    pub fn from(last: Option<u64>) -> Self {
+        Self { last }
+    }
+
     /// What stops in between were left out: the next write says nothing.
     pub fn forget(&mut self) {
         self.last = None;

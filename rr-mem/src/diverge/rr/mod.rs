@@ -44,6 +44,12 @@ const SURVEYED: u64 = 64;
 const KEPT: u64 = 4;
 /// Bytes of the decrementer.
 const DECREMENTER: u64 = 2;
+/// No block has more instructions: QEMU, `TCG_MAX_INSNS`.
+const BLOCK: u64 = 512;
+/// How much further back the last point is looked for, time after time.
+const FURTHER: u64 = 64;
+/// Points that are kept to come back to.
+const POINTS: usize = 16;
 /// A change of a place that was watched is looked for among so many stops.
 const STOPS: usize = 1_000_000;
 
@@ -98,6 +104,15 @@ impl StartError {
     }
 }
 
+/// The beginning of a translated block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Point {
+    /// The instructions that were executed.
+    at: u64,
+    /// The same, and those of the block.
+    begun: u64,
+}
+
 /// A replay by rr.
 pub struct Traced {
     recorded: Recorded,
@@ -110,9 +125,13 @@ pub struct Traced {
     /// What is watched in the emulator.
     watched: Vec<(Hva, u64)>,
     /// Where it stands, when that is a point.
-    at: Option<u64>,
+    at: Option<Point>,
+    /// Points that rr has checkpoints of, the one used last at the end.
+    kept: Vec<(Point, String)>,
     /// The thread that ran last.
     thread: String,
+    /// The last point, when that is known.
+    last: Option<u64>,
 }
 
 impl Traced {
@@ -133,7 +152,9 @@ impl Traced {
             meter: Meter::default(),
             watched: Vec::new(),
             at: None,
+            kept: Vec::new(),
             thread: String::new(),
+            last: None,
         })
     }
 
@@ -144,7 +165,7 @@ impl Traced {
     }
 
     fn failed(&self, step: &'static str, what: impl ToString) -> ExecutionError {
-        let at = self.at.unwrap_or_else(|| self.places.most());
+        let at = self.at.map_or_else(|| self.places.most(), |point| point.at);
         ExecutionError::Failed { step, at, what: what.to_string() }
     }
 
@@ -174,12 +195,20 @@ impl Traced {
         number.ok_or_else(|| self.failed(command, format!("rr says {text:?}")))
     }
 
-    /// Goes to an event; nothing is watched there.
-    fn seek(&mut self, event: u64) -> Result<Stop, ExecutionError> {
+    /// Goes to an event, or a checkpoint; nothing is watched there.
+    fn seek(&mut self, place: &str) -> Result<(), ExecutionError> {
         (self.at, self.task) = (None, None);
         self.watched.clear();
         self.meter.forget();
-        self.ask("seeking", |server| server.remote.seek(&event.to_string()))
+        self.ask("seeking", |server| server.remote.seek(place)).map(drop)
+    }
+
+    /// Goes to an event, and learns how many instructions were begun there.
+    fn visit(&mut self, event: u64) -> Result<(), ExecutionError> {
+        self.seek(&event.to_string())?;
+        let begun = self.begun()?;
+        self.places.learn(event, begun);
+        Ok(())
     }
 
     /// Runs on.
@@ -234,12 +263,12 @@ impl Traced {
         parts.retain(|event| *event > first);
         parts.dedup();
         for (number, event) in (1..).zip(parts) {
-            self.seek(event)?;
+            self.seek(&event.to_string())?;
             self.find_counter()?;
             let begun = self.begun()?;
             self.places.learn(event, begun);
             if number % KEPT == 0 {
-                self.keep_here()?;
+                self.checkpoint()?;
             }
         }
         match &self.counter {
@@ -251,53 +280,148 @@ impl Traced {
         }
     }
 
-    fn keep_here(&mut self) -> Result<(), ExecutionError> {
-        self.ask("keeping", |server| server.remote.command("checkpoint", &["here"])).map(drop)
+    /// Goes to the last point, from one that is a block before what was counted.
+    fn find_end(&mut self) -> Result<u64, ExecutionError> {
+        let most = self.places.most();
+        let mut back = BLOCK;
+        let mut last = loop {
+            match self.go(most.saturating_sub(back).max(1)) {
+                Ok(at) => break at,
+                // What was counted in between two steps of a slice is too much.
+                Err(ExecutionError::Ended { .. }) if back < most => back *= FURTHER,
+                Err(error) => return Err(error),
+            }
+        };
+        while back == BLOCK {
+            match self.run_to(last + 1, self.at) {
+                Ok(point) => {
+                    self.at = Some(point);
+                    last = point.at;
+                }
+                Err(ExecutionError::Ended { .. }) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(last)
     }
 
-    /// Goes to a place before the end of `instruction`, and near it.
-    fn approach(&mut self, instruction: u64) -> Result<(), ExecutionError> {
+    fn go(&mut self, instruction: u64) -> Result<u64, ExecutionError> {
+        let from = self.approach(instruction)?;
+        let point = self.run_to(instruction, from)?;
+        self.at = Some(point);
+        self.keep_point(point)?;
+        Ok(point.at)
+    }
+
+    /// Makes a checkpoint; the name to go back to it by.
+    fn checkpoint(&mut self) -> Result<Option<String>, ExecutionError> {
+        let text = self.ask("keeping", |server| server.remote.command("checkpoint", &["here"]))?;
+        let number = text.strip_prefix("Checkpoint ").and_then(|rest| rest.split(' ').next());
+        Ok(number.map(|number| format!("c{number}")))
+    }
+
+    /// Keeps the point where it stands; the one that was used least goes.
+    fn keep_point(&mut self, point: Point) -> Result<(), ExecutionError> {
+        if self.kept.len() >= POINTS {
+            let (_, name) = self.kept.remove(0);
+            let number = name.trim_start_matches('c').to_owned();
+            self.ask("keeping", |server| server.remote.command("delete checkpoint", &[&number]))?;
+        }
+        if let Some(name) = self.checkpoint()? {
+            self.kept.push((point, name));
+        }
+        Ok(())
+    }
+
+    /// Goes to a place before the end of `instruction`, and near it: the point
+    /// there, if it is one.
+    fn approach(&mut self, instruction: u64) -> Result<Option<Point>, ExecutionError> {
+        let kept = self.kept.iter().filter(|(point, _)| point.at < instruction);
+        let kept = kept.map(|(point, _)| *point).max_by_key(|point| point.at);
+        let near = kept.filter(|point| places::are_near(point.begun, instruction));
+        if let Some(point) = near {
+            return self.return_to(point);
+        }
         loop {
-            match self.places.step(instruction) {
-                Step::Visit(event) => {
-                    self.seek(event)?;
-                    let begun = self.begun()?;
-                    self.places.learn(event, begun);
+            match (self.places.step(instruction), kept) {
+                (Step::Visit(event), _) => self.visit(event)?,
+                (Step::From(event), Some(point)) if self.places.begun(event) <= point.at => {
+                    return self.return_to(point);
                 }
-                Step::From(event) => return self.seek(event).map(drop),
-                Step::None => return Err(self.ended()),
+                (Step::From(event), _) => {
+                    self.seek(&event.to_string())?;
+                    return Ok(None);
+                }
+                (Step::None, Some(point)) => return self.return_to(point),
+                (Step::None, None) => return Err(self.ended()),
             }
         }
     }
 
-    /// Runs to the first point at `instruction` or behind it.
-    fn run_to(&mut self, instruction: u64) -> Result<u64, ExecutionError> {
+    /// Goes to a point that is kept.
+    fn return_to(&mut self, point: Point) -> Result<Option<Point>, ExecutionError> {
+        let Some(place) = self.kept.iter().position(|(kept, _)| *kept == point) else {
+            return Ok(None);
+        };
+        let kept = self.kept.remove(place);
+        let name = kept.1.clone();
+        self.kept.push(kept);
+        if self.at != Some(point) {
+            self.seek(&name)?;
+        }
+        Ok(Some(point))
+    }
+
+    /// Runs to the first point at `instruction` or behind it, from a point or
+    /// from where fewer instructions were begun.
+    fn run_to(&mut self, instruction: u64, from: Option<Point>) -> Result<Point, ExecutionError> {
         let counter = self.counter.clone().ok_or_else(|| self.ended())?;
+        self.meter = Meter::from(from.map(|point| point.begun));
+        if from.is_none_or(|point| point.begun < instruction) {
+            self.run_through(&counter, instruction)?;
+        } else {
+            self.watch_counter(&counter, None)?;
+        }
+        loop {
+            let executed = self.read_meter(&counter)?;
+            if let Some(at) = executed.filter(|executed| *executed >= instruction) {
+                let begun = self.begun()?;
+                return Ok(Point { at, begun });
+            }
+            if self.go_on()? == Stop::End {
+                return Err(self.ended());
+            }
+        }
+    }
+
+    /// Runs to the block in which `instruction` is begun.
+    fn run_through(
+        &mut self,
+        counter: &InstructionCounter,
+        instruction: u64,
+    ) -> Result<(), ExecutionError> {
         // PANDA counts an instruction before it is executed.
         let panda = matches!(counter, InstructionCounter::Panda(_));
-        let reached = Condition::reached(&counter, instruction + u64::from(panda));
-        self.watch_counter(&counter, Some(&reached))?;
-        let mut skips = true;
+        let reached = Condition::reached(counter, instruction + u64::from(panda));
+        self.watch_counter(counter, Some(&reached))?;
         loop {
-            let Stop::Here { thread, .. } = self.go_on()? else { return Err(self.ended()) };
-            let translated = self.is_translated(&thread)?;
-            if skips && !translated {
-                continue;
+            if self.go_on()? == Stop::End {
+                return Err(self.ended());
             }
-            if skips {
+            if self.is_translated()? {
                 self.meter.forget();
-                self.watch_counter(&counter, None)?;
-                skips = false;
-            }
-            let mut meter = self.meter.clone();
-            let executed = meter.take(&counter, self.task()?, translated);
-            self.meter = meter;
-            let executed = executed.map_err(|error| self.failed("reading", error))?;
-            if let Some(executed) = executed.filter(|executed| *executed >= instruction) {
-                self.at = Some(executed);
-                return Ok(executed);
+                return self.watch_counter(counter, None);
             }
         }
+    }
+
+    /// What was executed when it stopped behind a write to the counter.
+    fn read_meter(&mut self, counter: &InstructionCounter) -> Result<Option<u64>, ExecutionError> {
+        let translated = self.is_translated()?;
+        let mut meter = self.meter.clone();
+        let executed = meter.take(counter, self.task()?, translated);
+        self.meter = meter;
+        executed.map_err(|error| self.failed("reading", error))
     }
 
     /// Watches the counter, and nothing else.
@@ -337,9 +461,10 @@ impl Traced {
         Ok(())
     }
 
-    /// Whether a thread is in translated code, which no file holds.
-    fn is_translated(&mut self, thread: &str) -> Result<bool, ExecutionError> {
-        let registers = self.ask("registers", |server| server.remote.registers(thread))?;
+    /// Whether what ran last is translated code, which no file holds.
+    fn is_translated(&mut self) -> Result<bool, ExecutionError> {
+        let thread = self.thread.clone();
+        let registers = self.ask("registers", |server| server.remote.registers(&thread))?;
         let Some(at) = registers::of_stack(&registers) else {
             return Err(self.failed("registers", "they are not those of an x86_64 host"));
         };
@@ -359,29 +484,39 @@ const TOO_MANY: ExecutionError = ExecutionError::Unusable {
 impl Execution for Traced {
     fn position(&mut self) -> Result<u64, ExecutionError> {
         match self.at {
-            Some(at) => Ok(at),
+            Some(point) => Ok(point.at),
             None => self.begun(),
         }
     }
 
     fn go_to(&mut self, instruction: u64) -> Result<u64, ExecutionError> {
-        if self.at == Some(instruction) {
+        if self.at.is_some_and(|point| point.at == instruction) {
             return Ok(instruction);
         }
         self.end()?;
-        self.approach(instruction.max(1))?;
-        self.run_to(instruction.max(1))
+        self.go(instruction.max(1))
     }
 
     fn end(&mut self) -> Result<u64, ExecutionError> {
-        if self.counter.is_none() {
-            self.survey()?;
+        if let Some(last) = self.last {
+            return Ok(last);
         }
-        Ok(self.places.most())
+        self.survey()?;
+        let last = self.find_end()?;
+        self.last = Some(last);
+        Ok(last)
     }
 
-    fn keep(&mut self) -> Result<(), ExecutionError> {
-        self.keep_here()
+    fn handy(&mut self, instruction: u64, limit: u64) -> Result<u64, ExecutionError> {
+        if places::are_near(instruction, limit) {
+            return Ok(instruction);
+        }
+        while let Step::Visit(event) = self.places.step(instruction) {
+            self.visit(event)?;
+        }
+        // The next block behind an event.
+        let found = self.places.behind(instruction).map(|begun| begun + 1);
+        Ok(found.filter(|found| *found < limit).unwrap_or(instruction))
     }
 
     fn moment(&mut self) -> Result<Moment<'_>, ExecutionError> {
@@ -412,8 +547,7 @@ impl Execution for Traced {
             if !counted.iter().any(|(address, _)| *address == watch) {
                 return self.begun().map(Some);
             }
-            let thread = self.thread.clone();
-            if self.is_translated(&thread)? {
+            if self.is_translated()? {
                 return Ok(None);
             }
         }

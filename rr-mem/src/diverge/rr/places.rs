@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Instructions that are run through one block at a time.
-const NEAR: u64 = 1 << 14;
+const NEAR: u64 = 1 << 12;
 
 /// Events that were visited, and the instructions begun at each.
 #[derive(Clone, Debug, Default)]
@@ -31,15 +31,17 @@ impl Places {
 
     /// Where to go on the way to the end of `instruction`.
     pub fn step(&self, instruction: u64) -> Step {
-        let Some((&event, &count)) =
-            self.known.iter().rev().find(|(_, count)| **count < instruction)
-        else {
+        // PANDA begins again at 0 when it is done.
+        let most = self.most();
+        let top = self.known.iter().find(|(_, count)| **count == most).map(|(event, _)| *event);
+        let mut counted = self.known.range(..=top.unwrap_or_default()).rev();
+        let Some((&event, &count)) = counted.find(|(_, count)| **count < instruction) else {
             return Step::None;
         };
         let behind = self.known.range(event + 1..).next();
         match behind {
             Some((&next, &begun))
-                if next - event > 1 && instruction - count > NEAR && begun > count =>
+                if next - event > 1 && !are_near(count, instruction) && begun > count =>
             {
                 Step::Visit(between((event, count), (next, begun), instruction))
             }
@@ -47,10 +49,26 @@ impl Places {
         }
     }
 
+    /// The instructions begun at the first event that was visited at which as
+    /// many as `instruction` were.
+    pub fn behind(&self, instruction: u64) -> Option<u64> {
+        self.known.values().copied().find(|count| *count >= instruction)
+    }
+
+    /// The instructions begun at an event that was visited.
+    pub fn begun(&self, event: u64) -> u64 {
+        self.known.get(&event).copied().unwrap_or_default()
+    }
+
     /// The most instructions that are known.
     pub fn most(&self) -> u64 {
         self.known.values().copied().max().unwrap_or_default()
     }
+}
+
+/// Whether one runs from one instruction to the other.
+pub fn are_near(from: u64, to: u64) -> bool {
+    to.saturating_sub(from) <= NEAR
 }
 
 /// An event between two, about where the instruction is if they are evenly
@@ -99,6 +117,17 @@ mod tests {
             prop_assert!(near || event == last || of(event + 1) >= instruction, "{event}");
             prop_assert!(visits <= 64, "{visits} visits");
         }
+    }
+
+    #[test]
+    fn what_is_counted_anew_at_the_end_is_left_out() {
+        let mut places = Places::default();
+        for (event, count) in [(1, 0), (2, 50), (3, 900), (4, 0)] {
+            places.learn(event, count);
+        }
+        assert_eq!(places.step(40), Step::From(1));
+        assert_eq!(places.step(60), Step::From(2));
+        assert_eq!(places.step(2_000), Step::From(3));
     }
 
     #[test]
