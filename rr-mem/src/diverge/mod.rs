@@ -184,6 +184,12 @@ pub enum ExecutionError {
         /// What happened, in its own words.
         what: String,
     },
+    /// It stands there, and does not get on.
+    #[error("replaying at instruction {at}: it does not get on")]
+    Stuck {
+        /// Where.
+        at: u64,
+    },
     /// It is not one that can be compared.
     #[error("{what}")]
     Unusable {
@@ -207,7 +213,7 @@ impl ExecutionError {
     #[must_use]
     pub fn at(&self) -> Option<u64> {
         match self {
-            Self::Ended { at } | Self::Failed { at, .. } => Some(*at),
+            Self::Ended { at } | Self::Failed { at, .. } | Self::Stuck { at } => Some(*at),
             Self::Unusable { .. } | Self::Io { .. } => None,
         }
     }

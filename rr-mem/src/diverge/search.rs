@@ -263,6 +263,9 @@ impl Search<'_> {
             match self.compare(next)? {
                 None => {
                     let Some(reached) = last else { return Ok(Err(from)) };
+                    if self.is_stuck(reached) {
+                        return Ok(Err(reached));
+                    }
                     let end = self.ended.as_ref().and_then(|(_, error)| error.at());
                     (to, step) = match end {
                         Some(end) if end > reached && end < next => (end, end - reached),
@@ -284,6 +287,12 @@ impl Search<'_> {
                 next = self.handy(next, to)?;
             }
         }
+    }
+
+    /// Whether there is no point behind `reached`.
+    fn is_stuck(&self, reached: u64) -> bool {
+        let error = self.ended.as_ref().map(|(_, error)| error);
+        matches!(error, Some(ExecutionError::Stuck { at }) if *at <= reached)
     }
 
     /// Narrows down to two points with none between them.

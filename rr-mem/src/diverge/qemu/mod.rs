@@ -200,7 +200,7 @@ impl Replay {
                 (self.at, moved) = (now, Instant::now());
             } else if moved.elapsed() > STALL {
                 self.running = None;
-                return Err(self.failed("replaying", "it does not get on"));
+                return Err(ExecutionError::Stuck { at: self.at });
             }
         }
         self.at = self.count()?;

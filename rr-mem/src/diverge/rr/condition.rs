@@ -40,6 +40,13 @@ impl Condition {
         Self::at_least(code, instructions)
     }
 
+    /// The number of 64 bits at `address` is at least `least`.
+    pub fn number(address: Hva, least: u64) -> Self {
+        let mut code = Vec::new();
+        load(&mut code, address, REF64);
+        Self::at_least(code, least)
+    }
+
     fn at_least(mut code: Vec<u8>, least: u64) -> Self {
         constant(&mut code, least);
         code.extend([LESS_UNSIGNED, LOG_NOT, END]);

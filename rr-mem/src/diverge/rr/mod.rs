@@ -42,12 +42,18 @@ const WATCHES: usize = 4;
 const SURVEYED: u64 = 64;
 /// Every so many of these are made cheap to come back to.
 const KEPT: u64 = 4;
-/// Bytes of the decrementer.
+/// Bytes of a counter, and of the decrementer.
+const WORD: u64 = 8;
 const DECREMENTER: u64 = 2;
 /// No block has more instructions: QEMU, `TCG_MAX_INSNS`.
 const BLOCK: u64 = 512;
 /// How much further back the last point is looked for, time after time.
 const FURTHER: u64 = 64;
+/// Instructions within one event that are not run through block by block: the
+/// slices of time in it are looked for first, from this far before.
+const MANY: u64 = 1 << 19;
+/// Ends of slices that are looked at.
+const SLICES: usize = 64;
 /// Points that are kept to come back to.
 const POINTS: usize = 16;
 /// A change of a place that was watched is looked for among so many stops.
@@ -104,13 +110,20 @@ impl StartError {
     }
 }
 
-/// The beginning of a translated block.
+/// The beginning of a translated block, or the end of a slice of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Point {
     /// The instructions that were executed.
     at: u64,
-    /// The same, and those of the block.
+    /// The same, and those of the block; as many at the end of a slice.
     begun: u64,
+}
+
+/// Where to start from.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Event(u64),
+    Point(Point),
 }
 
 /// A replay by rr.
@@ -126,7 +139,7 @@ pub struct Traced {
     watched: Vec<(Hva, u64)>,
     /// Where it stands, when that is a point.
     at: Option<Point>,
-    /// Points that rr has checkpoints of, the one used last at the end.
+    /// Where rr has checkpoints, the one used last at the end.
     kept: Vec<(Point, String)>,
     /// The thread that ran last.
     thread: String,
@@ -327,49 +340,130 @@ impl Traced {
             let number = name.trim_start_matches('c').to_owned();
             self.ask("keeping", |server| server.remote.command("delete checkpoint", &[&number]))?;
         }
-        if let Some(name) = self.checkpoint()? {
-            self.kept.push((point, name));
-        }
+        let name = self.checkpoint()?;
+        let name = name.ok_or_else(|| self.failed("keeping", "rr makes no checkpoint"))?;
+        self.kept.push((point, name));
         Ok(())
+    }
+
+    fn drop_kept(&mut self, place: usize) -> Result<(), ExecutionError> {
+        let (_, name) = self.kept.remove(place);
+        let number = name.trim_start_matches('c').to_owned();
+        let delete = "delete checkpoint";
+        self.ask("keeping", |server| server.remote.command(delete, &[&number])).map(drop)
     }
 
     /// Goes to a place before the end of `instruction`, and near it: the point
     /// there, if it is one.
     fn approach(&mut self, instruction: u64) -> Result<Option<Point>, ExecutionError> {
-        let kept = self.kept.iter().filter(|(point, _)| point.at < instruction);
-        let kept = kept.map(|(point, _)| *point).max_by_key(|point| point.at);
-        let near = kept.filter(|point| places::are_near(point.begun, instruction));
-        if let Some(point) = near {
-            return self.return_to(point);
+        let kept = self.kept.iter().map(|(point, _)| *point);
+        let kept = kept.filter(|point| point.at < instruction).max_by_key(|point| point.at);
+        if let Some(point) = kept.filter(|point| places::are_near(point.begun, instruction)) {
+            return self.return_to(point).map(|()| Some(point));
         }
-        loop {
-            match (self.places.step(instruction), kept) {
-                (Step::Visit(event), _) => self.visit(event)?,
-                (Step::From(event), Some(point)) if self.places.begun(event) <= point.at => {
-                    return self.return_to(point);
-                }
-                (Step::From(event), _) => {
-                    self.seek(&event.to_string())?;
-                    return Ok(None);
-                }
-                (Step::None, Some(point)) => return self.return_to(point),
-                (Step::None, None) => return Err(self.ended()),
+        while let Step::Visit(event) = self.places.step(instruction) {
+            self.visit(event)?;
+        }
+        match (self.places.step(instruction), kept) {
+            (Step::From(event), Some(point)) if self.places.begun(event) <= point.at => {
+                self.come_near(instruction, Place::Point(point))
             }
+            (Step::From(event), _) => self.come_near(instruction, Place::Event(event)),
+            (_, Some(point)) => self.come_near(instruction, Place::Point(point)),
+            (_, None) => Err(self.ended()),
         }
     }
 
-    /// Goes to a point that is kept.
-    fn return_to(&mut self, point: Point) -> Result<Option<Point>, ExecutionError> {
-        let Some(place) = self.kept.iter().position(|(kept, _)| *kept == point) else {
-            return Ok(None);
+    /// Goes from a place before `instruction` to the last end of a slice before
+    /// it, where that is far; or to the place.
+    fn come_near(
+        &mut self,
+        instruction: u64,
+        place: Place,
+    ) -> Result<Option<Point>, ExecutionError> {
+        self.go_to_place(place)?;
+        let begun = match place {
+            Place::Event(event) => self.places.begun(event),
+            Place::Point(point) => point.begun,
         };
+        let far = instruction.saturating_sub(begun) >= MANY;
+        if let (true, Some(InstructionCounter::Icount { total, .. })) = (far, &self.counter) {
+            match self.last_slice(*total, instruction)? {
+                Some(end) => return self.return_to(end).map(|()| Some(end)),
+                None => self.go_to_place(place)?,
+            }
+        }
+        Ok(match place {
+            Place::Event(_) => None,
+            Place::Point(point) => Some(point),
+        })
+    }
+
+    fn go_to_place(&mut self, place: Place) -> Result<(), ExecutionError> {
+        match place {
+            Place::Event(event) => self.seek(&event.to_string()),
+            Place::Point(point) => self.return_to(point),
+        }
+    }
+
+    /// The last end of a slice before `instruction`, kept.
+    fn last_slice(
+        &mut self,
+        total: Hva,
+        instruction: u64,
+    ) -> Result<Option<Point>, ExecutionError> {
+        let near = Condition::number(total, instruction.saturating_sub(MANY));
+        self.watch_nothing()?;
+        self.watch(total, WORD, Some(&near))?;
+        let mut last = None;
+        for _ in 0..SLICES {
+            if self.go_on()? == Stop::End {
+                break;
+            }
+            let at = self.begun()?;
+            if at >= instruction {
+                break;
+            }
+            match last {
+                Some(_) => self.drop_kept(self.kept.len() - 1)?,
+                None => {
+                    self.watch_nothing()?;
+                    self.watch(total, WORD, None)?;
+                }
+            }
+            let end = Point { at, begun: at };
+            self.keep_point(end)?;
+            last = Some(end);
+        }
+        Ok(last)
+    }
+
+    /// The first end of a slice at `instruction` or behind it, kept; from where
+    /// it stands.
+    fn next_slice(&mut self, instruction: u64) -> Result<Option<u64>, ExecutionError> {
+        let Some(InstructionCounter::Icount { total, .. }) = self.counter else { return Ok(None) };
+        let reached = Condition::number(total, instruction);
+        self.watch_nothing()?;
+        self.watch(total, WORD, Some(&reached))?;
+        if self.go_on()? == Stop::End {
+            return Ok(None);
+        }
+        let at = self.begun()?;
+        self.keep_point(Point { at, begun: at })?;
+        Ok(Some(at))
+    }
+
+    /// Goes to a point that is kept.
+    fn return_to(&mut self, point: Point) -> Result<(), ExecutionError> {
+        let place = self.kept.iter().position(|(kept, _)| *kept == point);
+        let Some(place) = place else { return Err(self.failed("going back", "it is not kept")) };
         let kept = self.kept.remove(place);
         let name = kept.1.clone();
         self.kept.push(kept);
         if self.at != Some(point) {
             self.seek(&name)?;
         }
-        Ok(Some(point))
+        Ok(())
     }
 
     /// Runs to the first point at `instruction` or behind it, from a point or
@@ -432,7 +526,7 @@ impl Traced {
     ) -> Result<(), ExecutionError> {
         self.watch_nothing()?;
         let places: Vec<_> = match counter {
-            InstructionCounter::Panda(count) => vec![(*count, 8)],
+            InstructionCounter::Panda(count) => vec![(*count, WORD)],
             InstructionCounter::Icount { slices, .. } => {
                 slices.iter().map(|Slice { decrementer, .. }| (*decrementer, DECREMENTER)).collect()
             }
@@ -514,9 +608,14 @@ impl Execution for Traced {
         while let Step::Visit(event) = self.places.step(instruction) {
             self.visit(event)?;
         }
-        // The next block behind an event.
-        let found = self.places.behind(instruction).map(|begun| begun + 1);
-        Ok(found.filter(|found| *found < limit).unwrap_or(instruction))
+        // The next block behind an event, or behind the end of a slice.
+        let event = self.places.behind(instruction).map(|begun| begun + 1);
+        if let Some(found) = event.filter(|found| *found < limit) {
+            return Ok(found);
+        }
+        self.approach(instruction)?;
+        let slice = self.next_slice(instruction)?.map(|end| end + 1);
+        Ok(slice.filter(|found| *found < limit).unwrap_or(instruction))
     }
 
     fn moment(&mut self) -> Result<Moment<'_>, ExecutionError> {

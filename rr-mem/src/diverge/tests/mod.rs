@@ -88,6 +88,19 @@ proptest! {
     }
 
     #[test]
+    fn points_that_are_handier_lead_to_the_same(
+        (end, at) in (2u64..20_000).prop_flat_map(|end| (Just(end), 0..end)),
+        handy in 2u64..3_000,
+    ) {
+        let (mut a, mut b) = pair(end, 1, Plant::Byte(at));
+        a.handy = handy;
+        let found = search(&mut a, &mut b, &Options::default());
+        prop_assert!(found.points.len() <= 40, "{}", found.points.len());
+        let parting = parting(found);
+        prop_assert_eq!((parting.last_equal, parting.first), (Some(at), at + 1));
+    }
+
+    #[test]
     fn a_difference_that_heals_is_found_when_every_point_is_compared(
         at in 100u64..400, heals in 1u64..50,
     ) {

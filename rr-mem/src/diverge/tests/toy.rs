@@ -39,6 +39,8 @@ pub struct Toy {
     /// How often it went back.
     pub backs: usize,
     pub goes_back: bool,
+    /// It rather goes to multiples of this.
+    pub handy: u64,
 }
 
 impl Toy {
@@ -53,6 +55,7 @@ impl Toy {
             seeks: 0,
             backs: 0,
             goes_back: true,
+            handy: 1,
         }
     }
 
@@ -76,6 +79,11 @@ impl Execution for Toy {
         self.goes_back
     }
 
+    fn handy(&mut self, instruction: u64, limit: u64) -> Result<u64, ExecutionError> {
+        let handy = instruction.next_multiple_of(self.handy);
+        Ok(if handy < limit { handy } else { instruction })
+    }
+
     fn position(&mut self) -> Result<u64, ExecutionError> {
         Ok(self.executed)
     }
@@ -93,7 +101,7 @@ impl Execution for Toy {
         if to < self.executed {
             let fresh = Self::new(self.end, self.stride, self.plant);
             let (seeks, backs, goes_back) = (self.seeks, self.backs + 1, self.goes_back);
-            *self = Self { seeks, backs, goes_back, ..fresh };
+            *self = Self { seeks, backs, goes_back, handy: self.handy, ..fresh };
         }
         while self.executed < to {
             self.step();

@@ -123,7 +123,7 @@ impl Question<'_> {
             return failed(error, "give another --from");
         };
         let hint = match (cause, &self.logs[*side as usize]) {
-            (ExecutionError::Failed { at, .. }, Some(log)) => {
+            (ExecutionError::Failed { at, .. } | ExecutionError::Stuck { at }, Some(log)) => {
                 let entries = logs::around(log, *at).unwrap_or_default().join("\n  ");
                 format!("its log there:\n  {entries}")
             }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use indicatif::HumanDuration;
 use rr_mem::{debuginfo::Cache, diverge::Observer};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,6 +36,9 @@ pub struct State {
     written: Instant,
     progress: Progress,
     between: (u64, u64),
+    /// When the search began, and what it has compared itself.
+    began: Instant,
+    compared: u32,
 }
 
 impl State {
@@ -64,7 +68,8 @@ impl State {
             }
         }
         let progress = Progress::new("comparing");
-        Ok(Self { path, kept, written: Instant::now(), progress, between: (0, 0) })
+        let now = Instant::now();
+        Ok(Self { path, kept, written: now, progress, between: (0, 0), began: now, compared: 0 })
     }
 
     /// The points that are known.
@@ -92,10 +97,12 @@ impl Observer for State {
         self.kept.points.insert(at, equal);
         let (first, last) = self.between;
         let left = last.saturating_sub(first).max(1).ilog2() + 1;
+        self.compared += 1;
+        let time = HumanDuration(self.began.elapsed() / self.compared * left);
         let verdict = if equal { "equal" } else { "different" };
         let probes = self.kept.points.len();
         self.progress.say(format!(
-            "instruction {at} {verdict}, {probes} points; between {first} and {last}, about {left} to go"
+            "instruction {at} {verdict}, {probes} points; between {first} and {last}, about {left} to go, {time:#}"
         ));
         if self.written.elapsed() > PAUSE {
             self.save();
