@@ -230,9 +230,14 @@ impl Traced {
         let stop = self.ask("replaying", |server| server.remote.go_on())?;
         match &stop {
             Stop::Here { thread, .. } => self.thread.clone_from(thread),
-            Stop::End => self.task = None,
+            Stop::Exec | Stop::End => self.task = None,
         }
         Ok(stop)
+    }
+
+    /// Runs on; whether there is nothing behind.
+    fn is_over(&mut self) -> Result<bool, ExecutionError> {
+        Ok(!matches!(self.go_on()?, Stop::Here { .. }))
     }
 
     /// The task that replays, where it stands now.
@@ -267,8 +272,18 @@ impl Traced {
 
     /// Replays to the end, and learns where events lie.
     fn survey(&mut self) -> Result<(), ExecutionError> {
-        let first = self.number("when")?;
-        while self.go_on()? != Stop::End {}
+        let mut first = self.number("when")?;
+        loop {
+            match self.go_on()? {
+                Stop::Here { .. } => {}
+                Stop::Exec => {
+                    // Behind the one that was replayed last.
+                    first = self.number("when")? + 2;
+                    self.seek(&first.to_string())?;
+                }
+                Stop::End => break,
+            }
+        }
         let last = self.number("when")?;
         self.places.learn(first, 0);
         let mut parts: Vec<u64> = (1..SURVEYED).map(|part| last * part / SURVEYED).collect();
@@ -417,7 +432,7 @@ impl Traced {
         self.watch(total, WORD, Some(&near))?;
         let mut last = None;
         for _ in 0..SLICES {
-            if self.go_on()? == Stop::End {
+            if self.is_over()? {
                 break;
             }
             let at = self.begun()?;
@@ -445,7 +460,7 @@ impl Traced {
         let reached = Condition::number(total, instruction);
         self.watch_nothing()?;
         self.watch(total, WORD, Some(&reached))?;
-        if self.go_on()? == Stop::End {
+        if self.is_over()? {
             return Ok(None);
         }
         let at = self.begun()?;
@@ -482,7 +497,7 @@ impl Traced {
                 let begun = self.begun()?;
                 return Ok(Point { at, begun });
             }
-            if self.go_on()? == Stop::End {
+            if self.is_over()? {
                 return Err(self.ended());
             }
         }
@@ -499,7 +514,7 @@ impl Traced {
         let reached = Condition::reached(counter, instruction + u64::from(panda));
         self.watch_counter(counter, Some(&reached))?;
         loop {
-            if self.go_on()? == Stop::End {
+            if self.is_over()? {
                 return Err(self.ended());
             }
             if self.is_translated()? {

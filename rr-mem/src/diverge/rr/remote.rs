@@ -22,7 +22,7 @@ const WHEN: &str = "when";
 const EVENT: &str = "event: ";
 /// A stop without a signal, and how often one is passed over.
 const INTERRUPTED: &str = "T00";
-const INTERRUPTIONS: usize = 16;
+const INTERRUPTIONS: usize = 4;
 /// The end of what is recorded, in the reply to a command that goes on.
 const EXITED: [u8; 2] = [b'W', b'X'];
 
@@ -36,6 +36,8 @@ pub enum Stop {
         /// The address that is watched.
         watch: Option<Hva>,
     },
+    /// Another program begins in the process: rr goes there only by a seek.
+    Exec,
     /// The recording ends.
     End,
 }
@@ -85,7 +87,7 @@ impl<S: Read + Write> Remote<S> {
                 return stop(&answer);
             }
         }
-        Err(unexpected("vCont;c", INTERRUPTED))
+        Ok(Stop::Exec)
     }
 
     /// Goes to an event of the recording, or to a checkpoint by its name. What

@@ -113,6 +113,18 @@ fn an_older_rr_is_asked_by_digits() {
     assert_eq!(answer, "Current event: 7");
 }
 
+#[test]
+fn a_program_that_begins_in_the_process_is_told_from_an_interruption() {
+    let start: String = std::fs::read_to_string(SESSION)
+        .expect("is there")
+        .lines()
+        .take(6)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let stopped = "> vCont;c\n< T00thread:p8eb.f6c;\n".repeat(4);
+    assert_eq!(remote(&(start + &stopped)).go_on().expect("answers"), Stop::Exec);
+}
+
 /// Says what it is given, whatever it is asked.
 struct Noise(VecDeque<u8>);
 

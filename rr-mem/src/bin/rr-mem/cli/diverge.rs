@@ -29,7 +29,8 @@ the snapshot, going back is cheap; without, the emulator is started anew.
 
 Compared are the registers of every CPU and all RAM that the guest can write, at 16 points and then
 by bisection: what differs for a while only, and heals, is found with --exhaustive alone. Two
-releases are comparable with a versioned machine type, such as -M pc-i440fx-7.2.
+builds are comparable if both replay the log, which is bound to its release of QEMU; with a
+versioned machine type, such as -M pc-i440fx-7.2.
 
 Exit code: 0 no difference at the points up to the end, 1 they part, 2 usage, 3 failed.
 
