@@ -320,17 +320,19 @@ impl Traced {
                 Err(error) => return Err(error),
             }
         };
-        while back == BLOCK {
+        if back > BLOCK {
+            return Ok(last);
+        }
+        loop {
             match self.run_to(last + 1, self.at) {
                 Ok(point) => {
                     self.at = Some(point);
                     last = point.at;
                 }
-                Err(ExecutionError::Ended { .. }) => break,
+                Err(ExecutionError::Ended { .. }) => return Ok(last),
                 Err(error) => return Err(error),
             }
         }
-        Ok(last)
     }
 
     fn go(&mut self, instruction: u64) -> Result<u64, ExecutionError> {
