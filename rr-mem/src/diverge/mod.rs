@@ -89,8 +89,8 @@ pub trait Execution: Send {
     fn moment(&mut self) -> Result<Moment<'_>, ExecutionError>;
 
     /// Runs forward until a byte of one of the `places` is written with another
-    /// value, and stops at the first point behind that; none when that does not
-    /// happen before `until`, where it stands then. At most
+    /// value, and stops there, within a block where it can: the first point
+    /// behind that. None when that does not happen before `until`. At most
     /// [`Execution::most_places`] at a time.
     ///
     /// # Errors

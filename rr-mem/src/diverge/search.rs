@@ -324,7 +324,8 @@ impl Search<'_> {
             return Ok(instruction);
         }
         let found = self.pair.a.handy(instruction, limit);
-        found.map_err(|error| SearchError::Execution { side: Side::A, error })
+        let found = found.map_err(|error| SearchError::Execution { side: Side::A, error })?;
+        Ok(if (instruction..limit).contains(&found) { found } else { instruction })
     }
 
     /// Into how many parts a stretch is cut.

@@ -94,8 +94,12 @@ pub(super) fn find<M: Memory<Hva>>(
         return Ok(None);
     }
     let total = Hva(state.wrapping_add(total.offset));
-    let slices = cpus.iter().map(|cpu| slice(structs, symbols, cpu)).collect::<Result<_, _>>()?;
-    Ok(Some(InstructionCounter::Icount { total, slices }))
+    let slices: Result<_, _> = cpus.iter().map(|cpu| slice(structs, symbols, cpu)).collect();
+    match slices {
+        // A layout that was made before these were asked for.
+        Err(Wrong::Member(..)) => Ok(None),
+        slices => Ok(Some(InstructionCounter::Icount { total, slices: slices? })),
+    }
 }
 
 fn slice<M: Memory<Hva>>(

@@ -27,14 +27,8 @@ impl Meter {
         Self { last }
     }
 
-    /// What stops in between were left out: the next write says nothing.
-    pub fn forget(&mut self) {
-        self.last = None;
-    }
-
     /// Takes a reading behind a write, by translated code or not: how many
-    /// instructions have been executed, where that is known and all registers
-    /// are in their places.
+    /// instructions have been executed, where that is known.
     pub fn take(
         &mut self,
         counter: &InstructionCounter,

@@ -2,9 +2,11 @@
 //! counts guest instructions will do: PANDA, and QEMU with `-icount`.
 //!
 //! rr moves by events of the host; in between, watchpoints on the emulator's
-//! counter stop it at the beginning of translated blocks, where all registers
-//! of the guest are in their places. Those are the points of this execution.
-//! Guest memory is read through the task that replays.
+//! counter stop it. The points of this execution are, of QEMU, the beginnings of
+//! translated blocks, where all registers of the guest are in their places; of
+//! PANDA, which counts one by one, all instructions, where registers are those
+//! that the block has stored so far. Guest memory is read through the task that
+//! replays.
 
 mod condition;
 mod meter;
@@ -33,6 +35,7 @@ use super::{
 };
 use crate::{
     addr::{Gpa, Hva},
+    memory::Memory,
     qemu::{InstructionCounter, Slice},
 };
 
@@ -134,7 +137,6 @@ pub struct Traced {
     task: Option<Task>,
     counter: Option<InstructionCounter>,
     places: Places,
-    meter: Meter,
     /// What is watched in the emulator.
     watched: Vec<(Hva, u64)>,
     /// Where it stands, when that is a point.
@@ -145,6 +147,10 @@ pub struct Traced {
     thread: String,
     /// The last point, when that is known.
     last: Option<u64>,
+    /// The first event, when that is known.
+    first: Option<u64>,
+    /// The instructions begun where they were counted last.
+    reached: u64,
 }
 
 impl Traced {
@@ -162,12 +168,13 @@ impl Traced {
             task: None,
             counter: None,
             places: Places::default(),
-            meter: Meter::default(),
             watched: Vec::new(),
             at: None,
             kept: Vec::new(),
             thread: String::new(),
             last: None,
+            first: None,
+            reached: 0,
         })
     }
 
@@ -178,8 +185,7 @@ impl Traced {
     }
 
     fn failed(&self, step: &'static str, what: impl ToString) -> ExecutionError {
-        let at = self.at.map_or_else(|| self.places.most(), |point| point.at);
-        ExecutionError::Failed { step, at, what: what.to_string() }
+        ExecutionError::Failed { step, at: self.reached, what: what.to_string() }
     }
 
     fn ended(&self) -> ExecutionError {
@@ -212,15 +218,16 @@ impl Traced {
     fn seek(&mut self, place: &str) -> Result<(), ExecutionError> {
         (self.at, self.task) = (None, None);
         self.watched.clear();
-        self.meter.forget();
         self.ask("seeking", |server| server.remote.seek(place)).map(drop)
     }
 
     /// Goes to an event, and learns how many instructions were begun there.
     fn visit(&mut self, event: u64) -> Result<(), ExecutionError> {
         self.seek(&event.to_string())?;
-        let begun = self.begun()?;
-        self.places.learn(event, begun);
+        match self.begun()? {
+            Some(begun) => self.places.learn(event, begun),
+            None => self.places.pass_over(event),
+        }
         Ok(())
     }
 
@@ -243,23 +250,32 @@ impl Traced {
     /// The task that replays, where it stands now.
     fn task(&mut self) -> Result<&Task, ExecutionError> {
         if self.task.is_none() {
-            let tid = self.number("when-tid")?;
-            let task = Task::open(tid as u32).map_err(|error| self.failed("reading", error))?;
-            self.task = Some(task);
+            let tid = u32::try_from(self.number("when-tid")?);
+            let tid = tid.map_err(|error| self.failed("when-tid", error))?;
+            self.task = Some(Task::open(tid).map_err(|error| self.failed("reading", error))?);
         }
         let at = self.places.most();
         self.task.as_ref().ok_or(ExecutionError::Ended { at })
     }
 
-    /// The instructions that were begun; none before there is a machine.
-    fn begun(&mut self) -> Result<u64, ExecutionError> {
-        let Some(counter) = self.counter.clone() else { return Ok(0) };
+    /// The instructions that were begun; none where the counter cannot be read,
+    /// as before there is a machine.
+    fn begun(&mut self) -> Result<Option<u64>, ExecutionError> {
+        let Some(counter) = self.counter.clone() else { return Ok(None) };
         let task = self.task()?;
-        let InstructionCounter::Icount { total, .. } = &counter else {
-            return Ok(counter.read(task).unwrap_or_default());
+        let begun = counter.read(task).ok();
+        let begun = match &counter {
+            InstructionCounter::Panda(_) => begun,
+            InstructionCounter::Icount { total, .. } => begun.max(task.read_u64(*total).ok()),
         };
-        let read = || Some(counter.read(task).ok()?.max(task.number(*total).ok()?));
-        Ok(read().unwrap_or_default())
+        self.reached = begun.unwrap_or(self.reached);
+        Ok(begun)
+    }
+
+    /// The same, where it must be known.
+    fn count(&mut self) -> Result<u64, ExecutionError> {
+        let begun = self.begun()?;
+        begun.ok_or_else(|| self.failed("reading the counter", "the task has no such memory"))
     }
 
     /// Looks for the counter: CPUs come while the emulator starts.
@@ -270,31 +286,50 @@ impl Traced {
         Ok(())
     }
 
-    /// Replays to the end, and learns where events lie.
-    fn survey(&mut self) -> Result<(), ExecutionError> {
-        let mut first = self.number("when")?;
-        loop {
+    /// Replays to the end: the first event of the emulator's program, and the
+    /// last.
+    fn replay_all(&mut self) -> Result<(u64, u64), ExecutionError> {
+        let mut first = match self.first {
+            Some(first) => first,
+            None => self.number("when")?,
+        };
+        if self.first.replace(first).is_some() {
+            self.seek(&first.to_string())?;
+        }
+        for _ in 0..STOPS {
             match self.go_on()? {
                 Stop::Here { .. } => {}
+                Stop::End => return Ok((first, self.number("when")?)),
                 Stop::Exec => {
                     // Behind the one that was replayed last.
-                    first = self.number("when")? + 2;
+                    let next = self.number("when")?.saturating_add(2);
+                    if next <= first {
+                        break;
+                    }
+                    first = next;
                     self.seek(&first.to_string())?;
                 }
-                Stop::End => break,
             }
         }
-        let last = self.number("when")?;
+        Err(self.failed("replaying", "rr does not come to the end"))
+    }
+
+    /// Replays to the end, and learns where events lie.
+    fn survey(&mut self) -> Result<(), ExecutionError> {
+        let (first, last) = self.replay_all()?;
+        self.places = Places::default();
         self.places.learn(first, 0);
-        let mut parts: Vec<u64> = (1..SURVEYED).map(|part| last * part / SURVEYED).collect();
-        parts.extend([last.saturating_sub(1)]);
-        parts.retain(|event| *event > first);
-        parts.dedup();
-        for (number, event) in (1..).zip(parts) {
+        let part = |part: u64| (u128::from(last) * u128::from(part) / u128::from(SURVEYED)) as u64;
+        let mut events: Vec<u64> = (1..SURVEYED).map(part).collect();
+        events.push(last.saturating_sub(1));
+        events.retain(|event| *event > first);
+        events.dedup();
+        for (number, event) in (1..).zip(events) {
             self.seek(&event.to_string())?;
             self.find_counter()?;
-            let begun = self.begun()?;
-            self.places.learn(event, begun);
+            if let Some(begun) = self.begun()? {
+                self.places.learn(event, begun);
+            }
             if number % KEPT == 0 {
                 self.checkpoint()?;
             }
@@ -308,7 +343,8 @@ impl Traced {
         }
     }
 
-    /// Goes to the last point, from one that is a block before what was counted.
+    /// Goes to the last point: to one that is surely before it, then nearer and
+    /// nearer, then from one to the next.
     fn find_end(&mut self) -> Result<u64, ExecutionError> {
         let most = self.places.most();
         let mut back = BLOCK;
@@ -316,15 +352,23 @@ impl Traced {
             match self.go(most.saturating_sub(back).max(1)) {
                 Ok(at) => break at,
                 // What was counted in between two steps of a slice is too much.
-                Err(ExecutionError::Ended { .. }) if back < most => back *= FURTHER,
+                Err(ExecutionError::Ended { .. }) if back < most => {
+                    back = back.saturating_mul(FURTHER);
+                }
                 Err(error) => return Err(error),
             }
         };
-        if back > BLOCK {
-            return Ok(last);
+        while back > BLOCK {
+            back /= 2;
+            match self.go(last.saturating_add(back)) {
+                Ok(at) => last = at,
+                Err(ExecutionError::Ended { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
-        loop {
-            match self.run_to(last + 1, self.at) {
+        self.go(last)?;
+        for _ in 0..STOPS {
+            match self.run_to(last.saturating_add(1), self.at) {
                 Ok(point) => {
                     self.at = Some(point);
                     last = point.at;
@@ -333,6 +377,7 @@ impl Traced {
                 Err(error) => return Err(error),
             }
         }
+        Ok(last)
     }
 
     fn go(&mut self, instruction: u64) -> Result<u64, ExecutionError> {
@@ -352,10 +397,14 @@ impl Traced {
 
     /// Keeps the point where it stands; the one that was used least goes.
     fn keep_point(&mut self, point: Point) -> Result<(), ExecutionError> {
+        if let Some(place) = self.kept.iter().position(|(kept, _)| *kept == point) {
+            let kept = self.kept.remove(place);
+            self.kept.push(kept);
+            return Ok(());
+        }
         if self.kept.len() >= POINTS {
-            let (_, name) = self.kept.remove(0);
-            let number = name.trim_start_matches('c').to_owned();
-            self.ask("keeping", |server| server.remote.command("delete checkpoint", &[&number]))?;
+            let (least, _) = self.kept[0];
+            self.drop_kept(least)?;
         }
         let name = self.checkpoint()?;
         let name = name.ok_or_else(|| self.failed("keeping", "rr makes no checkpoint"))?;
@@ -363,7 +412,9 @@ impl Traced {
         Ok(())
     }
 
-    fn drop_kept(&mut self, place: usize) -> Result<(), ExecutionError> {
+    fn drop_kept(&mut self, point: Point) -> Result<(), ExecutionError> {
+        let place = self.kept.iter().position(|(kept, _)| *kept == point);
+        let Some(place) = place else { return Ok(()) };
         let (_, name) = self.kept.remove(place);
         let number = name.trim_start_matches('c').to_owned();
         let delete = "delete checkpoint";
@@ -432,17 +483,18 @@ impl Traced {
         let near = Condition::number(total, instruction.saturating_sub(MANY));
         self.watch_nothing()?;
         self.watch(total, WORD, Some(&near))?;
-        let mut last = None;
+        let mut last: Option<Point> = None;
         for _ in 0..SLICES {
             if self.is_over()? {
                 break;
             }
-            let at = self.begun()?;
+            let at = self.count()?;
             if at >= instruction {
                 break;
             }
             match last {
-                Some(_) => self.drop_kept(self.kept.len() - 1)?,
+                Some(last) if last.at == at => continue,
+                Some(last) => self.drop_kept(last)?,
                 None => {
                     self.watch_nothing()?;
                     self.watch(total, WORD, None)?;
@@ -465,7 +517,10 @@ impl Traced {
         if self.is_over()? {
             return Ok(None);
         }
-        let at = self.begun()?;
+        let at = self.count()?;
+        if at < instruction {
+            return Ok(None);
+        }
         self.keep_point(Point { at, begun: at })?;
         Ok(Some(at))
     }
@@ -487,22 +542,25 @@ impl Traced {
     /// from where fewer instructions were begun.
     fn run_to(&mut self, instruction: u64, from: Option<Point>) -> Result<Point, ExecutionError> {
         let counter = self.counter.clone().ok_or_else(|| self.ended())?;
-        self.meter = Meter::from(from.map(|point| point.begun));
+        let mut meter = Meter::from(from.map(|point| point.begun));
         if from.is_none_or(|point| point.begun < instruction) {
             self.run_through(&counter, instruction)?;
+            meter = Meter::default();
         } else {
             self.watch_counter(&counter, None)?;
         }
-        loop {
-            let executed = self.read_meter(&counter)?;
+        for _ in 0..STOPS {
+            let translated = self.is_translated()?;
+            let executed = meter.take(&counter, self.task()?, translated);
+            let executed = executed.map_err(|error| self.failed("reading", error))?;
             if let Some(at) = executed.filter(|executed| *executed >= instruction) {
-                let begun = self.begun()?;
-                return Ok(Point { at, begun });
+                return Ok(Point { at, begun: self.count()? });
             }
             if self.is_over()? {
                 return Err(self.ended());
             }
         }
+        Err(self.failed("replaying", NO_POINT))
     }
 
     /// Runs to the block in which `instruction` is begun.
@@ -513,26 +571,17 @@ impl Traced {
     ) -> Result<(), ExecutionError> {
         // PANDA counts an instruction before it is executed.
         let panda = matches!(counter, InstructionCounter::Panda(_));
-        let reached = Condition::reached(counter, instruction + u64::from(panda));
+        let reached = Condition::reached(counter, instruction.saturating_add(u64::from(panda)));
         self.watch_counter(counter, Some(&reached))?;
-        loop {
+        for _ in 0..STOPS {
             if self.is_over()? {
                 return Err(self.ended());
             }
             if self.is_translated()? {
-                self.meter.forget();
                 return self.watch_counter(counter, None);
             }
         }
-    }
-
-    /// What was executed when it stopped behind a write to the counter.
-    fn read_meter(&mut self, counter: &InstructionCounter) -> Result<Option<u64>, ExecutionError> {
-        let translated = self.is_translated()?;
-        let mut meter = self.meter.clone();
-        let executed = meter.take(counter, self.task()?, translated);
-        self.meter = meter;
-        executed.map_err(|error| self.failed("reading", error))
+        Err(self.failed("replaying", NO_POINT))
     }
 
     /// Watches the counter, and nothing else.
@@ -583,6 +632,7 @@ impl Traced {
     }
 }
 
+const NO_POINT: &str = "translated code does not come to a point";
 const NO_COUNTER: ExecutionError = ExecutionError::Unusable {
     what: "no emulator that counts guest instructions is in the trace",
     hint: "PANDA counts them; record QEMU with -icount",
@@ -596,7 +646,7 @@ impl Execution for Traced {
     fn position(&mut self) -> Result<u64, ExecutionError> {
         match self.at {
             Some(point) => Ok(point.at),
-            None => self.begun(),
+            None => Ok(self.begun()?.unwrap_or_default()),
         }
     }
 
@@ -626,12 +676,12 @@ impl Execution for Traced {
             self.visit(event)?;
         }
         // The next block behind an event, or behind the end of a slice.
-        let event = self.places.behind(instruction).map(|begun| begun + 1);
+        let event = self.places.behind(instruction).map(|begun| begun.saturating_add(1));
         if let Some(found) = event.filter(|found| *found < limit) {
             return Ok(found);
         }
         self.approach(instruction)?;
-        let slice = self.next_slice(instruction)?.map(|end| end + 1);
+        let slice = self.next_slice(instruction)?.map(|end| end.saturating_add(1));
         Ok(slice.filter(|found| *found < limit).unwrap_or(instruction))
     }
 
@@ -659,15 +709,19 @@ impl Execution for Traced {
             self.watch(address, len, None)?;
         }
         for _ in 0..STOPS {
-            let Stop::Here { watch: Some(watch), .. } = self.go_on()? else { return Ok(None) };
+            let watch = match self.go_on()? {
+                Stop::Here { watch: Some(watch), .. } => watch,
+                Stop::Here { watch: None, .. } => continue,
+                Stop::Exec | Stop::End => return Ok(None),
+            };
             if !counted.iter().any(|(address, _)| *address == watch) {
-                return self.begun().map(Some);
+                return self.count().map(Some);
             }
             if self.is_translated()? {
                 return Ok(None);
             }
         }
-        Ok(None)
+        Err(self.failed("watching", "the places are written too often: give a later --from"))
     }
 
     fn most_places(&self) -> usize {
@@ -697,7 +751,8 @@ impl Traced {
         let compared = Compared::of(&emulator, &[]).map_err(|failure| fail(self, failure))?;
         let host = |place: &RangeInclusive<Gpa>| {
             let (host, len) = compared.memory.locate(*place.start())?;
-            Some((host, len.min(place.end().0 - place.start().0 + 1)))
+            let wanted = place.end().0.saturating_sub(place.start().0).saturating_add(1);
+            Some((host, len.min(wanted)))
         };
         Ok(places.iter().filter_map(host).collect())
     }

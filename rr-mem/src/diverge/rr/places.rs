@@ -1,7 +1,10 @@
 //! Which events of a recording lie before which guest instruction: learnt as
 //! they are visited, so that a point is looked for between two that are near.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+};
 
 /// Instructions that are run through one block at a time.
 const NEAR: u64 = 1 << 12;
@@ -29,16 +32,27 @@ impl Places {
         self.known.insert(event, count);
     }
 
+    /// How many were begun at `event` cannot be known: it counts as the next one
+    /// that is known, and so lies before nothing.
+    pub fn pass_over(&mut self, event: u64) {
+        let next = self.known.range((Excluded(event), Unbounded)).next();
+        let count = next.map_or(self.most(), |(_, count)| *count);
+        self.known.insert(event, count);
+    }
+
     /// Where to go on the way to the end of `instruction`.
     pub fn step(&self, instruction: u64) -> Step {
-        // PANDA begins again at 0 when it is done.
-        let most = self.most();
-        let top = self.known.iter().find(|(_, count)| **count == most).map(|(event, _)| *event);
-        let mut counted = self.known.range(..=top.unwrap_or_default()).rev();
-        let Some((&event, &count)) = counted.find(|(_, count)| **count < instruction) else {
+        // PANDA begins again at 0 when it is done: what is behind the most, or
+        // behind so many as are wanted, is not before it.
+        let wanted = instruction.min(self.most());
+        let end = self.known.iter().find(|(_, count)| **count >= wanted);
+        let Some((&end, &most)) = end else { return Step::None };
+        let before =
+            if most < instruction { self.known.range(..=end) } else { self.known.range(..end) };
+        let Some((&event, &count)) = before.rev().find(|(_, count)| **count < instruction) else {
             return Step::None;
         };
-        let behind = self.known.range(event + 1..).next();
+        let behind = self.known.range((Excluded(event), Unbounded)).next();
         match behind {
             Some((&next, &begun))
                 if next - event > 1 && !are_near(count, instruction) && begun > count =>
@@ -128,6 +142,17 @@ mod tests {
         assert_eq!(places.step(40), Step::From(1));
         assert_eq!(places.step(60), Step::From(2));
         assert_eq!(places.step(2_000), Step::From(3));
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_looked_at_lies_before_nothing() {
+        let mut places = Places::default();
+        for (event, count) in [(0, 0), (100, 1_000_000)] {
+            places.learn(event, count);
+        }
+        assert_eq!(places.step(500_000), Step::Visit(50));
+        places.pass_over(50);
+        assert!(matches!(places.step(500_000), Step::Visit(event) if event < 50));
     }
 
     #[test]

@@ -211,7 +211,8 @@ fn expanded(text: &str) -> Option<String> {
     while let Some(character) = rest.next() {
         match (character, out.chars().next_back()) {
             ('*', Some(last)) => {
-                let count = (rest.next()? as usize).checked_sub(29)?;
+                // Up to `~`, the last character that is printed.
+                let count = (rest.next()? as usize).checked_sub(29).filter(|count| *count <= 97)?;
                 out.extend(std::iter::repeat_n(last, count));
             }
             _ => out.push(character),

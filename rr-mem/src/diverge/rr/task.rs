@@ -1,13 +1,13 @@
 //! The task that replays the emulator, where it stands: its memory and code.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use crate::{
     addr::Hva,
     debuginfo::{jit, symbols},
     diverge::Frame,
     host::{
-        Host, Module,
+        Area, Host, Module,
         process::{Process, ProcessError},
         unwind::{self, StackRegisters},
     },
@@ -36,19 +36,16 @@ impl Task {
         self.tid
     }
 
-    /// A 64-bit number.
-    pub fn number(&self, address: Hva) -> Result<u64, ReadError> {
-        self.read_u64(address)
-    }
-
     /// Whether `address` is in memory that no file is behind.
     pub fn is_anonymous(&self, address: Hva) -> bool {
+        self.area(address).is_some_and(|area| area.name.as_deref().is_none_or(str::is_empty))
+    }
+
+    fn area(&self, address: Hva) -> Option<&Area> {
         let areas = self.process.areas();
         let behind = areas.partition_point(|area| area.start <= address);
-        let area = behind.checked_sub(1).and_then(|place| areas.get(place));
-        area.is_some_and(|area| {
-            address.0 - area.start.0 < area.len && area.name.as_deref().is_none_or(str::is_empty)
-        })
+        let area = areas.get(behind.checked_sub(1)?)?;
+        (address.0 - area.start.0 < area.len).then_some(area)
     }
 
     /// The frames of a thread whose stack this is.
@@ -77,10 +74,10 @@ impl Task {
         if self.is_anonymous(Hva(address)) {
             return Some("translated code".to_owned());
         }
-        let modules = self.process.modules();
-        let before = modules.iter().filter(|module| module.bias <= address);
-        let module = before.max_by_key(|module| module.bias)?;
-        let place = address - module.bias;
+        let file = self.area(Hva(address))?.name.as_deref()?;
+        let mut modules = self.process.modules().iter();
+        let module = modules.find(|module| module.path == Path::new(file))?;
+        let place = address.wrapping_sub(module.bias);
         let file = module.path.file_name()?.to_string_lossy();
         let file = original(&file);
         match symbols::function(module.file.as_ref()?.bytes(), place) {

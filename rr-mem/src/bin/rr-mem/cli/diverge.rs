@@ -63,8 +63,10 @@ Anything that rr replays will do: no debug build, no symbols but those that a di
 exports. QEMU must count instructions (-icount, which its record/replay needs anyhow); PANDA does.
 
 Compared are the general and paging registers of every CPU and all RAM that the guest can write, at
-the beginnings of translated blocks: at 16 points and then by bisection. What differs for a while
-only, and heals, is found with --exhaustive alone. Every trace is replayed to its end once before.
+the beginnings of translated blocks of QEMU, and at any instruction of PANDA (where registers are
+those that the block has stored so far): at some 16 points and then by bisection. What differs for a
+while only, and heals, is found with --exhaustive alone. Every trace is replayed to its end once
+before.
 The first write that differs is found by watchpoints, writes by the host's kernel included, with the
 emulator's own code that did it.
 

@@ -1,6 +1,9 @@
 //! `rr-mem diverge rr`: two emulators that rr has recorded.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use rr_mem::diverge::{Recorded, Traced};
 
@@ -26,7 +29,7 @@ pub fn run(args: &Rr, output: &mut Output) -> anyhow::Result<Outcome> {
     let traces = [&args.record_trace, &args.replay_trace];
     let question = Question {
         search: &args.search,
-        words: traces.map(|trace| trace.display().to_string()),
+        words: traces.map(|trace| identity(trace)),
         logs,
         not_compared: None,
         different,
@@ -40,6 +43,14 @@ pub fn run(args: &Rr, output: &mut Output) -> anyhow::Result<Outcome> {
     let stopper = a.stopper();
     let mut sides = Sides { a: &mut a, b: &mut b, remarks: Vec::new() };
     question.answer(&mut sides, &stopper, output)
+}
+
+/// What tells a trace from any other, one of the same name included.
+fn identity(trace: &Path) -> String {
+    let path = trace.canonicalize().unwrap_or_else(|_| trace.to_owned());
+    let events = fs::metadata(trace.join("events")).ok();
+    let made = events.map(|events| (events.len(), events.modified().ok()));
+    format!("{} {made:?}", path.display())
 }
 
 fn logs_of(args: &Rr) -> anyhow::Result<[Option<PathBuf>; 2]> {

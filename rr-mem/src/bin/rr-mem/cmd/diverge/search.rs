@@ -128,6 +128,10 @@ impl Question<'_> {
                 format!("its log there:\n  {entries}")
             }
             (ExecutionError::Unusable { hint, .. }, _) => (*hint).to_owned(),
+            (ExecutionError::Failed { .. }, None) => {
+                "`rr replay -a TRACE` must work to its end; --resume goes on with what was compared"
+                    .to_owned()
+            }
             _ => "check that it is what was recorded".to_owned(),
         };
         failed(error, hint)
