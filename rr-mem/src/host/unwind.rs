@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use framehop::{
-    ExplicitModuleSectionInfo, FrameAddress, Module as Unwound, Unwinder as _,
+    ExplicitModuleSectionInfo, Module as Unwound, Unwinder as _,
     x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64},
 };
 use object::{Object, ObjectSection, ObjectSegment, read::File};
@@ -56,13 +56,9 @@ pub fn frames<M: Memory<Hva>>(
     let mut frames = unwinder.iter_frames(at.pc, registers, &mut cache, &mut read);
     let mut found = Vec::new();
     while let (true, Ok(Some(frame))) = (found.len() < MOST, frames.next()) {
-        found.push(lookup(frame));
+        found.push(frame.address_for_lookup());
     }
     found
-}
-
-fn lookup(frame: FrameAddress) -> u64 {
-    frame.address_for_lookup()
 }
 
 /// What unwinding needs of an ELF image whose addresses are moved by `bias`.

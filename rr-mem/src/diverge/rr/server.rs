@@ -18,8 +18,6 @@ const INVITATION: &str = "target extended-remote ";
 const START: Duration = Duration::from_secs(120);
 /// Bytes of rr's complaints that are kept.
 const COMPLAINTS: usize = 4096;
-/// Between the packets of a round trip nothing is waited for.
-const NODELAY: bool = true;
 
 /// A replay that was started; ends with this.
 pub struct Server {
@@ -76,7 +74,7 @@ fn command(recorded: &Recorded) -> Command {
 
 fn connect(port: u16) -> io::Result<Remote> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_nodelay(NODELAY)?;
+    stream.set_nodelay(true)?;
     Remote::new(stream)
 }
 
