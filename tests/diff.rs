@@ -7,7 +7,7 @@ use rr_mem::{
     addr::{Gpa, Gva, RangeSet},
     guest::diff::{self, Change, ChangedMapping},
     memory::SliceMemory,
-    mmu::{Mmu, Space, SpaceLimits},
+    mmu::{Mmu, SpaceLimits, VirtualSpace},
     regs::{Regs, X86Regs},
 };
 
@@ -58,10 +58,10 @@ fn tables(entries: &[u32]) -> Vec<u8> {
     ram
 }
 
-fn space(ram: &[u8]) -> Space {
+fn space(ram: &[u8]) -> VirtualSpace {
     let regs = X86Regs { cr3: 0x1000, ..X86Regs::protected_mode() };
     let memory = SliceMemory::new(Gpa(0), ram);
-    Space::new(&Mmu::new(&Regs::X86(regs)), &memory, SpaceLimits::default())
+    VirtualSpace::new(&Mmu::new(&Regs::X86(regs)), &memory, SpaceLimits::default())
 }
 
 fn changed(old: &[u32], new: &[u32]) -> Vec<ChangedMapping> {

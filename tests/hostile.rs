@@ -13,7 +13,7 @@ use rr_mem::{
     qemu::{self, Machine, Offsets, QemuError, Wrong},
     region::{
         monitor::{Style, TreeOptions, flat_blocks, tree_blocks},
-        physical::{Backing, Physical},
+        physical::{Backing, PhysicalMemory},
     },
     report::CpuRow,
 };
@@ -123,7 +123,7 @@ fn use_it(emulator: &Emulator, machine: &mut Machine) {
     let Some(space) = machine.map.address_spaces().first() else { return };
     let Ok(view) = machine.map.view(space) else { return };
     let host = |block| machine.map.block(block).host.map(Backing::At);
-    let memory = Physical::of_view(&machine.map, &view, emulator.memory(), host);
+    let memory = PhysicalMemory::of_view(&machine.map, &view, emulator.memory(), host);
     for range in view.ranges().iter().take(100) {
         let _ = memory.read(range.start, &mut [0; 64]);
         let _ = memory.read(Gpa(range.last().0), &mut [0; 64]);

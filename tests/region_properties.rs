@@ -8,7 +8,7 @@ use rr_mem::{
     region::{
         AddressSpace, FlatRange, FlatView, MemoryRegion, RegionId, RegionMap,
         monitor::{Style, TreeOptions, flat_blocks, parse, tree_blocks},
-        physical::{Backing, Physical, PhysicalRange},
+        physical::{Backing, PhysicalMemory, PhysicalRange},
     },
 };
 
@@ -273,7 +273,7 @@ proptest! {
         len in 0..48_usize,
     ) {
         let memory = SliceMemory::new(FileOffset(SOURCE_BASE), &source);
-        let memory = Physical::new(layers.clone(), memory).expect("inside the space");
+        let memory = PhysicalMemory::new(layers.clone(), memory).expect("inside the space");
         let bytes: Vec<_> = (gpa..gpa + len as u64).map(|gpa| byte(&layers, &source, gpa)).collect();
         let readable: Vec<u8> = bytes.iter().map_while(|byte| byte.clone().ok()).collect();
         let mut dst = vec![0xee; len];
@@ -289,7 +289,7 @@ proptest! {
 
     #[test]
     fn located_bytes_are_the_ones_that_are_read(layers in layers(), gpa in 0..SPACE) {
-        let memory = Physical::new(layers.clone(), ()).expect("inside the space");
+        let memory = PhysicalMemory::new(layers.clone(), ()).expect("inside the space");
         let located = memory.locate(Gpa(gpa));
         let owner = layers.iter().find(|range| holds(range, gpa));
         let at = owner.and_then(|range| match &range.backing {

@@ -7,7 +7,7 @@ use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
     image::{self, ImageMemory},
-    mmu::{Access, AccessKind, Ask, WalkError},
+    mmu::{Access, AccessKind, Query, WalkError},
     regs::Regs,
 };
 use serde_json::Value;
@@ -32,21 +32,21 @@ fn open(name: &str) -> (Guest<ImageMemory>, Value) {
 
 /// On x86 the monitor ignores rights; on ARM it asks for a read by the current
 /// mode.
-fn question(regs: &Regs) -> Ask {
+fn question(regs: &Regs) -> Query {
     match regs {
-        Regs::X86(_) => Ask::Presence,
-        Regs::Arm(_) => Ask::Access(Access { kind: AccessKind::Read, user: regs.in_user_mode() }),
+        Regs::X86(_) => Query::Presence,
+        Regs::Arm(_) => Query::Access(Access { kind: AccessKind::Read, user: regs.in_user_mode() }),
     }
 }
 
 fn compare(name: &str) {
     let (guest, truth) = open(name);
-    let ask = question(guest.regs().expect("in the slice"));
+    let query = question(guest.regs().expect("in the slice"));
     let (mut mapped, mut unmapped) = (0, 0);
     for entry in truth["answers"].as_array().expect("a list") {
         let gva = Gva(hex(&entry["gva"]));
         let wanted = (!entry["gpa"].is_null()).then(|| Gpa(hex(&entry["gpa"])));
-        let walk = guest.walk(gva, ask).expect("registers and memory are there");
+        let walk = guest.walk(gva, query).expect("registers and memory are there");
         let found = match walk.result {
             Ok(found) => Some(found.gpa),
             Err(WalkError::Fault(_)) => None,

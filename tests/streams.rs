@@ -9,7 +9,7 @@ use rr_mem::{
     guest::Guest,
     image::{self, Image, ImageError, ImageMemory, Options, savevm::Stream},
     memory::{ImageBytes, MappedFile, Memory, ReadCause},
-    mmu::{Access, AccessKind, Ask, WalkError},
+    mmu::{Access, AccessKind, Query, WalkError},
     regs::{Arch, Regs},
 };
 use serde_json::Value;
@@ -60,11 +60,11 @@ impl Truth {
 
     /// Every translation, and the bytes where it leads into main RAM: how many
     /// were mapped, not mapped, and compared.
-    fn compare(&self, ask: Ask) -> (usize, usize, usize) {
+    fn compare(&self, query: Query) -> (usize, usize, usize) {
         let (mut mapped, mut unmapped, mut compared) = (0, 0, 0);
         for entry in self.truth["v2p"].as_array().expect("a list") {
             let gva = Gva(hex(&entry["gva"]));
-            let found = match self.guest.walk(gva, ask).expect("all is there").result {
+            let found = match self.guest.walk(gva, query).expect("all is there").result {
                 Ok(found) => Some(found.gpa),
                 Err(WalkError::Fault(_)) => None,
                 Err(WalkError::Unreadable(error)) => panic!("{gva}: {error}"),
@@ -95,7 +95,7 @@ impl Truth {
     }
 }
 
-const CURRENT: Ask = Ask::Access(Access { kind: AccessKind::Read, user: false });
+const CURRENT: Query = Query::Access(Access { kind: AccessKind::Read, user: false });
 
 #[test]
 fn an_x86_64_snapshot_alone_answers_as_panda() {
@@ -104,7 +104,7 @@ fn an_x86_64_snapshot_alone_answers_as_panda() {
     let cr = &truth.truth["regs"]["cr"];
     assert_eq!([regs.cr0, regs.cr3, regs.cr4], [0, 3, 4].map(|n| hex(&cr[n])));
     assert_eq!((regs.efer, regs.cpl, regs.a20), (hex(&truth.truth["regs"]["efer"]), 0, true));
-    assert_eq!(truth.compare(Ask::Presence), (79, 77, 81));
+    assert_eq!(truth.compare(Query::Presence), (79, 77, 81));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_pae_snapshot_alone_answers_as_panda() {
     let Regs::X86(regs) = truth.regs else { panic!("an x86 CPU") };
     let cr = &truth.truth["regs"]["cr"];
     assert_eq!([regs.cr0, regs.cr3, regs.cr4], [0, 3, 4].map(|n| hex(&cr[n])));
-    assert_eq!(truth.compare(Ask::Presence), (90, 34, 88));
+    assert_eq!(truth.compare(Query::Presence), (90, 34, 88));
 }
 
 /// The snapshot holds DACR, which truth.json does not: user pages are mapped,

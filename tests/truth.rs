@@ -7,7 +7,7 @@ use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
     image::{self, ImageMemory},
-    mmu::{Access, AccessKind, Ask, WalkError},
+    mmu::{Access, AccessKind, Query, WalkError},
     region::{RegionMap, monitor},
     regs::{Arch, Regs},
 };
@@ -65,15 +65,15 @@ fn arm(regs: &Value, arch: Arch) -> Regs {
 }
 
 /// What QEMU's debug walk of ARM asks: a read with the CPU's current privilege.
-const CURRENT: Ask = Ask::Access(Access { kind: AccessKind::Read, user: false });
+const CURRENT: Query = Query::Access(Access { kind: AccessKind::Read, user: false });
 
 impl Machine {
     fn entries(&self, key: &str) -> &[Value] {
         self.truth[key].as_array().expect("a list")
     }
 
-    fn translate(&self, gva: Gva, ask: Ask) -> Option<Gpa> {
-        let walk = self.guest.walk(gva, ask).expect("registers and memory are there");
+    fn translate(&self, gva: Gva, query: Query) -> Option<Gpa> {
+        let walk = self.guest.walk(gva, query).expect("registers and memory are there");
         match walk.result {
             Ok(found) => Some(found.gpa),
             Err(WalkError::Fault(_)) => None,
@@ -82,12 +82,12 @@ impl Machine {
     }
 
     /// Compares every translation; how many were mapped and how many not.
-    fn compare_v2p(&self, ask: Ask) -> (usize, usize) {
+    fn compare_v2p(&self, query: Query) -> (usize, usize) {
         let (mut mapped, mut unmapped) = (0, 0);
         for entry in self.entries("v2p") {
             let gva = Gva(hex(&entry["gva"]));
             let wanted = (!entry["gpa"].is_null()).then(|| Gpa(hex(&entry["gpa"])));
-            assert_eq!(self.translate(gva, ask), wanted, "{gva} ({})", entry["why"]);
+            assert_eq!(self.translate(gva, query), wanted, "{gva} ({})", entry["why"]);
             match wanted {
                 Some(gpa) => {
                     mapped += 1;
@@ -146,21 +146,21 @@ impl Machine {
 #[test]
 fn x86_64_answers_as_panda() {
     let machine = machine("x86_64", "pc.ram", |regs| x86(regs, Arch::X86_64));
-    assert_eq!(machine.compare_v2p(Ask::Presence), (79, 77));
+    assert_eq!(machine.compare_v2p(Query::Presence), (79, 77));
     assert_eq!(machine.compare_gpa(), (14, 1));
 }
 
 #[test]
 fn i386_answers_as_panda() {
     let machine = machine("i386", "pc.ram", |regs| x86(regs, Arch::I386));
-    assert_eq!(machine.compare_v2p(Ask::Presence), (94, 33));
+    assert_eq!(machine.compare_v2p(Query::Presence), (94, 33));
     assert_eq!(machine.compare_gpa(), (10, 0));
 }
 
 #[test]
 fn i386_pae_answers_as_panda() {
     let machine = machine("i386-pae", "pc.ram", |regs| x86(regs, Arch::I386));
-    assert_eq!(machine.compare_v2p(Ask::Presence), (90, 34));
+    assert_eq!(machine.compare_v2p(Query::Presence), (90, 34));
     assert_eq!(machine.compare_gpa(), (10, 0));
 }
 
@@ -193,7 +193,7 @@ fn arm_short_answers_as_panda_with_the_user_domain_closed() {
     assert_eq!(machine.compare_gpa(), (14, 4));
     let hidden = machine.entries("v2p").iter().filter(|entry| {
         let gva = Gva(hex(&entry["gva"]));
-        entry["gpa"].is_null() && machine.translate(gva, Ask::Presence).is_some()
+        entry["gpa"].is_null() && machine.translate(gva, Query::Presence).is_some()
     });
     assert_eq!(hidden.count(), 16, "mapped, but not for the CPU's current domains");
 }

@@ -11,7 +11,7 @@ use rr_mem::{
     guest::{AnyMemory, Guest as Library, VirtualReadError, emulator::Emulator},
     host::{Given, Host, HostKind, core::Core, process::Process},
     image,
-    mmu::{Ask, Merge, Space, SpaceLimits},
+    mmu::{Merge, Query, SpaceLimits, VirtualSpace},
     qemu::stub,
     region::monitor,
     regs::Regs,
@@ -292,7 +292,7 @@ impl Guest {
         let (answers, unreadable) = self.run(py, || {
             let mut answers = vec![UNMAPPED.to_ne_bytes(); gvas.len()];
             let mut unreadable = None;
-            mmu.ask_batch(memory, &gvas, Ask::Presence, |i, answer| match answer {
+            mmu.query_batch(memory, &gvas, Query::Presence, |i, answer| match answer {
                 Ok(found) => answers[i] = found.gpa.0.to_ne_bytes(),
                 Err(rr_mem::mmu::WalkError::Fault(_)) => {}
                 Err(error) => unreadable = unreadable.take().or(Some((gvas[i].0, error))),
@@ -592,13 +592,13 @@ impl Guest {
     }
 
     fn row(&self, py: Python<'_>, gva: u64) -> PyResult<V2pRow> {
-        let row = self.run(py, || V2pRow::new(&self.guest, Gva(gva), Ask::Presence))?;
+        let row = self.run(py, || V2pRow::new(&self.guest, Gva(gva), Query::Presence))?;
         row.map_err(|missing| missing.bridge())
     }
 
     /// Why an address has no translation.
     fn refusal(&self, py: Python<'_>, gva: u64) -> PyResult<PyErr> {
-        let walk = self.run(py, || self.guest.walk(Gva(gva), Ask::Presence))?;
+        let walk = self.run(py, || self.guest.walk(Gva(gva), Query::Presence))?;
         match walk.map_err(|missing| missing.bridge())?.result {
             Err(error) => Ok((gva, &error).bridge()),
             Ok(_) => Ok(raise::<RrMemError>(
@@ -610,7 +610,7 @@ impl Guest {
     }
 
     /// Every mapping; warns when tables could not be read.
-    fn space(&self, py: Python<'_>, first: u64, last: u64) -> PyResult<Space> {
+    fn space(&self, py: Python<'_>, first: u64, last: u64) -> PyResult<VirtualSpace> {
         let range = Gva(first)..=Gva(last);
         let space = self.run(py, || self.guest.space(range, SpaceLimits::default()))?;
         let space = space.map_err(|missing| missing.bridge())?;
@@ -649,7 +649,7 @@ fn not_written() -> PyErr {
 fn write_through(
     py: Python<'_>,
     reader: &Reader,
-    pieces: &[write::Piece],
+    pieces: &[write::WrittenRun],
     bytes: &[u8],
 ) -> PyResult<()> {
     let mut rest = bytes;

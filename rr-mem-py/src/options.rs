@@ -9,7 +9,7 @@ use rr_mem::{
     qemu::Offsets,
     region::{
         FlatRange, RegionMap, monitor,
-        physical::{Backing, Physical, PhysicalRange},
+        physical::{Backing, PhysicalMemory, PhysicalRange},
     },
     regs::{Arch, Regs},
 };
@@ -53,7 +53,7 @@ pub fn registers(
 }
 
 /// The RAM and ROM that the CPUs' address space shows.
-pub fn physical_ranges(map: &RegionMap) -> PyResult<Physical<Gpa, ()>> {
+pub fn physical_ranges(map: &RegionMap) -> PyResult<PhysicalMemory<Gpa, ()>> {
     let space = map.address_space("memory").or(map.address_spaces().first());
     let view = space.map(|space| map.view(space)).transpose().map_err(|error| error.bridge())?;
     let view = view.unwrap_or_default();
@@ -64,7 +64,8 @@ pub fn physical_ranges(map: &RegionMap) -> PyResult<Physical<Gpa, ()>> {
         backing: Backing::At(range.start),
     };
     let ranges = view.ranges().iter().filter(like_memory).map(whole).collect();
-    Physical::new(ranges, ()).map_err(|error| usage(error, "check the text of `info mtree -f`"))
+    PhysicalMemory::new(ranges, ())
+        .map_err(|error| usage(error, "check the text of `info mtree -f`"))
 }
 
 fn text(path: &PathBuf) -> PyResult<String> {

@@ -9,7 +9,7 @@ use pyo3::{exceptions::PyException, prelude::*, types::PyBytes};
 use rr_mem::{
     addr::{Address, Gpa, Hva},
     memory::{Memory, PageCache, ReadCause, ReadError},
-    region::physical::Physical,
+    region::physical::PhysicalMemory,
 };
 
 /// Pages kept: 64 MB.
@@ -38,7 +38,7 @@ struct Callback {
     object: Py<PyAny>,
     pending: Pending,
     /// What may be read, where not everything may.
-    allowed: Option<Physical<Gpa, ()>>,
+    allowed: Option<PhysicalMemory<Gpa, ()>>,
 }
 
 impl Reader {
@@ -48,7 +48,7 @@ impl Reader {
     }
 
     /// Reads through `object` what is `allowed`, and never anything else.
-    pub fn limited(object: Py<PyAny>, allowed: Option<Physical<Gpa, ()>>) -> Self {
+    pub fn limited(object: Py<PyAny>, allowed: Option<PhysicalMemory<Gpa, ()>>) -> Self {
         let pending = Pending::default();
         let kept = Python::attach(|py| object.clone_ref(py));
         let callback = Callback { object, pending: pending.clone(), allowed };

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use rr_mem::{
-    mmu::{Mapping as LibraryMapping, Mmu, Physical},
+    mmu::{Mapping as LibraryMapping, Mmu, Progression},
     qemu::VirtualCpu,
     region::{
         FlatRange as LibraryRange, MemoryRegion, RamBlock as LibraryBlock, RegionMap,
@@ -369,7 +369,7 @@ impl Section {
 impl From<&LibraryMapping> for Mapping {
     fn from(run: &LibraryMapping) -> Self {
         let LibraryMapping { gva, last, gpa, page_size, rights, .. } = *run;
-        let scattered = matches!(run.physical, Physical::Scattered);
+        let scattered = matches!(run.progression, Progression::Scattered);
         let physical = if scattered { String::new() } else { format!("  -> {gpa}") };
         let size = rr_mem::report::size(page_size);
         Self {
@@ -426,9 +426,9 @@ impl Region {
     }
 }
 
-impl From<&watch::Piece> for Piece {
-    fn from(piece: &watch::Piece) -> Self {
-        let watch::Piece { address, gpa, hva, len } = *piece;
+impl From<&watch::Watched> for Piece {
+    fn from(piece: &watch::Watched) -> Self {
+        let watch::Watched { address, gpa, hva, len } = *piece;
         Self {
             text: format!("{address:#x}  gpa {gpa}  host {hva}  {len} bytes"),
             address,

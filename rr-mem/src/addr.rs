@@ -13,7 +13,7 @@ pub use set::RangeSet;
 
 /// Which space an address belongs to; used in error messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Space {
+pub enum AddressKind {
     /// Guest virtual.
     Gva,
     /// Guest physical.
@@ -26,22 +26,22 @@ pub enum Space {
     Image,
 }
 
-impl fmt::Display for Space {
+impl fmt::Display for AddressKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Space::Gva => "guest virtual address",
-            Space::Gpa => "guest physical address",
-            Space::Hva => "host virtual address",
-            Space::File => "file offset",
-            Space::Image => "image offset",
+            AddressKind::Gva => "guest virtual address",
+            AddressKind::Gpa => "guest physical address",
+            AddressKind::Hva => "host virtual address",
+            AddressKind::File => "file offset",
+            AddressKind::Image => "image offset",
         })
     }
 }
 
-/// An address of one of the spaces in [`Space`].
+/// An address of one of the kinds in [`AddressKind`].
 pub trait Address: Copy + Ord + fmt::Debug + fmt::Display + Send + Sync + 'static {
-    /// The space that this type names.
-    const SPACE: Space;
+    /// The kind that this type is.
+    const KIND: AddressKind;
     /// The address from its number.
     fn from_raw(raw: u64) -> Self;
     /// The number, in bytes from the start of the space.
@@ -60,7 +60,7 @@ macro_rules! address {
         pub struct $name(pub u64);
 
         impl Address for $name {
-            const SPACE: Space = $space;
+            const KIND: AddressKind = $space;
             #[inline]
             fn from_raw(raw: u64) -> Self {
                 Self(raw)
@@ -100,28 +100,28 @@ macro_rules! address {
 address!(
     /// A guest virtual address, in bytes.
     Gva,
-    Space::Gva
+    AddressKind::Gva
 );
 address!(
     /// A guest physical address, in bytes.
     Gpa,
-    Space::Gpa
+    AddressKind::Gpa
 );
 address!(
     /// A host virtual address in the emulator's process, in bytes.
     Hva,
-    Space::Hva
+    AddressKind::Hva
 );
 address!(
     /// A byte offset in a file.
     FileOffset,
-    Space::File
+    AddressKind::File
 );
 address!(
     /// A byte of an image's memory: an offset in the file where memory lies in
     /// order, a place in the row of its pages where it does not.
     ImageOffset,
-    Space::Image
+    AddressKind::Image
 );
 
 /// Serde form of numbers in JSON: `"0x..."` strings, so that no reader loses

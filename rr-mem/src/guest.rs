@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::{
     addr::{Address, Gpa, Gva, Hva},
     memory::{Memory, ReadCause, ReadError},
-    mmu::{Ask, Fault, Mmu, Space, SpaceLimits, TableUnreadable, Walk, WalkError},
+    mmu::{Fault, Mmu, Query, SpaceLimits, TableUnreadable, VirtualSpace, Walk, WalkError},
     region::{FlatRange, FlatView, RegionMap, RenderError, Section},
     regs::Regs,
 };
@@ -280,8 +280,8 @@ impl<M: Memory> Guest<M> {
     /// # Errors
     /// When registers or memory are missing; what the walk itself found is in
     /// its result.
-    pub fn walk(&self, gva: Gva, ask: Ask) -> Result<Walk, Missing> {
-        let mut walk = self.mmu_of(gva)?.walk(self.memory()?, gva, ask);
+    pub fn walk(&self, gva: Gva, query: Query) -> Result<Walk, Missing> {
+        let mut walk = self.mmu_of(gva)?.walk(self.memory()?, gva, query);
         if let Err(WalkError::Unreadable(table)) = &mut walk.result {
             table.source = self.explain(table.source.clone());
         }
@@ -293,10 +293,14 @@ impl<M: Memory> Guest<M> {
     ///
     /// # Errors
     /// When registers or memory are missing.
-    pub fn space(&self, range: RangeInclusive<Gva>, limits: SpaceLimits) -> Result<Space, Missing> {
+    pub fn space(
+        &self,
+        range: RangeInclusive<Gva>,
+        limits: SpaceLimits,
+    ) -> Result<VirtualSpace, Missing> {
         let mmu = self.mmu()?;
         let range = mmu.range_without(range, &self.unknown_tables);
-        Ok(Space::within(mmu, self.memory()?, range, limits))
+        Ok(VirtualSpace::within(mmu, self.memory()?, range, limits))
     }
 
     /// Reads guest-physical memory. Devices are never touched.
@@ -454,11 +458,11 @@ mod tests {
     fn addresses_of_an_unknown_table_are_an_error_not_unmapped() {
         for (unknown, bad, good) in [("TTBR0", LOW, HIGH), ("TTBR1", HIGH, LOW)] {
             let guest = two_halves(&[unknown]);
-            let refused = guest.walk(bad, Ask::Presence).map(drop);
+            let refused = guest.walk(bad, Query::Presence).map(drop);
             assert_eq!(refused, Err(Missing::Table(unknown)));
             let read = guest.read_virtual(bad, &mut [0]).map_err(|error| error.cause);
             assert_eq!(read, Err(VirtualReadCause::Missing(Missing::Table(unknown))));
-            assert!(guest.walk(good, Ask::Presence).is_ok_and(|walk| walk.result.is_ok()));
+            assert!(guest.walk(good, Query::Presence).is_ok_and(|walk| walk.result.is_ok()));
         }
     }
 

@@ -6,13 +6,13 @@
 //! guest ([`image`]), and all of them together ([`guest`]).
 //!
 //! ```
-//! use rr_mem::{addr::Gva, guest::Guest, mmu::Ask, sample};
+//! use rr_mem::{addr::Gva, guest::Guest, mmu::Query, sample};
 //!
 //! let image = sample::open()?;
 //! let regs = image.cpus.first().map(|cpu| cpu.regs);
 //! let guest = Guest::new(Some(image.memory), regs, image.regions)?;
 //!
-//! let walk = guest.walk(Gva(0xffff_ffff_8100_0000), Ask::Presence)?;
+//! let walk = guest.walk(Gva(0xffff_ffff_8100_0000), Query::Presence)?;
 //! let found = walk.result.expect("the kernel is mapped");
 //! assert_eq!(found.gpa.0, 0x100_0000);
 //! assert_eq!(guest.place(found.gpa).map(|place| place.region), Some("pc.ram"));

@@ -46,7 +46,7 @@ pub const NAMES: [&str; 5] = ["pc", "q35", "virt", "vexpress-a9", "vexpress-a15"
 
 /// How a machine lays out its RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
+enum RamPlan {
     /// All from one address on.
     From(Gpa),
     /// All from 0 on below `limit` bytes, else `below` bytes there and the
@@ -54,19 +54,19 @@ enum Layout {
     Split { limit: u64, below: u64 },
 }
 
-fn layout(name: &str) -> Option<Layout> {
+fn plan(name: &str) -> Option<RamPlan> {
     let versions = |family: &str| name.strip_prefix(family).is_some_and(is_version);
-    let pc = Layout::Split { limit: 0xe000_0000, below: 0xc000_0000 };
-    let q35 = Layout::Split { limit: 0xb000_0000, below: 0x8000_0000 };
+    let pc = RamPlan::Split { limit: 0xe000_0000, below: 0xc000_0000 };
+    let q35 = RamPlan::Split { limit: 0xb000_0000, below: 0x8000_0000 };
     match name {
         "pc" => Some(pc),
         "q35" => Some(q35),
-        "virt" => Some(Layout::From(Gpa(GIB))),
-        "vexpress-a9" => Some(Layout::From(Gpa(0x6000_0000))),
-        "vexpress-a15" => Some(Layout::From(Gpa(0x8000_0000))),
+        "virt" => Some(RamPlan::From(Gpa(GIB))),
+        "vexpress-a9" => Some(RamPlan::From(Gpa(0x6000_0000))),
+        "vexpress-a15" => Some(RamPlan::From(Gpa(0x8000_0000))),
         _ if versions("pc-i440fx-") => Some(pc),
         _ if versions("pc-q35-") => Some(q35),
-        _ if versions("virt-") => Some(Layout::From(Gpa(GIB))),
+        _ if versions("virt-") => Some(RamPlan::From(Gpa(GIB))),
         _ => None,
     }
 }
@@ -83,11 +83,11 @@ fn is_version(text: &str) -> bool {
 /// # Errors
 /// When the machine type is not known.
 pub fn place(name: &str, ram_size: u64) -> Result<Vec<Placement>, UnknownMachine> {
-    let layout = layout(name).ok_or_else(|| UnknownMachine { name: name.to_owned() })?;
-    let (first, below) = match layout {
-        Layout::From(gpa) => (gpa, ram_size),
-        Layout::Split { limit, below } if ram_size >= limit => (Gpa(0), below),
-        Layout::Split { .. } => (Gpa(0), ram_size),
+    let plan = plan(name).ok_or_else(|| UnknownMachine { name: name.to_owned() })?;
+    let (first, below) = match plan {
+        RamPlan::From(gpa) => (gpa, ram_size),
+        RamPlan::Split { limit, below } if ram_size >= limit => (Gpa(0), below),
+        RamPlan::Split { .. } => (Gpa(0), ram_size),
     };
     let low = Placement { gpa: first, len: below, ram_offset: 0 };
     let high = Placement { gpa: ABOVE_4G, len: ram_size - below, ram_offset: below };
@@ -122,7 +122,7 @@ pub enum Shown {
 
 /// A piece of guest-physical memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct Placed {
     /// Its first address.
     pub gpa: Gpa,
     /// Bytes.
@@ -175,19 +175,19 @@ pub fn place_blocks(
     name: &str,
     blocks: &[(&str, u64)],
     shadow: Shadow,
-) -> Result<Vec<Piece>, PlaceError> {
+) -> Result<Vec<Placed>, PlaceError> {
     let known = Blocks(blocks);
-    let layout = layout(name).ok_or_else(|| UnknownMachine { name: name.to_owned() })?;
+    let plan = plan(name).ok_or_else(|| UnknownMachine { name: name.to_owned() })?;
     let main = MAIN.iter().find_map(|main| known.find(main));
     let (number, len) = main.ok_or_else(|| PlaceError::NoMain(name.to_owned()))?;
-    let ram = place(name, len)?.into_iter().map(|Placement { gpa, len, ram_offset }| Piece {
+    let ram = place(name, len)?.into_iter().map(|Placement { gpa, len, ram_offset }| Placed {
         gpa,
         len,
         shown: Shown::Block { number, offset: ram_offset },
     });
-    let mut pieces = match layout {
-        Layout::Split { .. } => known.of_pc(number, len, shadow),
-        Layout::From(_) => known.of_board(name),
+    let mut pieces = match plan {
+        RamPlan::Split { .. } => known.of_pc(number, len, shadow),
+        RamPlan::From(_) => known.of_board(name),
     };
     pieces.extend(ram);
     Ok(pieces)
@@ -203,21 +203,21 @@ impl Blocks<'_> {
     }
 
     /// All of a block, if there is such.
-    fn at(&self, gpa: u64, name: &str) -> Option<Piece> {
+    fn at(&self, gpa: u64, name: &str) -> Option<Placed> {
         let (number, len) = self.find(name)?;
-        Some(Piece { gpa: Gpa(gpa), len, shown: Shown::Block { number, offset: 0 } })
+        Some(Placed { gpa: Gpa(gpa), len, shown: Shown::Block { number, offset: 0 } })
     }
 
     /// Everything but main RAM, `ram`, which hides parts of the first MiB.
-    fn of_pc(&self, ram: usize, ram_len: u64, shadow: Shadow) -> Vec<Piece> {
+    fn of_pc(&self, ram: usize, ram_len: u64, shadow: Shadow) -> Vec<Placed> {
         let mut pieces = Vec::new();
         if self.0.iter().any(|(name, _)| name.ends_with(VGA)) {
             let shown = Shown::Device("vga-lowmem");
-            pieces.push(Piece { gpa: Gpa(0xa_0000), len: 0x2_0000, shown });
+            pieces.push(Placed { gpa: Gpa(0xa_0000), len: 0x2_0000, shown });
         }
         pieces.extend(
             shadow.parts().filter(|(gpa, len, reads)| *reads && gpa + len <= ram_len).map(
-                |(gpa, len, _)| Piece {
+                |(gpa, len, _)| Placed {
                     gpa: Gpa(gpa),
                     len,
                     shown: Shown::Block { number: ram, offset: gpa },
@@ -228,15 +228,15 @@ impl Blocks<'_> {
         if let Some((number, len)) = self.find(PC_BIOS) {
             let low = len.min(ISA_BIOS);
             let shown = |offset| Shown::Block { number, offset };
-            pieces.push(Piece { gpa: Gpa(MIB - low), len: low, shown: shown(len - low) });
+            pieces.push(Placed { gpa: Gpa(MIB - low), len: low, shown: shown(len - low) });
             let start = ABOVE_4G.0.saturating_sub(len);
-            pieces.push(Piece { gpa: Gpa(start), len, shown: shown(0) });
+            pieces.push(Placed { gpa: Gpa(start), len, shown: shown(0) });
         }
         pieces
     }
 
     /// Flash, static and video RAM of ARM's boards.
-    fn of_board(&self, name: &str) -> Vec<Piece> {
+    fn of_board(&self, name: &str) -> Vec<Placed> {
         const VIRT: &[(u64, &str)] = &[(0, "virt.flash0"), (0x400_0000, "virt.flash1")];
         const A9: &[(u64, &str)] = &[
             (0, "vexpress.flash0"),
@@ -267,15 +267,15 @@ mod tests {
     use super::*;
 
     /// First and last address and RAM offset, as in `info mtree -f`.
-    type Piece = (u64, u64, u64);
+    type Fact = (u64, u64, u64);
 
-    fn pieces(name: &str, mib: u64) -> Vec<Piece> {
+    fn pieces(name: &str, mib: u64) -> Vec<Fact> {
         let placed = place(name, mib * MIB).expect("a known machine");
         placed.iter().map(|p| (p.gpa.0, p.gpa.0 + p.len - 1, p.ram_offset)).collect()
     }
 
     /// What QEMU 7.2.22 answered to `info mtree -f` with `-m` of so many MiB.
-    fn facts(name: &str, facts: &[(u64, &[Piece])]) {
+    fn facts(name: &str, facts: &[(u64, &[Fact])]) {
         for &(mib, expected) in facts {
             assert_eq!(pieces(name, mib), expected, "{name} -m {mib}");
         }
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn pc_splits_from_3584_mib_on() {
-        const BELOW: Piece = (0, 0xbfff_ffff, 0);
+        const BELOW: Fact = (0, 0xbfff_ffff, 0);
         let split = |name| {
             facts(
                 name,
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn q35_splits_from_2816_mib_on() {
-        const BELOW: Piece = (0, 0x7fff_ffff, 0);
+        const BELOW: Fact = (0, 0x7fff_ffff, 0);
         facts(
             "q35",
             &[

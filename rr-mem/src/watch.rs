@@ -24,7 +24,7 @@ const REGISTER_BYTES: usize = 8;
 
 /// Bytes that one watchpoint covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct Watched {
     /// The first byte's address as the target has it, virtual or physical.
     pub address: u64,
     /// Its guest physical address.
@@ -99,17 +99,17 @@ pub fn plan<M: Memory>(
     guest: &Guest<M>,
     target: Target,
     len: usize,
-) -> Result<Vec<Piece>, WatchError> {
+) -> Result<Vec<Watched>, WatchError> {
     if len == 0 || len > REGISTERS * REGISTER_BYTES {
         return Err(WatchError::Length(len));
     }
-    let bytes: Vec<Piece> =
+    let bytes: Vec<Watched> =
         (0..len as u64).map(|offset| byte(guest, target, offset)).collect::<Result<_, _>>()?;
     let mut pieces = Vec::new();
     let mut rest = &bytes[..];
     while let Some(first) = rest.first() {
         let len = aligned(rest);
-        pieces.push(Piece { len, ..*first });
+        pieces.push(Watched { len, ..*first });
         rest = &rest[len..];
     }
     match pieces.len() {
@@ -119,7 +119,7 @@ pub fn plan<M: Memory>(
 }
 
 /// The byte `offset` bytes behind a target.
-fn byte<M: Memory>(guest: &Guest<M>, target: Target, offset: u64) -> Result<Piece, WatchError> {
+fn byte<M: Memory>(guest: &Guest<M>, target: Target, offset: u64) -> Result<Watched, WatchError> {
     let end = |gpa| WatchError::NoRam(ReadError::new(gpa, ReadCause::Hole));
     let (address, gpa) = match target {
         Target::Virtual(start) => {
@@ -131,7 +131,7 @@ fn byte<M: Memory>(guest: &Guest<M>, target: Target, offset: u64) -> Result<Piec
             (gpa.0, gpa)
         }
     };
-    Ok(Piece { address, gpa, hva: host(guest, gpa)?, len: 1 })
+    Ok(Watched { address, gpa, hva: host(guest, gpa)?, len: 1 })
 }
 
 /// Where the emulator has a byte of guest RAM.
@@ -149,10 +149,10 @@ fn host<M>(guest: &Guest<M>, gpa: Gpa) -> Result<Hva, WatchError> {
 }
 
 /// Of bytes in their order, how many the first register can cover.
-fn aligned(bytes: &[Piece]) -> usize {
+fn aligned(bytes: &[Watched]) -> usize {
     let first = bytes[0].hva.0;
     let in_one_piece = |len: usize| {
-        let follows = |(i, byte): (usize, &Piece)| byte.hva.0 == first.wrapping_add(i as u64);
+        let follows = |(i, byte): (usize, &Watched)| byte.hva.0 == first.wrapping_add(i as u64);
         bytes.get(..len).is_some_and(|part| part.iter().enumerate().all(follows))
     };
     let fits = |len: &usize| first.is_multiple_of(*len as u64) && in_one_piece(*len);
@@ -164,9 +164,9 @@ mod tests {
     use super::*;
     use crate::{addr::Gva, guest::Guest, sample};
 
-    fn bytes(runs: &[(u64, usize)]) -> Vec<Piece> {
+    fn bytes(runs: &[(u64, usize)]) -> Vec<Watched> {
         let run = |&(start, len): &(u64, usize)| (0..len as u64).map(move |i| start + i);
-        let piece = |hva| Piece { address: 0, gpa: Gpa(0), hva: Hva(hva), len: 1 };
+        let piece = |hva| Watched { address: 0, gpa: Gpa(0), hva: Hva(hva), len: 1 };
         runs.iter().flat_map(run).map(piece).collect()
     }
 

@@ -32,7 +32,7 @@ pub enum Target {
 
 /// Bytes that lie in one piece in the emulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct WrittenRun {
     /// The first byte's guest physical address.
     pub gpa: Gpa,
     /// The same byte in the emulator's process.
@@ -138,11 +138,11 @@ pub fn plan<M: Memory>(
     host: &impl Host,
     target: Target,
     len: usize,
-) -> Result<Vec<Piece>, WriteError> {
+) -> Result<Vec<WrittenRun>, WriteError> {
     if len > MOST_BYTES {
         return Err(WriteError::TooLong(len));
     }
-    let mut pieces: Vec<Piece> = Vec::new();
+    let mut pieces: Vec<WrittenRun> = Vec::new();
     let mut done = 0;
     while done < len {
         let (gpa, most) = locate(guest, target, done as u64)?;
@@ -173,7 +173,7 @@ fn locate<M: Memory>(
 }
 
 /// As many of `most` bytes from `gpa` on as lie in one piece.
-fn piece<M>(guest: &Guest<M>, areas: &[Area], gpa: Gpa, most: u64) -> Result<Piece, Refusal> {
+fn piece<M>(guest: &Guest<M>, areas: &[Area], gpa: Gpa, most: u64) -> Result<WrittenRun, Refusal> {
     let (map, view) = (guest.regions(), guest.flat_view());
     let (map, view) = map.and_then(|map| Ok((map, view?))).map_err(|_| Refusal::Nothing)?;
     let range = view.at(gpa).ok_or(Refusal::Nothing)?;
@@ -188,7 +188,7 @@ fn piece<M>(guest: &Guest<M>, areas: &[Area], gpa: Gpa, most: u64) -> Result<Pie
     let in_range = u64::try_from(range.size - u128::from(inside)).unwrap_or(u64::MAX);
     let in_area = writable_bytes(areas, hva);
     let len = most.min(in_range).min(in_block.ok_or_else(nowhere)?).min(in_area);
-    if len == 0 { Err(nowhere()) } else { Ok(Piece { gpa, hva, len: len as usize }) }
+    if len == 0 { Err(nowhere()) } else { Ok(WrittenRun { gpa, hva, len: len as usize }) }
 }
 
 fn writable(region: &MemoryRegion, range: &FlatRange) -> Result<(), Refusal> {
@@ -211,16 +211,16 @@ fn writable_bytes(areas: &[Area], hva: Hva) -> u64 {
 ///
 /// # Errors
 /// When the process cannot be written, or holds other bytes afterwards.
-pub fn write(process: &Process, pieces: &[Piece], bytes: &[u8]) -> Result<(), WriteError> {
+pub fn write(process: &Process, pieces: &[WrittenRun], bytes: &[u8]) -> Result<(), WriteError> {
     each(pieces, bytes, |piece, part| store(process, piece, part))?;
     each(pieces, bytes, |piece, part| verify(process, piece, part))
 }
 
 /// Each piece with its part of `bytes`.
 fn each(
-    pieces: &[Piece],
+    pieces: &[WrittenRun],
     bytes: &[u8],
-    act: impl Fn(&Piece, &[u8]) -> Result<(), WriteError>,
+    act: impl Fn(&WrittenRun, &[u8]) -> Result<(), WriteError>,
 ) -> Result<(), WriteError> {
     let mut rest = bytes;
     for piece in pieces {
@@ -231,7 +231,7 @@ fn each(
     Ok(())
 }
 
-fn store(process: &Process, piece: &Piece, bytes: &[u8]) -> Result<(), WriteError> {
+fn store(process: &Process, piece: &WrittenRun, bytes: &[u8]) -> Result<(), WriteError> {
     process.write(piece.hva, bytes).map_err(|(done, error)| WriteError::Host {
         gpa: Gpa(piece.gpa.0 + done as u64),
         hva: Hva(piece.hva.0 + done as u64),
@@ -239,7 +239,7 @@ fn store(process: &Process, piece: &Piece, bytes: &[u8]) -> Result<(), WriteErro
     })
 }
 
-fn verify(process: &Process, piece: &Piece, bytes: &[u8]) -> Result<(), WriteError> {
+fn verify(process: &Process, piece: &WrittenRun, bytes: &[u8]) -> Result<(), WriteError> {
     let mut now = vec![0; bytes.len()];
     process.memory().read(piece.hva, &mut now).map_err(WriteError::Unverified)?;
     match now.iter().zip(bytes).position(|(now, then)| now != then) {

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Layout, Wanted, elf::hex};
+use super::{Layout, MemberList, elf::hex};
 use crate::memory::FileIdentity;
 
 /// No layout is larger.
@@ -26,7 +26,7 @@ const VERSION: u32 = 2;
 pub(super) struct Key<'a> {
     pub build_id: &'a [u8],
     pub file: FileIdentity,
-    pub wanted: &'a Wanted,
+    pub wanted: &'a MemberList,
 }
 
 impl Key<'_> {
@@ -106,7 +106,7 @@ mod tests {
     const FILE: FileIdentity =
         FileIdentity { device: 1, inode: 2, size: 3, changed: (1_700_000_000, 5) };
 
-    fn wanted(member: &'static str) -> Wanted {
+    fn wanted(member: &'static str) -> MemberList {
         [("A", member)].into_iter().collect()
     }
 

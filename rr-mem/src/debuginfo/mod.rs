@@ -8,19 +8,19 @@ mod error;
 mod files;
 pub mod jit;
 mod layout;
+mod member_list;
 pub mod symbols;
 #[cfg(test)]
 pub(crate) mod synthetic;
 #[cfg(test)]
 mod tests;
-mod wanted;
 
 use std::path::{Path, PathBuf};
 
 pub use cache::Cache;
 pub use error::DebugError;
 pub use layout::{Field, Layout, StructLayout};
-pub use wanted::Wanted;
+pub use member_list::MemberList;
 
 use crate::memory::MappedFile;
 use cache::Key;
@@ -73,7 +73,7 @@ impl Search {
     /// # Errors
     /// When there is no debug info, or it is damaged, of another build, not
     /// whole, or at odds with itself.
-    pub fn layout(&self, program: Program<'_>, wanted: &Wanted) -> Result<Layout, DebugError> {
+    pub fn layout(&self, program: Program<'_>, wanted: &MemberList) -> Result<Layout, DebugError> {
         let elf = parse(program.path, program.file)?;
         let given = self.given(program, &elf)?;
         // What was chosen by hand is not what the next one wants.
@@ -137,7 +137,7 @@ impl Search {
             .map_err(|tried| DebugError::Nothing { path, tried })
     }
 
-    fn read(&self, found: &Found, wanted: &Wanted) -> Result<Layout, DebugError> {
+    fn read(&self, found: &Found, wanted: &MemberList) -> Result<Layout, DebugError> {
         let path = found.path.clone();
         let elf = parse(&path, &found.file)?;
         if !elf.has_dwarf() {
@@ -182,7 +182,7 @@ impl Search {
 fn read_dwarf(
     main: &Found,
     sup: Option<&Found>,
-    wanted: &Wanted,
+    wanted: &MemberList,
     choice: Option<&str>,
 ) -> Result<dwarf::Found, DebugError> {
     let fail = |what| DebugError::Damaged { path: main.path.clone(), what };

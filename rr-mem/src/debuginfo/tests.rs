@@ -5,12 +5,12 @@ use std::{fs, path::Path};
 use object::Architecture::X86_64;
 
 use super::{
-    DebugError, Layout, Program, Search, Wanted,
+    DebugError, Layout, MemberList, Program, Search,
     synthetic::{build_id, compressed, dwarf, elf},
 };
 use crate::memory::MappedFile;
 
-fn wanted() -> Wanted {
+fn wanted() -> MemberList {
     [("A", "x")].into_iter().collect()
 }
 

@@ -1,6 +1,6 @@
 //! What differs between two executions that stand at the same point.
 
-use super::{CpuState, Ignored, Moment};
+use super::{CpuState, Ignored, Snapshot};
 use crate::{
     addr::{Gpa, RangeSet},
     guest::diff::{self, PAGE},
@@ -52,9 +52,9 @@ pub struct Differences {
 }
 
 impl Differences {
-    /// Compares two moments.
+    /// Compares two snapshots.
     #[must_use]
-    pub fn between(a: &Moment<'_>, b: &Moment<'_>, ignored: &Ignored) -> Self {
+    pub fn between(a: &Snapshot<'_>, b: &Snapshot<'_>, ignored: &Ignored) -> Self {
         let ram = a.ram.and(&b.ram).without(&ignored.memory);
         let changes = diff::pages(&*a.memory, &*b.memory, &ram, &|_| ());
         let mut found = Self {
@@ -79,7 +79,7 @@ impl Differences {
     }
 
     /// Adds the runs between two addresses.
-    fn list(&mut self, a: &Moment<'_>, b: &Moment<'_>, first: u64, last: u64, left: &mut u64) {
+    fn list(&mut self, a: &Snapshot<'_>, b: &Snapshot<'_>, first: u64, last: u64, left: &mut u64) {
         let len = (last - first) as usize + 1;
         let (mut ours, mut theirs) = (vec![0; len], vec![0; len]);
         let read = a.memory.read(Gpa(first), &mut ours).is_ok()

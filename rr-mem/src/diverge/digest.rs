@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{CpuState, Moment};
+use super::{CpuState, Snapshot};
 use crate::{
     addr::{Gpa, RangeSet},
     memory::Memory,
@@ -44,17 +44,17 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// The digest of a moment; its pages are read in parallel.
+    /// The digest of a snapshot; its pages are read in parallel.
     #[must_use]
-    pub fn of(moment: &Moment<'_>, ignored: &Ignored) -> Self {
-        let ram = moment.ram.without(&ignored.memory);
+    pub fn of(snapshot: &Snapshot<'_>, ignored: &Ignored) -> Self {
+        let ram = snapshot.ram.without(&ignored.memory);
         let pieces: Vec<_> = ram.iter().flat_map(pieces).collect();
-        let memory = &moment.memory;
+        let memory = &snapshot.memory;
         let pages = pieces
             .into_par_iter()
             .map_init(Vec::new, |buffer, (first, last)| hash(memory, first, last, buffer))
             .collect();
-        let mut cpus = moment.cpus.clone();
+        let mut cpus = snapshot.cpus.clone();
         for cpu in &mut cpus {
             cpu.registers.retain(|(name, _)| ignored.counts(name));
         }

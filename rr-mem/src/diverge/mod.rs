@@ -57,7 +57,7 @@ pub trait Execution: Send {
     ///
     /// # Errors
     /// As [`Execution::go_to`].
-    fn handy(&mut self, instruction: u64, limit: u64) -> Result<u64, ExecutionError> {
+    fn cheap_point(&mut self, instruction: u64, limit: u64) -> Result<u64, ExecutionError> {
         let _ = limit;
         Ok(instruction)
     }
@@ -72,7 +72,7 @@ pub trait Execution: Send {
     ///
     /// # Errors
     /// As [`Execution::go_to`].
-    fn keep(&mut self) -> Result<(), ExecutionError> {
+    fn checkpoint(&mut self) -> Result<(), ExecutionError> {
         Ok(())
     }
 
@@ -86,7 +86,7 @@ pub trait Execution: Send {
     ///
     /// # Errors
     /// As [`Execution::go_to`].
-    fn moment(&mut self) -> Result<Moment<'_>, ExecutionError>;
+    fn snapshot(&mut self) -> Result<Snapshot<'_>, ExecutionError>;
 
     /// Runs forward until a byte of one of the `places` is written with another
     /// value, and stops there, within a block where it can: the first point
@@ -120,7 +120,7 @@ pub trait Execution: Send {
 }
 
 /// A guest at one point.
-pub struct Moment<'a> {
+pub struct Snapshot<'a> {
     /// Every CPU, by ascending number.
     pub cpus: Vec<CpuState>,
     /// The guest-physical addresses that are compared: RAM.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt, thread};
 use thiserror::Error;
 
 use super::{
-    CpuState, Differences, Digest, Execution, ExecutionError, Ignored, Moment,
+    CpuState, Differences, Digest, Execution, ExecutionError, Ignored, Snapshot,
     writer::{self, Writer},
 };
 
@@ -188,14 +188,14 @@ impl Pair<'_> {
 
     /// Looks at both where they stand.
     fn compare(&mut self, ignored: &Ignored) -> Result<(Differences, Vec<CpuState>), SearchError> {
-        let a = moment(self.a, Side::A)?;
-        let b = moment(self.b, Side::B)?;
+        let a = snapshot(self.a, Side::A)?;
+        let b = snapshot(self.b, Side::B)?;
         Ok((Differences::between(&a, &b, ignored), a.cpus))
     }
 }
 
-fn moment(execution: &mut dyn Execution, side: Side) -> Result<Moment<'_>, SearchError> {
-    execution.moment().map_err(|error| SearchError::Execution { side, error })
+fn snapshot(execution: &mut dyn Execution, side: Side) -> Result<Snapshot<'_>, SearchError> {
+    execution.snapshot().map_err(|error| SearchError::Execution { side, error })
 }
 
 /// Finds the first point at which two executions of one guest differ, what
@@ -280,11 +280,11 @@ impl Search<'_> {
                 return Ok(Err(at));
             }
             if self.ended.is_none() {
-                self.keep(at)?;
+                self.checkpoint(at)?;
             }
             next = at.saturating_add(step).min(to);
             if self.options.exhaustive.is_none() && next < to {
-                next = self.handy(next, to)?;
+                next = self.cheap_point(next, to)?;
             }
         }
     }
@@ -305,7 +305,7 @@ impl Search<'_> {
             if step >= limit - equal {
                 step = (limit - equal).div_ceil(self.parts());
             }
-            let next = self.handy(equal + step, limit)?;
+            let next = self.cheap_point(equal + step, limit)?;
             match self.compare(next)? {
                 Some((at, true)) if at < differs => equal = at,
                 Some((at, false)) if at < differs => (differs, limit) = (at, next),
@@ -319,11 +319,11 @@ impl Search<'_> {
     }
 
     /// Where it is cheap to compare, at `instruction` or behind it.
-    fn handy(&mut self, instruction: u64, limit: u64) -> Result<u64, SearchError> {
+    fn cheap_point(&mut self, instruction: u64, limit: u64) -> Result<u64, SearchError> {
         if self.points.contains_key(&instruction) {
             return Ok(instruction);
         }
-        let found = self.pair.a.handy(instruction, limit);
+        let found = self.pair.a.cheap_point(instruction, limit);
         let found = found.map_err(|error| SearchError::Execution { side: Side::A, error })?;
         Ok(if (instruction..limit).contains(&found) { found } else { instruction })
     }
@@ -351,7 +351,7 @@ impl Search<'_> {
             return Ok(Some((at, *equal)));
         }
         let ignored = &self.options.ignored;
-        let (a, b) = self.pair.both(|execution| Ok(Digest::of(&execution.moment()?, ignored)))?;
+        let (a, b) = self.pair.both(|execution| Ok(Digest::of(&execution.snapshot()?, ignored)))?;
         let equal = a.agrees_with(&b);
         self.unread = self.unread.max(a.unread()).max(b.unread());
         self.points.insert(at, equal);
@@ -366,9 +366,9 @@ impl Search<'_> {
     }
 
     /// Makes it cheap to come back to an equal point, if they stand there.
-    fn keep(&mut self, at: u64) -> Result<(), SearchError> {
+    fn checkpoint(&mut self, at: u64) -> Result<(), SearchError> {
         if self.pair.both(|execution| execution.position())? == (at, at) {
-            self.pair.both(|execution| execution.keep())?;
+            self.pair.both(|execution| execution.checkpoint())?;
         }
         Ok(())
     }
@@ -381,7 +381,7 @@ impl Search<'_> {
             Parting { last_equal, first, differences, cpu: None, pc: None, cpus, writer: None };
         if let Some(equal) = last_equal {
             self.pair.go_to(equal)?;
-            let before = moment(self.pair.a, Side::A)?.cpus;
+            let before = snapshot(self.pair.a, Side::A)?.cpus;
             let ran = before.iter().zip(&parting.cpus).find(|(old, new)| old != new);
             (parting.cpu, parting.pc) =
                 (ran.map(|(cpu, _)| cpu.number), ran.and_then(|ran| ran.0.pc));

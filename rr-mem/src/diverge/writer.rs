@@ -109,11 +109,11 @@ fn bytes(
     execution: &mut dyn Execution,
     places: &[RangeInclusive<Gpa>],
 ) -> Result<Vec<(Gpa, Option<u8>)>, ExecutionError> {
-    let moment = execution.moment()?;
+    let snapshot = execution.snapshot()?;
     let addresses = places.iter().flat_map(|place| place.start().0..=place.end().0);
     let byte = |gpa| {
         let mut byte = [0];
-        moment.memory.read(Gpa(gpa), &mut byte).ok().map(|()| byte[0])
+        snapshot.memory.read(Gpa(gpa), &mut byte).ok().map(|()| byte[0])
     };
     Ok(addresses.map(|gpa| (Gpa(gpa), byte(gpa))).collect())
 }

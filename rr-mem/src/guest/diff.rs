@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::{
     addr::{Gpa, Gva, RangeSet},
     memory::Memory,
-    mmu::{Mapping, Merge, Physical, Space},
+    mmu::{Mapping, Merge, Progression, VirtualSpace},
 };
 
 /// Pages are compared, and named, in this size.
@@ -187,8 +187,8 @@ pub struct ChangedMapping {
 /// Every range within `range` that `before` and `after` map in different ways,
 /// lowest first, until `each` breaks off. Lossless: there may be billions.
 pub fn mappings(
-    before: &Space,
-    after: &Space,
+    before: &VirtualSpace,
+    after: &VirtualSpace,
     range: RangeInclusive<Gva>,
     mut each: impl FnMut(&ChangedMapping) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
@@ -227,10 +227,10 @@ fn common_end(left: Option<&Mapping>, right: Option<&Mapping>) -> Gva {
     let ends = both.map(|side| if side.gva > start { Gva(side.gva.0 - 1) } else { side.last });
     let end = ends.min().unwrap_or(start);
     match (left, right) {
-        (Some(left), Some(right)) if left.physical != right.physical => {
-            let units = [left, right].map(|side| match side.physical {
-                Physical::Same(unit) => unit,
-                Physical::Linear | Physical::Scattered => 1 << 63,
+        (Some(left), Some(right)) if left.progression != right.progression => {
+            let units = [left, right].map(|side| match side.progression {
+                Progression::Same(unit) => unit,
+                Progression::Linear | Progression::Scattered => 1 << 63,
             });
             end.min(Gva(start.0 | (units[0].min(units[1]) - 1)))
         }
@@ -243,7 +243,7 @@ fn change(before: Option<&Mapping>, after: Option<&Mapping>) -> Option<Change> {
         (None, None) => None,
         (None, Some(_)) => Some(Change::Mapped),
         (Some(_), None) => Some(Change::Unmapped),
-        (Some(was), Some(is)) if was.gpa != is.gpa || was.physical != is.physical => {
+        (Some(was), Some(is)) if was.gpa != is.gpa || was.progression != is.progression => {
             Some(Change::Remapped)
         }
         (Some(was), Some(is)) if was.rights != is.rights || was.page_size != is.page_size => {

@@ -19,7 +19,7 @@ use crate::{
     qemu::{self, Accelerator, Machine, Offsets, QemuError, VirtualCpu},
     region::{
         RenderError,
-        physical::{Backing, Physical},
+        physical::{Backing, PhysicalMemory},
     },
     regs::Regs,
 };
@@ -31,7 +31,7 @@ const NAMES: [&str; 2] = ["qemu", "panda"];
 const REOPENINGS: usize = 20;
 
 /// Guest-physical memory in the memory of an emulator.
-pub type EmulatorMemory<M> = Physical<Hva, M>;
+pub type EmulatorMemory<M> = PhysicalMemory<Hva, M>;
 
 /// An emulator and what it says of its guest.
 #[derive(Debug)]
@@ -202,7 +202,7 @@ impl<H> Emulator<H> {
         let view = view.transpose()?.unwrap_or_default();
         let readable = self.machine.confidential.is_none();
         let host = |block| map.block(block).host.filter(|_| readable).map(Backing::At);
-        Ok(Physical::of_view(map, &view, memory, host))
+        Ok(PhysicalMemory::of_view(map, &view, memory, host))
     }
 }
 

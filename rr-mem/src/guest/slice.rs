@@ -9,7 +9,7 @@ use super::{Guest, Missing, SMALLEST_PAGE};
 use crate::{
     addr::{Gpa, Gva, RangeSet},
     memory::{Memory, ReadError, Recorder},
-    mmu::{Merge, Physical, Space, SpaceLimits, Unreadable},
+    mmu::{Merge, Progression, SpaceLimits, Unreadable, VirtualSpace},
 };
 
 /// Mappings that one range of virtual addresses may consist of.
@@ -17,7 +17,7 @@ const MOST_MAPPINGS: usize = 1 << 22;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct SliceContents {
     /// Virtual addresses: their pages, and the tables that lead to them.
     pub gva: Vec<RangeInclusive<Gva>>,
     /// Physical addresses: their pages.
@@ -58,7 +58,7 @@ impl<M: Memory> Guest<M> {
     /// # Errors
     /// When registers or memory are missing, or a range is mapped to beyond all
     /// reason.
-    pub fn needed(&self, wanted: &Wanted) -> Result<Needed, SliceError> {
+    pub fn needed(&self, wanted: &SliceContents) -> Result<Needed, SliceError> {
         let memory = Recorder::new(self.memory()?);
         let mut needed = Needed::default();
         let mut data: Vec<_> = wanted.gpa.iter().map(|r| r.start().0..=r.end().0).collect();
@@ -84,17 +84,17 @@ impl<M: Memory> Guest<M> {
         &self,
         memory: &Recorder<&M>,
         range: RangeInclusive<Gva>,
-    ) -> Result<Space, Missing> {
+    ) -> Result<VirtualSpace, Missing> {
         let known = self.mmu()?.range_without(range.clone(), &self.unknown_tables);
         if known.is_empty() && !self.unknown_tables.is_empty() {
             return Err(Missing::Table(self.mmu()?.base_register(*range.start())));
         }
-        Ok(Space::within(self.mmu()?, memory, known, SpaceLimits::default()))
+        Ok(VirtualSpace::within(self.mmu()?, memory, known, SpaceLimits::default()))
     }
 }
 
 impl Needed {
-    fn note(&mut self, space: &Space) {
+    fn note(&mut self, space: &VirtualSpace) {
         self.unreadable.extend_from_slice(space.unreadable());
         self.truncated |= space.truncated();
     }
@@ -107,20 +107,20 @@ fn whole_pages(range: &RangeInclusive<Gva>) -> RangeInclusive<Gva> {
 
 /// The physical addresses behind a range of virtual ones.
 fn mapped(
-    space: &Space,
+    space: &VirtualSpace,
     range: &RangeInclusive<Gva>,
 ) -> Result<Vec<RangeInclusive<u64>>, SliceError> {
     let pages = whole_pages(range);
     let mut found = Vec::new();
     for mapping in space.mappings(Merge::Physical) {
         let Some(part) = mapping.clipped(*pages.start(), *pages.end()) else { continue };
-        let more = match part.physical {
-            Physical::Same(unit) => unit - 1,
-            Physical::Linear | Physical::Scattered => part.last.0 - part.gva.0,
+        let more = match part.progression {
+            Progression::Same(unit) => unit - 1,
+            Progression::Linear | Progression::Scattered => part.last.0 - part.gva.0,
         };
-        let first = match part.physical {
-            Physical::Same(unit) => part.gpa.0 & !(unit - 1),
-            Physical::Linear | Physical::Scattered => part.gpa.0,
+        let first = match part.progression {
+            Progression::Same(unit) => part.gpa.0 & !(unit - 1),
+            Progression::Linear | Progression::Scattered => part.gpa.0,
         };
         found.push(first..=first.saturating_add(more));
         if found.len() > MOST_MAPPINGS {

@@ -12,7 +12,7 @@ use super::{Image, ImageError, note::Notes};
 use crate::{
     addr::{Gpa, ImageOffset},
     memory::{ImageBytes, MappedFile},
-    region::physical::{Backing, Physical, PhysicalRange},
+    region::physical::{Backing, PhysicalMemory, PhysicalRange},
     regs::Arch,
 };
 
@@ -154,7 +154,7 @@ impl Contents {
         for (gpa, len) in self.registers.absent() {
             self.push(gpa.0, len, Backing::Absent);
         }
-        let memory = Physical::new(self.ranges, ImageBytes::Flat(file))
+        let memory = PhysicalMemory::new(self.ranges, ImageBytes::Flat(file))
             .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
         let mut image = Image::new(FORMAT, memory);
         (image.arch, image.notes) = (self.arch, self.notes);

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     addr::{Gpa, ImageOffset},
     memory::{ImageBytes, MappedFile, Page, PageIndex, PagedFile},
-    region::physical::{Backing, Physical, PhysicalRange},
+    region::physical::{Backing, PhysicalMemory, PhysicalRange},
     regs::Arch,
 };
 
@@ -51,7 +51,7 @@ pub(super) fn open(file: MappedFile) -> Result<Image, ImageError> {
     }
     let paged = PagedFile::new(file, pages.index, header.shift());
     let bytes = ImageBytes::Paged(Arc::new(paged.packed(unpack::Pages)));
-    let memory = Physical::new(pages.ranges, bytes)
+    let memory = PhysicalMemory::new(pages.ranges, bytes)
         .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
     let mut image = Image::new(FORMAT, memory);
     (image.arch, image.notes) = (arch, remarks);

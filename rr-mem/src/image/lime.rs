@@ -8,7 +8,7 @@ use super::{Image, ImageError};
 use crate::{
     addr::{Gpa, ImageOffset},
     memory::{ImageBytes, MappedFile},
-    region::physical::{Backing, Physical, PhysicalRange},
+    region::physical::{Backing, PhysicalMemory, PhysicalRange},
 };
 
 const FORMAT: &str = "LiME dump";
@@ -38,7 +38,7 @@ pub(super) fn open(file: MappedFile) -> Result<Image, ImageError> {
         }
         at = start + len;
     }
-    let memory = Physical::new(ranges, ImageBytes::Flat(file))
+    let memory = PhysicalMemory::new(ranges, ImageBytes::Flat(file))
         .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
     Ok(Image { notes, ..Image::new(FORMAT, memory) })
 }

@@ -26,7 +26,7 @@ use crate::{
     region::{
         RegionMap,
         monitor::Style,
-        physical::{Backing, Physical, PhysicalError},
+        physical::{Backing, PhysicalError, PhysicalMemory},
     },
     regs::{Arch, Cpu},
 };
@@ -35,7 +35,7 @@ pub use note::{CoreNote, Description, missing};
 pub use registers::register_notes;
 
 /// Guest memory in a mapped file.
-pub type ImageMemory = Physical<ImageOffset, ImageBytes>;
+pub type ImageMemory = PhysicalMemory<ImageOffset, ImageBytes>;
 
 impl ImageMemory {
     /// Where the byte at `gpa` is in the file (unpacked, where it was

@@ -4,7 +4,7 @@ use super::{Image, ImageError};
 use crate::{
     addr::{Gpa, ImageOffset},
     memory::{ImageBytes, MappedFile},
-    region::physical::{Backing, Physical, PhysicalRange},
+    region::physical::{Backing, PhysicalMemory, PhysicalRange},
 };
 
 pub(super) fn open(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError> {
@@ -12,7 +12,7 @@ pub(super) fn open(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError>
     let len = file.bytes().len() as u64;
     let range = PhysicalRange { gpa: ram_base, len, backing: Backing::At(ImageOffset(0)) };
     let ranges = if len == 0 { Vec::new() } else { vec![range] };
-    let memory = Physical::new(ranges, ImageBytes::Flat(file))
+    let memory = PhysicalMemory::new(ranges, ImageBytes::Flat(file))
         .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
     Ok(Image::new(FORMAT, memory))
 }

@@ -11,7 +11,7 @@ use crate::{
     addr::{Gpa, ImageOffset},
     bits::bit,
     memory::{ImageBytes, MappedFile},
-    region::physical::{Backing, Physical, PhysicalRange},
+    region::physical::{Backing, PhysicalMemory, PhysicalRange},
     regs::{Arch, Cpu, Regs, X86Regs},
 };
 
@@ -23,7 +23,7 @@ const AMD64: u32 = 0x8664;
 const I386: u32 = 0x014c;
 
 /// Where the members of a header are.
-struct Layout {
+struct HeaderOffsets {
     wide: bool,
     machine: usize,
     pae: Option<usize>,
@@ -38,7 +38,7 @@ struct Layout {
     header: u64,
 }
 
-const WIDE: Layout = Layout {
+const WIDE: HeaderOffsets = HeaderOffsets {
     wide: true,
     machine: 0x30,
     pae: None,
@@ -51,7 +51,7 @@ const WIDE: Layout = Layout {
     header: 0x2000,
 };
 
-const NARROW: Layout = Layout {
+const NARROW: HeaderOffsets = HeaderOffsets {
     wide: false,
     machine: 0x20,
     pae: Some(0x5c),
@@ -64,7 +64,7 @@ const NARROW: Layout = Layout {
     header: 0x1000,
 };
 
-fn layout(bytes: &[u8]) -> Option<&'static Layout> {
+fn layout(bytes: &[u8]) -> Option<&'static HeaderOffsets> {
     match bytes.first_chunk()? {
         b"PAGEDU64" => Some(&WIDE),
         b"PAGEDUMP" => Some(&NARROW),
@@ -78,7 +78,7 @@ pub(super) fn is_dump(bytes: &[u8]) -> bool {
 
 /// A dump's header, whole.
 struct Header<'a> {
-    layout: &'static Layout,
+    layout: &'static HeaderOffsets,
     bytes: &'a [u8],
 }
 
@@ -106,7 +106,7 @@ impl Header<'_> {
     }
 
     fn cpu(&self) -> Cpu {
-        let Layout { wide, pae, cs, flags, .. } = *self.layout;
+        let HeaderOffsets { wide, pae, cs, flags, .. } = *self.layout;
         let defaults = if wide { X86Regs::long_mode() } else { X86Regs::protected_mode() };
         let pae = pae.is_some_and(|at| self.bytes.get(at) == Some(&1));
         let pae = if pae { (X86Regs::CR4_PAE, X86Regs::EFER_NXE) } else { (0, 0) };
@@ -147,7 +147,7 @@ pub(super) fn open(file: MappedFile) -> Result<Image, ImageError> {
     }
     let (arch, cpu) = (header.arch()?, header.cpu());
     let (ranges, notes) = blocks(&header, file.bytes().len() as u64)?;
-    let memory = Physical::new(ranges, ImageBytes::Flat(file))
+    let memory = PhysicalMemory::new(ranges, ImageBytes::Flat(file))
         .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
     let image = Image::new(FORMAT, memory);
     Ok(Image { arch: Some(arch), cpus: vec![cpu], notes, ..image })

@@ -25,7 +25,7 @@ pub use slice::SliceMemory;
 #[cfg(test)]
 pub(crate) use sparse::SparseMemory;
 
-use crate::addr::{Address, Gpa, Space};
+use crate::addr::{Address, AddressKind, Gpa};
 
 /// Bytes of one address space, addressed by `A`.
 pub trait Memory<A: Address = Gpa> {
@@ -107,7 +107,7 @@ forward_memory!(&M, Box<M>, Arc<M>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadError {
     /// The space of `addr`.
-    pub space: Space,
+    pub address_kind: AddressKind,
     /// The first byte that could not be read.
     pub addr: u64,
     /// Why.
@@ -136,7 +136,7 @@ impl ReadError {
     /// A failure at `addr`.
     #[must_use]
     pub fn new<A: Address>(addr: A, cause: ReadCause) -> Self {
-        Self { space: A::SPACE, addr: addr.raw(), cause }
+        Self { address_kind: A::KIND, addr: addr.raw(), cause }
     }
 
     /// A short stable name for scripts.
@@ -160,7 +160,7 @@ impl ReadError {
             ReadCause::Absent => {
                 "give a source that holds this page; a slice or a filtered dump leaves pages out"
             }
-            ReadCause::NotInCore if self.space == Space::Hva => {
+            ReadCause::NotInCore if self.address_kind == AddressKind::Hva => {
                 "give the emulator's executable and libraries with --exe; of a core that is cut or filtered, take another"
             }
             ReadCause::NotInCore => {
@@ -175,11 +175,11 @@ impl ReadError {
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "could not read {} {:#x}: ", self.space, self.addr)?;
+        write!(f, "could not read {} {:#x}: ", self.address_kind, self.addr)?;
         match &self.cause {
             ReadCause::Hole => f.write_str("the source has no memory there"),
             ReadCause::Absent => f.write_str("the source leaves this page out"),
-            ReadCause::NotInCore if self.space == Space::Hva => {
+            ReadCause::NotInCore if self.address_kind == AddressKind::Hva => {
                 f.write_str("these bytes are not in the core")
             }
             ReadCause::NotInCore => f.write_str("this RAM is not in the core"),

@@ -80,7 +80,7 @@ impl fmt::Display for Rwx {
 /// Effective rights, combined over all levels of the walk and the control
 /// registers that the CPU keeps constant (CR0.WP, CR4.SMEP; SCTLR.WXN). What
 /// changes from one instruction to the next (RFLAGS.AC with SMAP, PSTATE.PAN)
-/// counts only in [`Ask::Access`].
+/// counts only in [`Query::Access`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rights {
     /// The supervisor; EL1 or the regime's own level.
@@ -136,7 +136,7 @@ pub struct Access {
 
 /// The question that a walk answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ask {
+pub enum Query {
     /// Is it mapped? Rights and reserved bits do not matter.
     Presence,
     /// Would this access succeed? If not, with which architectural fault?
@@ -247,9 +247,9 @@ pub struct Fault {
     /// The entry that decided: its structure, address and raw value. `None`
     /// when no entry was read.
     pub entry: Option<Step>,
-    /// For [`Ask::Access`]: the #PF error code on x86, the fault status (FSC,
+    /// For [`Query::Access`]: the #PF error code on x86, the fault status (FSC,
     /// or FS with short descriptors) on ARM. `None` where the CPU reports
-    /// otherwise (#GP) and for [`Ask::Presence`].
+    /// otherwise (#GP) and for [`Query::Presence`].
     pub status: Option<u32>,
 }
 

@@ -2,7 +2,7 @@
 //! walk nearby, found in a small cache, instead of from the top.
 
 use super::{
-    Ask, Mmu, Translation, WalkError, each_paging,
+    Mmu, Query, Translation, WalkError, each_paging,
     walk::{Paging, Start, Table, descend, walk},
 };
 use crate::{addr::Gva, bits::mask, memory::Memory};
@@ -13,16 +13,16 @@ const MOST_SLOTS: usize = 8192;
 
 impl Mmu {
     /// Asks for every address of `gvas`, in their order; `each` gets the index
-    /// and the answer, which is exactly that of [`Mmu::ask`].
+    /// and the answer, which is exactly that of [`Mmu::query`].
     #[inline]
-    pub fn ask_batch<M: Memory + ?Sized>(
+    pub fn query_batch<M: Memory + ?Sized>(
         &self,
         memory: &M,
         gvas: &[Gva],
-        ask: Ask,
+        query: Query,
         each: impl FnMut(usize, Result<Translation, WalkError>),
     ) {
-        each_paging!(self, paging => batch(paging, memory, gvas, ask, each));
+        each_paging!(self, paging => batch(paging, memory, gvas, query, each));
     }
 }
 
@@ -30,7 +30,7 @@ fn batch<P: Paging, M: Memory + ?Sized>(
     paging: &P,
     memory: &M,
     gvas: &[Gva],
-    ask: Ask,
+    query: Query,
     mut each: impl FnMut(usize, Result<Translation, WalkError>),
 ) {
     let mut cache = vec![None; gvas.len().next_power_of_two().min(MOST_SLOTS)];
@@ -42,13 +42,14 @@ fn batch<P: Paging, M: Memory + ?Sized>(
             _ => match paging.start(gva) {
                 Ok(Start::Table(root)) => root,
                 _ => {
-                    each(i, walk(paging, memory, gva, ask, |_| {}));
+                    each(i, walk(paging, memory, gva, query, |_| {}));
                     continue;
                 }
             },
         };
         let mut last = None;
-        let answer = descend(paging, memory, gva, ask, table, |table| last = Some(*table), |_| {});
+        let answer =
+            descend(paging, memory, gva, query, table, |table| last = Some(*table), |_| {});
         // A table entry that was refused on the way is refused again only if
         // it is read again.
         if let (Some(table), true) = (last, answer.is_ok()) {
@@ -132,7 +133,7 @@ mod tests {
 
     fn assert_all_map_themselves(regs: ArmRegs, memory: &SparseMemory, gvas: &[Gva]) {
         let mmu = Mmu::new(&Regs::Arm(regs));
-        mmu.ask_batch(memory, gvas, Ask::Presence, |at, answer| {
+        mmu.query_batch(memory, gvas, Query::Presence, |at, answer| {
             let gva = gvas[at];
             assert_eq!(mmu.translate(memory, gva).map(|found| found.gpa), Ok(Gpa(gva.0)));
             assert_eq!(answer.map(|found| found.gpa), Ok(Gpa(gva.0)));

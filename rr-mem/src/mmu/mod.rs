@@ -17,12 +17,12 @@ mod walk;
 pub mod x86;
 
 pub use answer::{
-    Access, AccessKind, Ask, Fault, FaultKind, Level, Rights, Rwx, Step, TableUnreadable,
+    Access, AccessKind, Fault, FaultKind, Level, Query, Rights, Rwx, Step, TableUnreadable,
     Translation, Walk, WalkError,
 };
 pub use roots::{RootCandidate, Roots, find_roots, usual_shapes};
 pub use space::{
-    Alias, Aliases, Mapping, Mappings, Merge, Physical, Space, SpaceLimits, Unreadable,
+    Alias, Aliases, Mapping, Mappings, Merge, Progression, SpaceLimits, Unreadable, VirtualSpace,
 };
 pub(crate) use walk::Paging;
 
@@ -80,27 +80,27 @@ impl Mmu {
         memory: &M,
         gva: Gva,
     ) -> Result<Translation, WalkError> {
-        self.ask(memory, gva, Ask::Presence)
+        self.query(memory, gva, Query::Presence)
     }
 
-    /// As [`Mmu::translate`], for the question `ask`.
+    /// As [`Mmu::translate`], for the question `query`.
     ///
     /// # Errors
     /// As [`Mmu::translate`]; an access that is not allowed is a fault too.
     #[inline]
-    pub fn ask<M: Memory + ?Sized>(
+    pub fn query<M: Memory + ?Sized>(
         &self,
         memory: &M,
         gva: Gva,
-        ask: Ask,
+        query: Query,
     ) -> Result<Translation, WalkError> {
-        each_paging!(self, paging => walk::walk(paging, memory, gva, ask, |_| {}))
+        each_paging!(self, paging => walk::walk(paging, memory, gva, query, |_| {}))
     }
 
-    /// As [`Mmu::ask`], with every table entry that was read on the way.
-    pub fn walk<M: Memory + ?Sized>(&self, memory: &M, gva: Gva, ask: Ask) -> Walk {
+    /// As [`Mmu::query`], with every table entry that was read on the way.
+    pub fn walk<M: Memory + ?Sized>(&self, memory: &M, gva: Gva, query: Query) -> Walk {
         let mut steps = Vec::with_capacity(5);
-        let result = each_paging!(self, paging => walk::walk(paging, memory, gva, ask, |step| steps.push(step)));
+        let result = each_paging!(self, paging => walk::walk(paging, memory, gva, query, |step| steps.push(step)));
         Walk { gva, steps, result }
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Access, Ask, Fault, FaultKind, Level, Rights, Step, TableUnreadable, Translation, WalkError,
+    Access, Fault, FaultKind, Level, Query, Rights, Step, TableUnreadable, Translation, WalkError,
 };
 use crate::{
     addr::{Gpa, Gva},
@@ -192,13 +192,13 @@ pub(crate) fn walk<P: Paging, M: Memory + ?Sized>(
     paging: &P,
     memory: &M,
     gva: Gva,
-    ask: Ask,
+    query: Query,
     visit: impl FnMut(Step),
 ) -> Result<Translation, WalkError> {
     match paging.start(gva) {
-        Ok(Start::Table(table)) => descend(paging, memory, gva, ask, table, |_| {}, visit),
+        Ok(Start::Table(table)) => descend(paging, memory, gva, query, table, |_| {}, visit),
         Ok(Start::Off(page)) => Ok(translation(paging, gva, &page, 0)),
-        Err((kind, level)) => Err(fault(paging, kind, level, None, ask)),
+        Err((kind, level)) => Err(fault(paging, kind, level, None, query)),
     }
 }
 
@@ -208,7 +208,7 @@ pub(crate) fn descend<P: Paging, M: Memory + ?Sized>(
     paging: &P,
     memory: &M,
     gva: Gva,
-    ask: Ask,
+    query: Query,
     mut table: Table<P::Inherited>,
     mut enter: impl FnMut(&Table<P::Inherited>),
     mut visit: impl FnMut(Step),
@@ -224,18 +224,18 @@ pub(crate) fn descend<P: Paging, M: Memory + ?Sized>(
         visit(step);
         match decoded {
             Decoded::Invalid(kind) => break (kind, step),
-            Decoded::Table(next) => match refusal(paging, &table, raw, None, ask) {
+            Decoded::Table(next) => match refusal(paging, &table, raw, None, query) {
                 Some(kind) => break (kind, step),
                 None => table = next,
             },
-            Decoded::Page(page) => match refusal(paging, &table, raw, Some(&page), ask) {
+            Decoded::Page(page) => match refusal(paging, &table, raw, Some(&page), query) {
                 Some(kind) => break (kind, step),
                 None => return Ok(translation(paging, gva, &page, raw)),
             },
         }
         enter(&table);
     };
-    Err(fault(paging, kind, table.level, Some(step), ask))
+    Err(fault(paging, kind, table.level, Some(step), query))
 }
 
 /// Why an entry that is there ends the walk without a translation.
@@ -245,9 +245,9 @@ fn refusal<P: Paging>(
     table: &Table<P::Inherited>,
     raw: u64,
     page: Option<&Page>,
-    ask: Ask,
+    query: Query,
 ) -> Option<FaultKind> {
-    let Ask::Access(access) = ask else { return None };
+    let Query::Access(access) = query else { return None };
     paging.malformed(table, raw).or_else(|| paging.refused(table, raw, page?, access))
 }
 
@@ -268,11 +268,11 @@ fn fault<P: Paging>(
     kind: FaultKind,
     level: Level,
     entry: Option<Step>,
-    ask: Ask,
+    query: Query,
 ) -> WalkError {
-    let status = match ask {
-        Ask::Presence => None,
-        Ask::Access(access) => paging.status(kind, level, access),
+    let status = match query {
+        Query::Presence => None,
+        Query::Access(access) => paging.status(kind, level, access),
     };
     WalkError::Fault(Fault { kind, entry, status })
 }

@@ -2,7 +2,7 @@
 //! x86_64 hosts. Configuration moves members: what the distribution builds with
 //! comes before the plain build of a version. Which one fits is tested, see [`super::read`].
 
-use crate::debuginfo::{Layout, Wanted};
+use crate::debuginfo::{Layout, MemberList};
 
 /// The architecture of the hosts that they are for.
 pub const HOST: &str = "x86_64";
@@ -24,7 +24,7 @@ pub fn shipped() -> impl Iterator<Item = Layout> {
 
 /// What is wanted of any QEMU's debug info: every member that some layout has.
 #[must_use]
-pub fn wanted() -> Wanted {
+pub fn wanted() -> MemberList {
     let layouts: Vec<Layout> = shipped().collect();
     let structs = layouts.iter().flat_map(|layout| &layout.structs);
     // NAME@arm is no struct's name, but a NAME of another build.

@@ -23,10 +23,10 @@ const RANGE_LIMIT: u64 = 1 << 16;
 
 /// What a change of the memory map changes: QEMU replaces flat views whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Snapshot(Vec<Space>);
+pub(super) struct RawViews(Vec<RawSpace>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Space {
+struct RawSpace {
     address: u64,
     name: u64,
     root: u64,
@@ -61,10 +61,10 @@ pub(super) fn spaces<'a, M: Memory<Hva>>(
 pub(super) fn snapshot<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
     symbols: &Symbols,
-) -> Result<Snapshot, Wrong> {
+) -> Result<RawViews, Wrong> {
     let space = |space: Struct<'_>| {
         let view = space.get("current_map")?;
-        Ok(Space {
+        Ok(RawSpace {
             address: space.address,
             name: space.get("name")?,
             root: space.get("root")?,
@@ -72,7 +72,7 @@ pub(super) fn snapshot<M: Memory<Hva>>(
             ranges: ranges(structs, view)?,
         })
     };
-    spaces(structs, symbols)?.into_iter().map(space).collect::<Result<_, _>>().map(Snapshot)
+    spaces(structs, symbols)?.into_iter().map(space).collect::<Result<_, _>>().map(RawViews)
 }
 
 fn ranges<M: Memory<Hva>>(
@@ -104,7 +104,7 @@ pub(super) struct Read {
 pub(super) fn read<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
     symbols: &Symbols,
-    snapshot: &Snapshot,
+    snapshot: &RawViews,
 ) -> Result<Read, Wrong> {
     let (blocks, ram_blocks) = ram_blocks(structs, symbols)?;
     let mut reader = Reader {
@@ -192,7 +192,7 @@ impl<M: Memory<Hva>> Reader<'_, '_, M> {
         Ok(Some(RegionId(number)))
     }
 
-    fn address_space(&mut self, space: &Space) -> Result<AddressSpace, Wrong> {
+    fn address_space(&mut self, space: &RawSpace) -> Result<AddressSpace, Wrong> {
         let (first, count, _) = space.ranges;
         let flat = match space.view {
             0 => None,

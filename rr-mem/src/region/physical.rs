@@ -73,7 +73,7 @@ const MOST_OVERLAPS: usize = 1 << 22;
 /// Reads cross ranges; one that meets a hole, a device or bytes that the source
 /// leaves out stops there and says so.
 #[derive(Clone, Debug)]
-pub struct Physical<A, S> {
+pub struct PhysicalMemory<A, S> {
     /// First addresses, sorted; beside `ranges`, so that a search touches
     /// little memory.
     starts: Vec<u64>,
@@ -83,7 +83,7 @@ pub struct Physical<A, S> {
     source: S,
 }
 
-impl<A: Address, S> Physical<A, S> {
+impl<A: Address, S> PhysicalMemory<A, S> {
     /// The given ranges over `source`. Where ranges overlap, the first given
     /// wins; the others show what is left of them.
     ///
@@ -201,7 +201,7 @@ fn paint_range<A: Address>(
     painter.fill(start, last, |_| Backing::Absent);
 }
 
-impl<A: Address, S: Memory<A>> Physical<A, S> {
+impl<A: Address, S: Memory<A>> PhysicalMemory<A, S> {
     /// Reads the part of `dst` that lies in the range of `gpa`: how much.
     fn read_range(&self, gpa: Gpa, dst: &mut [u8]) -> Result<usize, ReadError> {
         let range = self.range(gpa).ok_or_else(|| ReadError::new(gpa, ReadCause::Hole))?;
@@ -231,7 +231,7 @@ impl<A: Address, S: Memory<A>> Physical<A, S> {
     }
 }
 
-impl<A: Address, S: Memory<A>> Memory for Physical<A, S> {
+impl<A: Address, S: Memory<A>> Memory for PhysicalMemory<A, S> {
     fn read(&self, addr: Gpa, dst: &mut [u8]) -> Result<(), ReadError> {
         let mut done = 0;
         while done < dst.len() {
@@ -289,8 +289,8 @@ mod tests {
         Backing::Device("uart".into())
     }
 
-    fn memory(ranges: Vec<Range>) -> Physical<FileOffset, Source> {
-        Physical::new(ranges, source()).expect("inside the space")
+    fn memory(ranges: Vec<Range>) -> PhysicalMemory<FileOffset, Source> {
+        PhysicalMemory::new(ranges, source()).expect("inside the space")
     }
 
     /// The bytes that were read, and the failure, if any.
@@ -372,7 +372,8 @@ mod tests {
 
     #[test]
     fn a_range_past_the_end_of_the_space_is_an_error_and_an_empty_one_is_nothing() {
-        let error = Physical::new(vec![range(2, u64::MAX, at(0))], source()).expect_err("too long");
+        let error =
+            PhysicalMemory::new(vec![range(2, u64::MAX, at(0))], source()).expect_err("too long");
         assert_eq!(error, PhysicalError::TooLong(Gpa(2)));
         assert!(memory(vec![range(u64::MAX, 0, at(0))]).ranges().is_empty());
     }
@@ -395,9 +396,9 @@ mod tests {
         (map, FlatView::new(vec![range]).expect("a view"))
     }
 
-    fn of_view(held: u64, region: MemoryRegion) -> Physical<FileOffset, Source> {
+    fn of_view(held: u64, region: MemoryRegion) -> PhysicalMemory<FileOffset, Source> {
         let (map, view) = ram(held, region);
-        Physical::of_view(&map, &view, source(), |_| Some(at(0x100)))
+        PhysicalMemory::of_view(&map, &view, source(), |_| Some(at(0x100)))
     }
 
     #[test]
@@ -408,7 +409,7 @@ mod tests {
         assert_eq!((bytes, error.map(|error| error.addr)), (vec![3, 4, 5, 0xee], Some(0x13)));
         assert_eq!(of_view(2, region()).ranges().len(), 1);
         let (map, view) = ram(8, region());
-        let nothing = Physical::of_view(&map, &view, source(), |_| None);
+        let nothing = PhysicalMemory::of_view(&map, &view, source(), |_| None);
         assert_eq!(read(&nothing, 0x10, 1).1.map(|error| error.kind()), Some("absent"));
     }
 
@@ -418,7 +419,7 @@ mod tests {
         let map = RegionMap::new(vec![region], Vec::new(), Vec::new()).expect("a map");
         let json = r#"[{"region":0,"start":"0x0","size":"0x10000000000000000"}]"#;
         let view: FlatView = serde_json::from_str(json).expect("a view");
-        let memory = Physical::of_view(&map, &view, source(), |_| Some(at(0x100)));
+        let memory = PhysicalMemory::of_view(&map, &view, source(), |_| Some(at(0x100)));
         for gpa in [0, u64::MAX - 1, u64::MAX] {
             assert_eq!(read(&memory, gpa, 1).1.map(|error| error.kind()), Some("device"));
         }

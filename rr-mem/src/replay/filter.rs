@@ -6,7 +6,7 @@ use super::{Entry, Key, panda, qemu};
 
 /// What is asked for: all that hold with every list that is not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Criteria {
     /// Instruction counts.
     pub instructions: RangeInclusive<u64>,
     /// Names of kinds.
@@ -21,7 +21,7 @@ pub struct Wanted {
     pub addresses: Vec<RangeInclusive<u64>>,
 }
 
-impl Default for Wanted {
+impl Default for Criteria {
     fn default() -> Self {
         Self {
             instructions: 0..=u64::MAX,
@@ -37,16 +37,16 @@ impl Default for Wanted {
 /// Decides which entries are taken.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    wanted: Wanted,
+    wanted: Criteria,
     /// Nothing is left out.
     takes_all: bool,
     /// By kind, call and callsite: what was decided.
     decided: Vec<Option<bool>>,
 }
 
-impl From<Wanted> for Filter {
-    fn from(wanted: Wanted) -> Self {
-        let takes_all = wanted == Wanted::default();
+impl From<Criteria> for Filter {
+    fn from(wanted: Criteria) -> Self {
+        let takes_all = wanted == Criteria::default();
         Self { wanted, takes_all, decided: vec![None; Key::CLASSES * Key::CALLSITES] }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         Guest,
         diff::{Change, ChangedMapping, ChangedPage},
     },
-    mmu::{Alias, Mapping, Physical},
+    mmu::{Alias, Mapping, Progression},
 };
 
 /// One difference.
@@ -106,7 +106,7 @@ impl From<Mapping> for MappedTo {
     fn from(mapping: Mapping) -> Self {
         Self {
             gpa: mapping.gpa,
-            repeats: matches!(mapping.physical, Physical::Same(_)),
+            repeats: matches!(mapping.progression, Progression::Same(_)),
             page_size: mapping.page_size,
             rights: mapping.rights.into(),
         }

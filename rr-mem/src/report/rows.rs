@@ -8,7 +8,7 @@ use crate::{
     image::ImageError,
     memory::{Memory, ReadError},
     mmu::{
-        Alias, Ask, Fault, Mapping, Mmu, Physical, Rights, RootCandidate, Rwx, Step,
+        Alias, Fault, Mapping, Mmu, Progression, Query, Rights, RootCandidate, Rwx, Step,
         TableUnreadable, WalkError,
     },
     region::Section,
@@ -293,8 +293,8 @@ impl V2pRow {
     ///
     /// # Errors
     /// When the guest lacks registers or memory altogether.
-    pub fn new<M: Memory>(guest: &Guest<M>, gva: Gva, ask: Ask) -> Result<Self, Missing> {
-        let walk = match guest.walk(gva, ask) {
+    pub fn new<M: Memory>(guest: &Guest<M>, gva: Gva, query: Query) -> Result<Self, Missing> {
+        let walk = match guest.walk(gva, query) {
             Err(missing @ Missing::Table(_)) => {
                 return Ok(Self { error: Some(missing.into()), ..Self::unknown(gva, Vec::new()) });
             }
@@ -400,10 +400,10 @@ impl FindRow {
 
 impl From<&Mapping> for MappingRow {
     fn from(mapping: &Mapping) -> Self {
-        let gpa_step = match mapping.physical {
-            Physical::Linear => Some(mapping.page_size),
-            Physical::Same(_) => Some(0),
-            Physical::Scattered => None,
+        let gpa_step = match mapping.progression {
+            Progression::Linear => Some(mapping.page_size),
+            Progression::Same(_) => Some(0),
+            Progression::Scattered => None,
         };
         Self {
             gva: mapping.gva,

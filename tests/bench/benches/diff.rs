@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rr_mem::{
     addr::Gva,
     guest::diff,
-    mmu::{Mmu, Space, SpaceLimits},
+    mmu::{Mmu, SpaceLimits, VirtualSpace},
     regs::{Regs, X86Regs},
 };
 use rr_mem_bench::{
@@ -32,7 +32,7 @@ fn tables(criterion: &mut Criterion) {
     let regs = Regs::X86(X86Regs { cr3: CR3, ..X86Regs::long_mode() });
     let space = |seed| {
         let (_file, memory) = image(&Generated::new(seed).ram, 1);
-        Space::new(&Mmu::new(&regs), &memory, SpaceLimits::default())
+        VirtualSpace::new(&Mmu::new(&regs), &memory, SpaceLimits::default())
     };
     let (old, new) = (space(SEED), space(SEED + 1));
     let count = || {

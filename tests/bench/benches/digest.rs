@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rayon::prelude::*;
 use rr_mem::{
     addr::{Gpa, Hva},
-    diverge::{Digest, Ignored, Moment},
+    diverge::{Digest, Ignored, Snapshot},
     host::{Host, process::Process},
     memory::{Memory, ReadError, SliceMemory},
 };
@@ -29,9 +29,9 @@ impl Memory for Outside<'_> {
     }
 }
 
-fn moment<'a>(memory: Box<dyn Memory + Sync + 'a>) -> Moment<'a> {
+fn snapshot<'a>(memory: Box<dyn Memory + Sync + 'a>) -> Snapshot<'a> {
     let ram = [0..=BYTES as u64 - 1].into_iter().collect();
-    Moment { cpus: Vec::new(), ram, regions: None, memory }
+    Snapshot { cpus: Vec::new(), ram, regions: None, memory }
 }
 
 fn digests(criterion: &mut Criterion) {
@@ -40,8 +40,8 @@ fn digests(criterion: &mut Criterion) {
         .collect();
     let process = Process::open(std::process::id()).unwrap();
     let base = bytes.as_ptr() as u64;
-    let mapped = moment(Box::new(SliceMemory::new(Gpa(0), &bytes)));
-    let outside = moment(Box::new(Outside { process: &process, base }));
+    let mapped = snapshot(Box::new(SliceMemory::new(Gpa(0), &bytes)));
+    let outside = snapshot(Box::new(Outside { process: &process, base }));
     let ignored = Ignored::default();
     assert!(Digest::of(&mapped, &ignored).agrees_with(&Digest::of(&outside, &ignored)));
     let mut group = criterion.benchmark_group("digest");

@@ -25,7 +25,7 @@ use rr_mem::{
     addr::{Gpa, Gva},
     guest::{AnyMemory, Guest},
     image::{self, ImageMemory},
-    mmu::{Ask, Merge, Mmu, Space, SpaceLimits},
+    mmu::{Merge, Mmu, Query, SpaceLimits, VirtualSpace},
     regs::{Regs, X86Regs},
 };
 use rr_mem_bench::{CR3, Generated, Random, naive_walk};
@@ -98,8 +98,8 @@ impl Bench {
         self.memory.source().file().bytes()
     }
 
-    fn space(&self) -> Space {
-        Space::new(&self.mmu, &self.memory, SpaceLimits::default())
+    fn space(&self) -> VirtualSpace {
+        VirtualSpace::new(&self.mmu, &self.memory, SpaceLimits::default())
     }
 
     /// Every answer that is timed below, held to the generator's.
@@ -110,7 +110,7 @@ impl Bench {
             assert_eq!(naive_walk(self.ram(), gva), Some(gpa));
             let ours = self.mmu.translate(&self.memory, Gva(gva)).unwrap();
             assert_eq!(ours.gpa, Gpa(gpa));
-            assert_eq!(self.guest.walk(Gva(gva), Ask::Presence).unwrap().result, Ok(ours));
+            assert_eq!(self.guest.walk(Gva(gva), Query::Presence).unwrap().result, Ok(ours));
             assert_eq!(memflow.virt_to_phys(gva.into()).unwrap().address(), gpa.into());
         }
         let space = self.space();
@@ -125,7 +125,7 @@ impl Bench {
         for (_, order) in self.orders.each() {
             let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
             let gvas: Vec<Gva> = order.iter().map(|gva| Gva(*gva)).collect();
-            self.mmu.ask_batch(&self.memory, &gvas, Ask::Presence, |at, answer| {
+            self.mmu.query_batch(&self.memory, &gvas, Query::Presence, |at, answer| {
                 ours.insert(gvas[at].0, answer.unwrap().gpa.0);
             });
             memflow_batch(memflow, &memflow_halves(order), |found| {
@@ -138,7 +138,7 @@ impl Bench {
         }
     }
 
-    fn check_backwards(&self, space: &Space, memflow: &mut Memflow) {
+    fn check_backwards(&self, space: &VirtualSpace, memflow: &mut Memflow) {
         let index = space.aliases();
         let mut truth: BTreeMap<u64, Vec<Gva>> = BTreeMap::new();
         for (gva, gpa) in &self.truth.pages {
@@ -195,7 +195,7 @@ fn singles(group: &mut BenchmarkGroup<WallTime>, bench: &Bench, memflow: &mut Me
         });
     });
     group.bench_function("Guest::walk, with steps", |b| {
-        b.iter(|| bench.guest.walk(Gva(black_box(next())), Ask::Presence))
+        b.iter(|| bench.guest.walk(Gva(black_box(next())), Query::Presence))
     });
     group.bench_function("memflow", |b| b.iter(|| memflow.virt_to_phys(black_box(next()).into())));
 }
@@ -206,9 +206,9 @@ fn batches(group: &mut BenchmarkGroup<WallTime>, bench: &Bench, memflow: &mut Me
         let gvas: Vec<Gva> = order.iter().map(|gva| Gva(*gva)).collect();
         let halves = memflow_halves(order);
         group.throughput(Throughput::Elements(order.len() as u64));
-        group.bench_function(format!("{name}, Mmu::ask_batch"), |b| {
+        group.bench_function(format!("{name}, Mmu::query_batch"), |b| {
             b.iter(|| {
-                bench.mmu.ask_batch(&bench.memory, &gvas, Ask::Presence, |_, answer| {
+                bench.mmu.query_batch(&bench.memory, &gvas, Query::Presence, |_, answer| {
                     let _ = black_box(answer);
                 });
             });
@@ -216,7 +216,7 @@ fn batches(group: &mut BenchmarkGroup<WallTime>, bench: &Bench, memflow: &mut Me
         group.bench_function(format!("{name}, through Guest"), |b| {
             let (mmu, memory) = (bench.guest.mmu().unwrap(), bench.guest.memory().unwrap());
             b.iter(|| {
-                mmu.ask_batch(memory, &gvas, Ask::Presence, |_, answer| {
+                mmu.query_batch(memory, &gvas, Query::Presence, |_, answer| {
                     let _ = black_box(answer);
                 });
             });

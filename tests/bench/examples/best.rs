@@ -8,7 +8,7 @@ use rr_mem::{
     addr::{Gpa, Gva},
     image::{self, ImageMemory},
     memory::MappedFile,
-    mmu::{Ask, Merge, Mmu, Space, SpaceLimits},
+    mmu::{Merge, Mmu, Query, SpaceLimits, VirtualSpace},
     regs::{Regs, X86Regs},
 };
 use rr_mem_bench::{CR3, Generated, PAGE, RAM, Random, moments::Moments, naive_walk};
@@ -47,7 +47,7 @@ fn comparing() {
 }
 
 fn batch(mmu: &Mmu, memory: &ImageMemory, gvas: &[Gva]) {
-    mmu.ask_batch(memory, gvas, Ask::Presence, |_, answer| {
+    mmu.query_batch(memory, gvas, Query::Presence, |_, answer| {
         let _ = black_box(answer);
     });
 }
@@ -62,7 +62,7 @@ fn main() {
     let file = MappedFile::from_vec(truth.ram);
     let memory = &image::from_file(file, Gpa(0)).unwrap().memory;
     let mmu = &Mmu::new(&Regs::X86(X86Regs { cr3: CR3, ..X86Regs::long_mode() }));
-    let space = || Space::new(mmu, memory, SpaceLimits::default());
+    let space = || VirtualSpace::new(mmu, memory, SpaceLimits::default());
     let len = random.len();
 
     best("naive walk", len, || {

@@ -7,10 +7,10 @@ use libfuzzer_sys::{
 };
 use rr_mem::{
     addr::Gva,
-    mmu::{Ask, Mapping, Merge, Mmu, Space, SpaceLimits, Translation},
+    mmu::{Query, Mapping, Merge, Mmu, VirtualSpace, SpaceLimits, Translation},
     regs::Regs,
 };
-use rr_mem_fuzz::{ASKS, AnyMemory, AnyRegs};
+use rr_mem_fuzz::{QUERIES, AnyMemory, AnyRegs};
 
 /// Mappings and aliases looked at.
 const SOME: usize = 200;
@@ -40,27 +40,27 @@ fuzz_target!(|input: Input| {
     for &gva in &gvas {
         guest.walk(gva);
     }
-    for ask in ASKS {
-        guest.batch(&gvas, ask);
+    for query in QUERIES {
+        guest.batch(&gvas, query);
     }
     let limits = SpaceLimits { tables: tables.into(), runs: usize::from(runs) * 16 };
-    let space = Space::new(&guest.mmu, &guest.memory, limits);
+    let space = VirtualSpace::new(&guest.mmu, &guest.memory, limits);
     guest.mappings(&space);
     guest.aliases(&space, &gvas);
     let range = Gva(range.0)..=Gva(range.1);
-    guest.mappings(&Space::within(&guest.mmu, &guest.memory, range, limits));
+    guest.mappings(&VirtualSpace::within(&guest.mmu, &guest.memory, range, limits));
 });
 
 impl Guest<'_> {
-    fn ask(&self, gva: Gva, ask: Ask) -> Option<Translation> {
-        self.mmu.ask(&self.memory, gva, ask).ok()
+    fn query(&self, gva: Gva, query: Query) -> Option<Translation> {
+        self.mmu.query(&self.memory, gva, query).ok()
     }
 
     fn walk(&self, gva: Gva) {
-        let present = self.ask(gva, Ask::Presence);
-        for ask in ASKS {
-            let walk = self.mmu.walk(&self.memory, gva, ask);
-            assert_eq!(walk.result, self.mmu.ask(&self.memory, gva, ask));
+        let present = self.query(gva, Query::Presence);
+        for query in QUERIES {
+            let walk = self.mmu.walk(&self.memory, gva, query);
+            assert_eq!(walk.result, self.mmu.query(&self.memory, gva, query));
             for step in &walk.steps {
                 let _ = self.mmu.flags(step);
             }
@@ -70,10 +70,10 @@ impl Guest<'_> {
         }
     }
 
-    fn batch(&self, gvas: &[Gva], ask: Ask) {
+    fn batch(&self, gvas: &[Gva], query: Query) {
         let mut answers = 0;
-        self.mmu.ask_batch(&self.memory, gvas, ask, |at, answer| {
-            assert_eq!(answer, self.mmu.ask(&self.memory, gvas[at], ask));
+        self.mmu.query_batch(&self.memory, gvas, query, |at, answer| {
+            assert_eq!(answer, self.mmu.query(&self.memory, gvas[at], query));
             answers += 1;
         });
         assert_eq!(answers, gvas.len());
@@ -85,7 +85,7 @@ impl Guest<'_> {
         matches!(self.regs, Regs::Arm(regs) if !regs.arch64() && regs.long_descriptors())
     }
 
-    fn mappings(&self, space: &Space) {
+    fn mappings(&self, space: &VirtualSpace) {
         for merge in [Merge::None, Merge::Physical, Merge::Rights] {
             let mut before: Option<Mapping> = None;
             for mapping in space.mappings(merge).take(SOME) {
@@ -100,7 +100,7 @@ impl Guest<'_> {
     fn mapping(&self, mapping: &Mapping) {
         assert_eq!(mapping.clipped(mapping.gva, mapping.last), Some(*mapping));
         for gva in [mapping.gva, mapping.last] {
-            let found = self.ask(gva, Ask::Presence);
+            let found = self.query(gva, Query::Presence);
             if found.is_none() && self.may_overlap() {
                 continue;
             }
@@ -112,15 +112,15 @@ impl Guest<'_> {
         }
     }
 
-    fn aliases(&self, space: &Space, gvas: &[Gva]) {
+    fn aliases(&self, space: &VirtualSpace, gvas: &[Gva]) {
         let index = space.aliases();
         for &gva in gvas {
-            let Some(found) = self.ask(gva, Ask::Presence) else { continue };
+            let Some(found) = self.query(gva, Query::Presence) else { continue };
             let (aliases, more) = index.of(found.gpa, SOME);
             for alias in &aliases {
                 let last = alias.gva.0 + alias.stride * (alias.count - 1);
                 for gva in [alias.gva, Gva(last)] {
-                    let there = self.ask(gva, Ask::Presence).map(|there| there.gpa);
+                    let there = self.query(gva, Query::Presence).map(|there| there.gpa);
                     assert!(there == Some(found.gpa) || self.may_overlap());
                 }
             }

@@ -7,13 +7,13 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use rr_mem::{
     addr::Gpa,
     memory::{Memory, ReadCause, ReadError},
-    mmu::{Access, AccessKind, Ask},
+    mmu::{Access, AccessKind, Query},
     regs::{ArmRegs, ArmState, Regs, X86Regs},
 };
 
 /// Every question that a walk answers.
-pub const ASKS: [Ask; 7] = [
-    Ask::Presence,
+pub const QUERIES: [Query; 7] = [
+    Query::Presence,
     access(AccessKind::Read, false),
     access(AccessKind::Write, false),
     access(AccessKind::Execute, false),
@@ -22,8 +22,8 @@ pub const ASKS: [Ask; 7] = [
     access(AccessKind::Execute, true),
 ];
 
-const fn access(kind: AccessKind, user: bool) -> Ask {
-    Ask::Access(Access { kind, user })
+const fn access(kind: AccessKind, user: bool) -> Query {
+    Query::Access(Access { kind, user })
 }
 
 /// Registers of any architecture, mostly with paging on.

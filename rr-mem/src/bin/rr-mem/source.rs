@@ -10,11 +10,11 @@ use rr_mem::{
     guest::{AnyMemory, Guest, Missing},
     host::process::Frozen,
     image::{self, CoreNote, Image},
-    mmu::{Space, SpaceLimits},
+    mmu::{SpaceLimits, VirtualSpace},
     region::{
         RegionMap,
         monitor::{self, Form, ParseError},
-        physical::{Backing, Physical, PhysicalRange},
+        physical::{Backing, PhysicalMemory, PhysicalRange},
     },
     regs::{Arch, Cpu, Regs},
     sample,
@@ -68,7 +68,7 @@ impl Opened {
     }
 
     /// Every mapping within `range`; says which tables are left out.
-    pub fn space(&self, range: RangeInclusive<Gva>) -> anyhow::Result<Space> {
+    pub fn space(&self, range: RangeInclusive<Gva>) -> anyhow::Result<VirtualSpace> {
         let mmu = self.guest.mmu().map_err(|missing| self.lacks(missing))?;
         for &register in self.guest.unknown_tables() {
             if mmu.range_without(range.clone(), &[register]) != range {
@@ -165,20 +165,20 @@ pub fn open(args: &Source, verbose: bool) -> anyhow::Result<Opened> {
 }
 
 /// The ranges whose bytes `memory` has.
-fn held<A: Address, S>(memory: &Physical<A, S>) -> Vec<(Gpa, u64)> {
+fn held<A: Address, S>(memory: &PhysicalMemory<A, S>) -> Vec<(Gpa, u64)> {
     let at = |range: &&PhysicalRange<A>| matches!(range.backing, Backing::At(_));
     memory.ranges().iter().filter(at).map(|range| (range.gpa, range.len)).collect()
 }
 
 /// The ranges that are no device.
-fn guest_memory<A: Address, S>(memory: &Physical<A, S>) -> RangeSet {
+fn guest_memory<A: Address, S>(memory: &PhysicalMemory<A, S>) -> RangeSet {
     let device = |range: &&PhysicalRange<A>| matches!(range.backing, Backing::Device(_));
     let ranges = memory.ranges().iter().filter(|range| !device(range));
     ranges.map(|range| range.gpa.0..=range.gpa.0 + (range.len - 1)).collect()
 }
 
 /// The ranges that are zeros in no file.
-fn zeros<A: Address, S>(memory: &Physical<A, S>) -> RangeSet {
+fn zeros<A: Address, S>(memory: &PhysicalMemory<A, S>) -> RangeSet {
     let zero = |range: &&PhysicalRange<A>| matches!(range.backing, Backing::Zero);
     let ranges = memory.ranges().iter().filter(zero);
     ranges.map(|range| range.gpa.0..=range.gpa.0 + (range.len - 1)).collect()

@@ -16,7 +16,7 @@ use super::{
     program::{Broken, Entry, Place, Program, Unit, Value, read_abbreviation, read_entry},
     scan::is_struct,
 };
-use crate::debuginfo::{Field, StructLayout, wanted::Members};
+use crate::debuginfo::{Field, StructLayout, member_list::Members};
 
 /// Type names that lead to type names, structs in structs, arrays of arrays.
 const DEPTH: usize = 64;

@@ -20,7 +20,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{StructLayout, Wanted};
+use super::{MemberList, StructLayout};
 use members::Reader;
 pub(super) use program::Sections;
 use program::{Broken, Place, Program};
@@ -100,7 +100,7 @@ impl Gathered {
 /// One search through a program.
 struct Search<'p> {
     program: &'p Program<'p>,
-    wanted: &'p Wanted,
+    wanted: &'p MemberList,
     /// A part of the names of the units that count before others.
     choice: Option<&'p str>,
     pool: AtomicUsize,
@@ -111,7 +111,7 @@ struct Search<'p> {
 pub(super) fn read(
     main: &Sections<'_>,
     sup: Option<&Sections<'_>>,
-    wanted: &Wanted,
+    wanted: &MemberList,
     choice: Option<&str>,
 ) -> Result<Found, String> {
     let program = Program::new(main, sup).map_err(|error| error.to_string())?;

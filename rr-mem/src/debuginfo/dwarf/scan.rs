@@ -5,7 +5,7 @@
 use gimli::{Abbreviation, AttributeValue, DwTag, EntriesRaw, constants as c};
 
 use super::program::{Broken, Place, Slice, Unit, Value, read_abbreviation};
-use crate::debuginfo::Wanted;
+use crate::debuginfo::MemberList;
 
 /// What a unit has.
 #[derive(Default)]
@@ -28,7 +28,7 @@ struct Outline<'p> {
 }
 
 /// Goes over a unit.
-pub(super) fn scan<'p>(unit: &Unit<'p>, wanted: &Wanted) -> Result<Seen<'p>, Broken> {
+pub(super) fn scan<'p>(unit: &Unit<'p>, wanted: &MemberList) -> Result<Seen<'p>, Broken> {
     let mut seen = Seen { split: split(unit)?, ..Seen::default() };
     let mut entries = unit.entries(None)?;
     // Entries count their depth from where one begins to read.
@@ -92,7 +92,7 @@ fn outline<'p>(
 
 fn note<'p>(
     unit: &Unit<'p>,
-    wanted: &Wanted,
+    wanted: &MemberList,
     place: Place,
     tag: DwTag,
     outline: &Outline<'p>,

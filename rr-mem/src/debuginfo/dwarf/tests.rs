@@ -5,12 +5,12 @@ use object::Architecture;
 
 use super::{Found, Sections, read};
 use crate::debuginfo::{
-    Field, StructLayout, Wanted,
+    Field, MemberList, StructLayout,
     elf::Elf,
     synthetic::{Entries, Section, Value, c, dwarf, elf, named, size, typed},
 };
 
-fn wanted() -> Wanted {
+fn wanted() -> MemberList {
     [("A", "x"), ("A", "y"), ("A", "in.z")].into_iter().collect()
 }
 

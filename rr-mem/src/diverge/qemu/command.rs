@@ -83,7 +83,7 @@ pub struct Prepared {
     /// Sockets that want a reader.
     pub consoles: Vec<PathBuf>,
     /// Whether there is an image for snapshots.
-    pub keeps: bool,
+    pub checkpoints: bool,
 }
 
 /// Makes `command` replay `log`, with its files in `folder`.
@@ -117,7 +117,7 @@ pub fn prepare(command: &[String], log: &Path, folder: &Path) -> Result<Prepared
     }
     let icount = icount.ok_or(CommandError::NoIcount)?;
     let fields = fields(icount);
-    let keeps = fields.iter().any(|field| field.starts_with("rrsnapshot="));
+    let checkpoints = fields.iter().any(|field| field.starts_with("rrsnapshot="));
     let monitor = folder.join("qmp");
     let socket = escaped(&format!("unix:{}", monitor.display()));
     let ours =
@@ -126,7 +126,13 @@ pub fn prepare(command: &[String], log: &Path, folder: &Path) -> Result<Prepared
     let quiet = ["-display", "none", "-monitor", "none", "-S"].map(str::to_owned);
     let mut arguments = writer.arguments;
     arguments.extend(ours.into_iter().chain(quiet));
-    Ok(Prepared { program: program.clone(), arguments, monitor, consoles: writer.consoles, keeps })
+    Ok(Prepared {
+        program: program.clone(),
+        arguments,
+        monitor,
+        consoles: writer.consoles,
+        checkpoints,
+    })
 }
 
 /// The name of an option.

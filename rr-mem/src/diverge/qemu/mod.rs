@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use self::monitor::{Heard, Monitor};
 use super::{
-    Backtrace, CpuState, Execution, ExecutionError, Frame, Moment,
+    Backtrace, CpuState, Execution, ExecutionError, Frame, Snapshot,
     child::{Killed, Stopper},
     outside::{self, Compared},
 };
@@ -68,8 +68,8 @@ pub struct Replay {
     /// Where it stands, or stood last.
     at: u64,
     /// Whether snapshots can be made and gone back to.
-    keeps: bool,
-    kept: u32,
+    checkpoints: bool,
+    saved: u32,
     remarks: Vec<&'static str>,
 }
 
@@ -101,14 +101,14 @@ impl Replay {
     /// When the command line cannot be used, or the emulator does not start.
     pub fn start(recording: Recording) -> Result<Self, StartError> {
         let stopper = Stopper::default();
-        let (running, keeps) = launch(&recording, &stopper)?;
+        let (running, checkpoints) = launch(&recording, &stopper)?;
         Ok(Self {
             recording,
             stopper,
             running: Some(running),
             at: 0,
-            keeps,
-            kept: 0,
+            checkpoints,
+            saved: 0,
             remarks: Vec::new(),
         })
     }
@@ -127,10 +127,10 @@ impl Replay {
     fn running(&mut self) -> Result<&mut Running, ExecutionError> {
         if self.running.is_none() {
             self.at = 0;
-            self.kept = 0;
-            let (running, keeps) = launch(&self.recording, &self.stopper)
+            self.saved = 0;
+            let (running, checkpoints) = launch(&self.recording, &self.stopper)
                 .map_err(|error| self.failed("starting the emulator", error))?;
-            self.keeps &= keeps;
+            self.checkpoints &= checkpoints;
             self.running = Some(running);
         }
         let at = self.at;
@@ -222,7 +222,7 @@ impl Replay {
 
     /// Goes back by a snapshot; none where there is no way.
     fn back(&mut self, instruction: u64) -> Result<Option<u64>, ExecutionError> {
-        if !self.keeps {
+        if !self.checkpoints {
             return Ok(None);
         }
         self.running()?.monitor.forget();
@@ -230,7 +230,7 @@ impl Replay {
             Ok(_) => self.wait().map(|at| (at >= instruction).then_some(at)),
             Err(ExecutionError::Failed { step: "replay-seek", .. }) => {
                 if self.running.is_none() {
-                    self.keeps = false;
+                    self.checkpoints = false;
                     self.remarks.push(NO_WAY_BACK);
                 }
                 Ok(None)
@@ -281,27 +281,27 @@ impl Execution for Replay {
         Ok(self.recording.instructions.map_or(u64::MAX, |count| count.saturating_sub(1)))
     }
 
-    fn keep(&mut self) -> Result<(), ExecutionError> {
-        if self.keeps {
-            self.kept += 1;
-            let refusal = self.ask(&format!("savevm rr-mem-{}", self.kept))?;
-            self.keeps = refusal.trim().is_empty();
+    fn checkpoint(&mut self) -> Result<(), ExecutionError> {
+        if self.checkpoints {
+            self.saved += 1;
+            let refusal = self.ask(&format!("savevm rr-mem-{}", self.saved))?;
+            self.checkpoints = refusal.trim().is_empty();
         }
         Ok(())
     }
 
-    fn moment(&mut self) -> Result<Moment<'_>, ExecutionError> {
+    fn snapshot(&mut self) -> Result<Snapshot<'_>, ExecutionError> {
         let pid = self.running()?.child.id();
         let emulator = outside::emulator(pid).map_err(|(step, what)| self.failed(step, what))?;
         let cpus = self.cpus(&emulator.machine)?;
         let Compared { ram, memory, regions } =
             Compared::of(&emulator, &self.recording.ignored_regions)
                 .map_err(|(step, what)| self.failed(step, what))?;
-        Ok(Moment { cpus, ram, regions, memory: Box::new(memory) })
+        Ok(Snapshot { cpus, ram, regions, memory: Box::new(memory) })
     }
 
     fn goes_back(&self) -> bool {
-        self.keeps
+        self.checkpoints
     }
 
     fn next_change(
@@ -377,7 +377,7 @@ fn launch(recording: &Recording, stopper: &Stopper) -> Result<(Running, bool), S
         .map_err(|error| failed(error.to_string()))?;
     let mut child = stopper.own(child).ok_or_else(|| failed("interrupted".to_owned()))?;
     match connect(&mut child.child, &prepared) {
-        Ok(monitor) => Ok((Running { child, monitor, folder }, prepared.keeps)),
+        Ok(monitor) => Ok((Running { child, monitor, folder }, prepared.checkpoints)),
         Err(error) => {
             drop(child);
             let said = fs::read_to_string(folder.path().join("stderr")).unwrap_or_default();

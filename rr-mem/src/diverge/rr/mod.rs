@@ -29,7 +29,7 @@ use self::{
     task::Task,
 };
 use super::{
-    Backtrace, Execution, ExecutionError, Moment,
+    Backtrace, Execution, ExecutionError, Snapshot,
     child::Stopper,
     outside::{self, Compared},
 };
@@ -332,7 +332,7 @@ impl Execution for Traced {
         Ok(last)
     }
 
-    fn handy(&mut self, instruction: u64, limit: u64) -> Result<u64, ExecutionError> {
+    fn cheap_point(&mut self, instruction: u64, limit: u64) -> Result<u64, ExecutionError> {
         if places::are_near(instruction, limit) {
             return Ok(instruction);
         }
@@ -349,14 +349,14 @@ impl Execution for Traced {
         Ok(slice.filter(|found| *found < limit).unwrap_or(instruction))
     }
 
-    fn moment(&mut self) -> Result<Moment<'_>, ExecutionError> {
+    fn snapshot(&mut self) -> Result<Snapshot<'_>, ExecutionError> {
         let tid = self.task()?.tid();
         let emulator = outside::emulator(tid).map_err(|(step, what)| self.failed(step, what))?;
         let cpus = emulator.machine.cpus.iter().map(registers::of_cpu).collect();
         let Compared { ram, memory, regions } =
             Compared::of(&emulator, &self.recorded.ignored_regions)
                 .map_err(|(step, what)| self.failed(step, what))?;
-        Ok(Moment { cpus, ram, regions, memory: Box::new(memory) })
+        Ok(Snapshot { cpus, ram, regions, memory: Box::new(memory) })
     }
 
     fn next_change(

@@ -153,7 +153,7 @@ impl Traced {
         let from = self.approach(instruction)?;
         let point = self.run_to(instruction, from)?;
         self.at = Some(point);
-        self.keep_point(point)?;
+        self.checkpoint_at(point)?;
         Ok(point.at)
     }
 
@@ -165,7 +165,7 @@ impl Traced {
     }
 
     /// Keeps the point where it stands; the one that was used least goes.
-    fn keep_point(&mut self, point: Point) -> Result<(), ExecutionError> {
+    fn checkpoint_at(&mut self, point: Point) -> Result<(), ExecutionError> {
         if let Some(place) = self.kept.iter().position(|(kept, _)| *kept == point) {
             let kept = self.kept.remove(place);
             self.kept.push(kept);
@@ -270,7 +270,7 @@ impl Traced {
                 }
             }
             let end = Point { at, begun: at };
-            self.keep_point(end)?;
+            self.checkpoint_at(end)?;
             last = Some(end);
         }
         Ok(last)
@@ -290,7 +290,7 @@ impl Traced {
         if at < instruction {
             return Ok(None);
         }
-        self.keep_point(Point { at, begun: at })?;
+        self.checkpoint_at(Point { at, begun: at })?;
         Ok(Some(at))
     }
 

@@ -90,10 +90,10 @@ proptest! {
     #[test]
     fn points_that_are_handier_lead_to_the_same(
         (end, at) in (2u64..20_000).prop_flat_map(|end| (Just(end), 0..end)),
-        handy in 2u64..3_000,
+        cheap_point in 2u64..3_000,
     ) {
         let (mut a, mut b) = pair(end, 1, Plant::Byte(at));
-        a.handy = handy;
+        a.cheap_point = cheap_point;
         let found = search(&mut a, &mut b, &Options::default());
         prop_assert!(found.points.len() <= 40, "{}", found.points.len());
         let parting = parting(found);

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::super::{Backtrace, CpuState, Execution, ExecutionError, Moment};
+use super::super::{Backtrace, CpuState, Execution, ExecutionError, Snapshot};
 use crate::{
     addr::Gpa,
     memory::{Memory, SliceMemory},
@@ -40,7 +40,7 @@ pub struct Toy {
     pub backs: usize,
     pub goes_back: bool,
     /// It rather goes to multiples of this.
-    pub handy: u64,
+    pub cheap_point: u64,
 }
 
 impl Toy {
@@ -55,7 +55,7 @@ impl Toy {
             seeks: 0,
             backs: 0,
             goes_back: true,
-            handy: 1,
+            cheap_point: 1,
         }
     }
 
@@ -79,9 +79,9 @@ impl Execution for Toy {
         self.goes_back
     }
 
-    fn handy(&mut self, instruction: u64, limit: u64) -> Result<u64, ExecutionError> {
-        let handy = instruction.next_multiple_of(self.handy);
-        Ok(if handy < limit { handy } else { instruction })
+    fn cheap_point(&mut self, instruction: u64, limit: u64) -> Result<u64, ExecutionError> {
+        let cheap_point = instruction.next_multiple_of(self.cheap_point);
+        Ok(if cheap_point < limit { cheap_point } else { instruction })
     }
 
     fn position(&mut self) -> Result<u64, ExecutionError> {
@@ -101,7 +101,7 @@ impl Execution for Toy {
         if to < self.executed {
             let fresh = Self::new(self.end, self.stride, self.plant);
             let (seeks, backs, goes_back) = (self.seeks, self.backs + 1, self.goes_back);
-            *self = Self { seeks, backs, goes_back, handy: self.handy, ..fresh };
+            *self = Self { seeks, backs, goes_back, cheap_point: self.cheap_point, ..fresh };
         }
         while self.executed < to {
             self.step();
@@ -109,13 +109,13 @@ impl Execution for Toy {
         Ok(to)
     }
 
-    fn moment(&mut self) -> Result<Moment<'_>, ExecutionError> {
+    fn snapshot(&mut self) -> Result<Snapshot<'_>, ExecutionError> {
         let registers = vec![
             ("pc".to_owned(), self.executed.to_le_bytes().to_vec()),
             ("acc".to_owned(), self.register.to_le_bytes().to_vec()),
         ];
         let cpu = CpuState { number: 0, pc: Some(self.executed), registers, paging: None };
-        Ok(Moment {
+        Ok(Snapshot {
             cpus: vec![cpu],
             ram: [BASE..=BASE + BYTES as u64 - 1].into_iter().collect(),
             regions: None,

@@ -15,14 +15,14 @@ pub struct CoreMemory(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     /// By address, without overlaps.
-    pieces: Vec<Piece>,
+    pieces: Vec<FileRun>,
     /// The core first.
     files: Vec<MappedFile>,
 }
 
 /// A range of addresses whose bytes are in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(super) struct FileRun {
     pub start: u64,
     pub len: u64,
     /// Which file; 0 is the core.
@@ -30,7 +30,7 @@ pub(super) struct Piece {
     pub offset: u64,
 }
 
-impl Piece {
+impl FileRun {
     fn end(&self) -> u64 {
         self.start.saturating_add(self.len)
     }
@@ -45,7 +45,7 @@ impl Piece {
 
 impl CoreMemory {
     /// `held` by the core, sorted and without overlaps; between that, `mapped`.
-    pub(super) fn new(held: Vec<Piece>, mapped: Vec<Piece>, files: Vec<MappedFile>) -> Self {
+    pub(super) fn new(held: Vec<FileRun>, mapped: Vec<FileRun>, files: Vec<MappedFile>) -> Self {
         let mut pieces = fill(&held, without_overlaps(mapped));
         pieces.extend(held);
         pieces.sort_unstable_by_key(|piece| piece.start);
@@ -97,7 +97,7 @@ impl Memory<Hva> for CoreMemory {
 }
 
 /// Sorted; the first in memory wins.
-fn without_overlaps(mut pieces: Vec<Piece>) -> Vec<Piece> {
+fn without_overlaps(mut pieces: Vec<FileRun>) -> Vec<FileRun> {
     pieces.sort_unstable_by_key(|piece| piece.start);
     let mut end = 0;
     let mut left = Vec::with_capacity(pieces.len());
@@ -109,7 +109,7 @@ fn without_overlaps(mut pieces: Vec<Piece>) -> Vec<Piece> {
 }
 
 /// What of `more` lies between the pieces `held`.
-fn fill(held: &[Piece], more: Vec<Piece>) -> Vec<Piece> {
+fn fill(held: &[FileRun], more: Vec<FileRun>) -> Vec<FileRun> {
     let mut found = Vec::new();
     for piece in more {
         let mut from = piece.start;

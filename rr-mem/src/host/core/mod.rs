@@ -30,7 +30,7 @@ use crate::{
     memory::MappedFile,
 };
 use elf::{Contents, Segment};
-use memory::Piece;
+use memory::FileRun;
 use modules::Modules;
 
 pub use memory::CoreMemory;
@@ -196,9 +196,9 @@ fn installed(path: &Path) -> Option<MappedFile> {
 }
 
 impl Segment {
-    fn held(&self) -> Option<Piece> {
+    fn held(&self) -> Option<FileRun> {
         let Self { start, held, offset, .. } = *self;
-        (held > 0).then_some(Piece { start, len: held, file: 0, offset })
+        (held > 0).then_some(FileRun { start, len: held, file: 0, offset })
     }
 }
 

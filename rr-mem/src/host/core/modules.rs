@@ -16,7 +16,7 @@ use object::{
 use super::{
     CoreError,
     elf::{Contents, FileRange, Segment},
-    memory::Piece,
+    memory::FileRun,
 };
 use crate::{
     host::{
@@ -42,7 +42,7 @@ pub(super) struct Modules {
     pub list: Vec<Module>,
     /// The core, then the files that pieces are in.
     pub files: Vec<MappedFile>,
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<FileRun>,
     /// Why the executable's file is not there.
     pub without_executable: Option<String>,
     pub remarks: Vec<String>,
@@ -186,7 +186,7 @@ impl Modules {
 
 impl FileRange {
     /// What of a file's piece is mapped here.
-    fn part(&self, piece: &Piece) -> Option<Piece> {
+    fn part(&self, piece: &FileRun) -> Option<FileRun> {
         let apart = piece.start.wrapping_sub(self.start);
         let same = apart == piece.offset.wrapping_sub(self.offset);
         same.then(|| piece.clip(self.start, self.start.saturating_add(self.len))).flatten()
@@ -271,7 +271,7 @@ fn entry(file: &[u8]) -> Option<u64> {
 
 /// What reads as the file does, whatever the process did: number `file` of all
 /// files, loaded at `bias`.
-fn fixed(bytes: &[u8], bias: u64, file: usize) -> Vec<Piece> {
+fn fixed(bytes: &[u8], bias: u64, file: usize) -> Vec<FileRun> {
     let Ok(header) = FileHeader64::<Endianness>::parse(bytes) else { return Vec::new() };
     let Ok(endian) = header.endian() else { return Vec::new() };
     let segments = header.program_headers(endian, bytes).unwrap_or_default();
@@ -280,7 +280,7 @@ fn fixed(bytes: &[u8], bias: u64, file: usize) -> Vec<Piece> {
     };
     let piece = |segment: &ProgramHeader64<Endianness>| {
         let (offset, len) = segment.file_range(endian);
-        Piece { start: bias.wrapping_add(segment.p_vaddr(endian)), len, file, offset }
+        FileRun { start: bias.wrapping_add(segment.p_vaddr(endian)), len, file, offset }
     };
     segments.iter().filter(unwritten).map(piece).collect()
 }

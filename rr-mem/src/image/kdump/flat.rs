@@ -31,11 +31,11 @@ pub(super) fn in_order(bytes: &[u8]) -> io::Result<MappedFile> {
 }
 
 /// A piece and where it goes, and what is behind it.
-type Piece<'a> = ((u64, &'a [u8]), &'a [u8]);
+type Chunk<'a> = ((u64, &'a [u8]), &'a [u8]);
 
 /// The next piece; a break at the end mark. A file that is cut ends in the last
 /// piece that is there.
-fn piece(bytes: &[u8]) -> io::Result<ControlFlow<(), Piece<'_>>> {
+fn piece(bytes: &[u8]) -> io::Result<ControlFlow<(), Chunk<'_>>> {
     let Some((header, rest)) = bytes.split_first_chunk::<PIECE>() else {
         return Ok(ControlFlow::Break(()));
     };

@@ -9,7 +9,7 @@ const MACHINE: usize = 12 + 4 * 65;
 const INCOMPLETE: u64 = 8;
 
 /// Where members are.
-struct Layout {
+struct HeaderOffsets {
     status: usize,
     split: usize,
     offset_note: usize,
@@ -17,13 +17,13 @@ struct Layout {
     max_page: usize,
 }
 
-const WIDE: Layout =
-    Layout { status: 424, split: 12, offset_note: 48, note_size: (56, true), max_page: 96 };
+const WIDE: HeaderOffsets =
+    HeaderOffsets { status: 424, split: 12, offset_note: 48, note_size: (56, true), max_page: 96 };
 /// Of i386, and of every 32-bit guest of QEMU's.
-const NARROW: Layout =
-    Layout { status: 412, split: 8, offset_note: 32, note_size: (40, false), max_page: 72 };
+const NARROW: HeaderOffsets =
+    HeaderOffsets { status: 412, split: 8, offset_note: 32, note_size: (40, false), max_page: 72 };
 
-impl Layout {
+impl HeaderOffsets {
     /// The one that fits: the name of the machine is the emulator's, whatever
     /// the word size of what it ran.
     fn of(bytes: &[u8]) -> &'static Self {
@@ -67,7 +67,7 @@ impl Header {
         let name = bytes.get(MACHINE..MACHINE + 65).unwrap_or_default();
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         let arch = arch(name);
-        let layout = Layout::of(bytes);
+        let layout = HeaderOffsets::of(bytes);
         let cut = || damaged("the header is cut", bytes.len() as u64);
         let word = |place: usize| u32_at(bytes, layout.status + 4 * place).ok_or_else(cut);
         let (status, block, sub_blocks) = (word(0)?, word(1)?, word(2)?);
@@ -95,7 +95,7 @@ impl Header {
         &mut self,
         sub: &[u8],
         version: u64,
-        layout: &Layout,
+        layout: &HeaderOffsets,
     ) -> Option<Result<(), ImageError>> {
         if version >= 2 && u32_at(sub, layout.split)? != 0 {
             return Some(Err(ImageError::NotAnImage {

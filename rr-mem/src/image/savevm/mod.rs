@@ -34,7 +34,7 @@ use crate::{
     memory::{ImageBytes, MappedFile, Memory, PagedFile},
     region::{
         BlockId, RegionMap,
-        physical::{Backing, Physical, PhysicalRange},
+        physical::{Backing, PhysicalMemory, PhysicalRange},
     },
     regs::Cpu,
 };
@@ -247,7 +247,7 @@ impl Stream {
             },
         });
         let ranges = ranges.collect();
-        Physical::new(ranges, self.into_bytes())
+        PhysicalMemory::new(ranges, self.into_bytes())
             .map_err(|source| ImageError::Blocks { format: FORMAT, source })
     }
 
@@ -267,7 +267,7 @@ impl Stream {
         let backing = |id: BlockId| known.get(id.0 as usize).copied().flatten();
         let backings: Vec<_> = (0..self.blocks.len()).map(|number| self.backing(number)).collect();
         let backing = |id| backing(id).and_then(|number: usize| backings.get(number).cloned());
-        Ok(Physical::of_view(map, &view, self.into_bytes(), backing))
+        Ok(PhysicalMemory::of_view(map, &view, self.into_bytes(), backing))
     }
 
     /// The block of a region: blocks of devices have the device before a `/`.

@@ -155,7 +155,7 @@ pub(super) const fn next_level(level: Level) -> Level {
 
 /// Where descriptors keep output addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Layout {
+pub(super) enum AddressForm {
     /// AArch32: OA\[39:12\]; bits 47:40 must be 0.
     Lpae,
     /// OA\[47:12\].
@@ -171,7 +171,7 @@ pub(super) enum Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Format {
     pub granule: Granule,
-    pub layout: Layout,
+    pub layout: AddressForm,
     /// Bits of an output address; a larger one is an Address size fault.
     pub output_bits: u8,
     /// Whether table descriptors limit what is below; not with TCR.HPDn.
@@ -187,10 +187,10 @@ impl Format {
     pub const fn address(self, descriptor: Descriptor, shift: u8) -> Gpa {
         let raw = descriptor.0;
         let address = match self.layout {
-            Layout::Lpae => keep(raw, 39, 12),
-            Layout::Bits48 => keep(raw, 47, 12),
-            Layout::Lpa => return Gpa(aligned(raw, 47, shift) | field(raw, 15, 12) << 48),
-            Layout::Lpa2 => keep(raw, 49, 12) | field(raw, 9, 8) << 50,
+            AddressForm::Lpae => keep(raw, 39, 12),
+            AddressForm::Bits48 => keep(raw, 47, 12),
+            AddressForm::Lpa => return Gpa(aligned(raw, 47, shift) | field(raw, 15, 12) << 48),
+            AddressForm::Lpa2 => keep(raw, 49, 12) | field(raw, 9, 8) << 50,
         };
         Gpa(address & !mask(shift as u32))
     }
@@ -204,7 +204,7 @@ impl Format {
     /// Whether an access finds the output address too large. With LPAE bits
     /// 47:40 count, which ARMv7 ignores: presence does not ask for them.
     pub const fn oversized(self, descriptor: Descriptor) -> bool {
-        let reserved = matches!(self.layout, Layout::Lpae) && field(descriptor.0, 47, 40) != 0;
+        let reserved = matches!(self.layout, AddressForm::Lpae) && field(descriptor.0, 47, 40) != 0;
         reserved || self.unreachable(descriptor)
     }
 
@@ -216,14 +216,14 @@ impl Format {
             Some(shift) => shift,
             None => self.granule.bits(),
         };
-        let lowest = if matches!(self.layout, Layout::Lpa) { 16 } else { 12 };
+        let lowest = if matches!(self.layout, AddressForm::Lpa) { 16 } else { 12 };
         descriptor.0 & mask(shift as u32) & !mask(lowest) & !(1 << 16)
     }
 
     /// The levels at which a descriptor may map a block ("Block descriptor
     /// and Page descriptor formats").
     pub const fn blocks_at(self, level: Level) -> bool {
-        let lpa2 = matches!(self.layout, Layout::Lpa2);
+        let lpa2 = matches!(self.layout, AddressForm::Lpa2);
         match (self.granule, level) {
             (_, Level::Level2) | (Granule::Kb4, Level::Level1) => true,
             (Granule::Kb4, Level::Level0) | (Granule::Kb16, Level::Level1) => lpa2,
@@ -238,8 +238,8 @@ impl Format {
     pub const fn table_base(self, ttbr: u64, bits: u8) -> Gpa {
         let low = bits + 3;
         match self.layout {
-            Layout::Lpae | Layout::Bits48 => Gpa(aligned(ttbr, 47, low)),
-            Layout::Lpa | Layout::Lpa2 => {
+            AddressForm::Lpae | AddressForm::Bits48 => Gpa(aligned(ttbr, 47, low)),
+            AddressForm::Lpa | AddressForm::Lpa2 => {
                 let low = if low < 6 { 6 } else { low };
                 Gpa(aligned(ttbr, 47, low) | field(ttbr, 5, 2) << 48)
             }

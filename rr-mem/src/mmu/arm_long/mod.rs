@@ -11,12 +11,12 @@
 //! registers' own SCTLR.M decides), EL0's E0PD and NFD, TBID (fetches ignore
 //! tags as loads do), PSTATE.UAO and BTI, PAN's exceptions (FEAT_PAN3), MTE.
 //!
-//! Where QEMU's `gva2gpa` answers otherwise than [`Ask::Access`]: 7.2 does not
+//! Where QEMU's `gva2gpa` answers otherwise than [`Query::Access`]: 7.2 does not
 //! look at the access flag (2.9 does), maps blocks at level 0, ignores bits 9:8
 //! with TCR.DS unless the output has 52 bits, and on ARMv7 CPUs ignores bits
 //! 47:40 of LPAE descriptors. This file keeps to the manual.
 //!
-//! [`Ask::Access`]: super::Ask::Access
+//! [`Query::Access`]: super::Query::Access
 
 mod descriptor;
 mod regime;

@@ -11,7 +11,7 @@
 
 use super::{
     Inherited, Limits,
-    descriptor::{Format, Granule, Layout},
+    descriptor::{AddressForm, Format, Granule},
 };
 use crate::{
     addr::Gva,
@@ -246,9 +246,9 @@ impl Control {
         let wide = self.lpa2() || self.granule == Granule::Kb64;
         let output_bits = if wide { implemented } else { implemented.min(48) };
         let layout = match (self.lpa2(), output_bits > 48) {
-            (true, _) => Layout::Lpa2,
-            (false, true) => Layout::Lpa,
-            (false, false) => Layout::Bits48,
+            (true, _) => AddressForm::Lpa2,
+            (false, true) => AddressForm::Lpa,
+            (false, false) => AddressForm::Bits48,
         };
         Format {
             granule: self.granule,
@@ -331,7 +331,7 @@ impl Htcr {
 const fn lpae(hierarchical: bool) -> Format {
     Format {
         granule: Granule::Kb4,
-        layout: Layout::Lpae,
+        layout: AddressForm::Lpae,
         output_bits: 40,
         hierarchical,
         large_blocks: false,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     memory::{Counter, Memory, ReadError},
-    mmu::{Ask, Fault, Mmu, Walk, WalkError},
+    mmu::{Fault, Mmu, Query, Walk, WalkError},
     regs::ArmState,
 };
 
@@ -38,37 +38,37 @@ const SMALL: u32 = 0x32;
 const LARGE: u32 = 0x31;
 const AFE: u64 = 1 << 29;
 
-const fn access(kind: AccessKind, user: bool) -> Ask {
-    Ask::Access(Access { kind, user })
+const fn access(kind: AccessKind, user: bool) -> Query {
+    Query::Access(Access { kind, user })
 }
-const READ: Ask = access(AccessKind::Read, false);
-const WRITE: Ask = access(AccessKind::Write, false);
-const FETCH: Ask = access(AccessKind::Execute, false);
-const USER_READ: Ask = access(AccessKind::Read, true);
-const USER_WRITE: Ask = access(AccessKind::Write, true);
+const READ: Query = access(AccessKind::Read, false);
+const WRITE: Query = access(AccessKind::Write, false);
+const FETCH: Query = access(AccessKind::Execute, false);
+const USER_READ: Query = access(AccessKind::Read, true);
+const USER_WRITE: Query = access(AccessKind::Write, true);
 
 /// TTBR0 at 0x4000, TTBR1 at 0x8000, every domain a client.
 fn regs(ttbcr: u64) -> ArmRegs {
     ArmRegs { tcr: ttbcr, ttbr0: 0x4000, ttbr1: 0x8000, ..ArmRegs::new(ArmState::Aarch32) }
 }
 
-fn walk(regs: &ArmRegs, memory: &impl Memory, gva: u64, ask: Ask) -> Walk {
-    Mmu::ArmShort(ShortPaging::new(regs)).walk(memory, Gva(gva), ask)
+fn walk(regs: &ArmRegs, memory: &impl Memory, gva: u64, query: Query) -> Walk {
+    Mmu::ArmShort(ShortPaging::new(regs)).walk(memory, Gva(gva), query)
 }
 
 fn gpa(regs: &ArmRegs, memory: &impl Memory, gva: u64) -> Option<u64> {
-    walk(regs, memory, gva, Ask::Presence).result.ok().map(|found| found.gpa.0)
+    walk(regs, memory, gva, Query::Presence).result.ok().map(|found| found.gpa.0)
 }
 
-fn fault(regs: &ArmRegs, memory: &impl Memory, gva: u64, ask: Ask) -> Option<Fault> {
-    match walk(regs, memory, gva, ask).result {
+fn fault(regs: &ArmRegs, memory: &impl Memory, gva: u64, query: Query) -> Option<Fault> {
+    match walk(regs, memory, gva, query).result {
         Err(WalkError::Fault(fault)) => Some(fault),
         _ => None,
     }
 }
 
-fn status(regs: &ArmRegs, memory: &impl Memory, gva: u64, ask: Ask) -> Option<u32> {
-    fault(regs, memory, gva, ask).map(|fault| fault.status.expect("every fault has a status"))
+fn status(regs: &ArmRegs, memory: &impl Memory, gva: u64, query: Query) -> Option<u32> {
+    fault(regs, memory, gva, query).map(|fault| fault.status.expect("every fault has a status"))
 }
 
 /// A section at 0, and a small page at 0x10_0000 below a table with `table`'s
@@ -79,12 +79,12 @@ fn section_and_page(section: u32, table: u32, page: u32) -> Words {
 
 fn section_rights(regs: &ArmRegs, section: u32) -> String {
     let memory = section_and_page(section, 0, 0);
-    walk(regs, &memory, 0, Ask::Presence).result.expect("mapped").rights.to_string()
+    walk(regs, &memory, 0, Query::Presence).result.expect("mapped").rights.to_string()
 }
 
 fn page_rights(regs: &ArmRegs, table: u32, page: u32) -> String {
     let memory = section_and_page(0, table, page);
-    walk(regs, &memory, 0x10_0000, Ask::Presence).result.expect("mapped").rights.to_string()
+    walk(regs, &memory, 0x10_0000, Query::Presence).result.expect("mapped").rights.to_string()
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn supersections_carry_physical_bits_39_to_32() {
     }
     assert_eq!(gpa(&regs(0), &memory, 0x1200_0000), Some(0xba_5500_0000));
     assert_eq!(gpa(&regs(0), &memory, 0x12ab_cdef), Some(0xba_55ab_cdef));
-    let found = walk(&regs(0), &memory, 0x12f0_0000, Ask::Presence).result.expect("mapped");
+    let found = walk(&regs(0), &memory, 0x12f0_0000, Query::Presence).result.expect("mapped");
     assert_eq!(found.page_size, 16 << 20);
 }
 
@@ -183,7 +183,7 @@ fn large_pages_are_found_through_each_of_their_16_entries() {
     }
     for copy in 0..16u64 {
         let gva = 0x3_0000 + copy * 0x1000 + 0xabc;
-        let found = walk(&regs(0), &memory, gva, Ask::Presence).result.expect("mapped");
+        let found = walk(&regs(0), &memory, gva, Query::Presence).result.expect("mapped");
         assert_eq!((found.gpa.0, found.page_size), (0x7ff0_0000 + (gva & 0xffff), 0x1_0000));
     }
     assert_eq!(gpa(&regs(0), &memory, 0x4_0000), None);
@@ -272,9 +272,9 @@ fn a_domain_without_access_refuses_and_a_manager_ignores_rights() {
         (0b10, Some(0x9), Some(0xb)),
         (0b11, None, None),
     ] {
-        for ask in [READ, WRITE, FETCH, USER_READ, USER_WRITE] {
-            assert_eq!(status(&with(dacr), &memory, 0, ask), section);
-            assert_eq!(status(&with(dacr), &memory, 0x10_0000, ask), page);
+        for query in [READ, WRITE, FETCH, USER_READ, USER_WRITE] {
+            assert_eq!(status(&with(dacr), &memory, 0, query), section);
+            assert_eq!(status(&with(dacr), &memory, 0x10_0000, query), page);
         }
         assert_eq!(gpa(&with(dacr), &memory, 0x123), Some(0x123));
     }
@@ -331,7 +331,7 @@ fn without_the_mmu_an_address_is_physical() {
 fn flags_have_the_manuals_names() {
     let mmu = Mmu::ArmShort(ShortPaging::new(&ArmRegs { sctlr: 1 | AFE, ..regs(0) }));
     let flags = |memory: &Words, gva| {
-        let steps = mmu.walk(memory, Gva(gva), Ask::Presence).steps;
+        let steps = mmu.walk(memory, Gva(gva), Query::Presence).steps;
         steps.iter().map(|step| mmu.flags(step)).collect::<Vec<_>>()
     };
     let memory = section_and_page(SECTION | 1 << 17 | 1 << 4, 1 << 2, 0x213);
@@ -383,9 +383,9 @@ proptest! {
         let kind = [AccessKind::Read, AccessKind::Write, AccessKind::Execute][kind];
         let mmu = Mmu::ArmShort(ShortPaging::new(&regs));
         for gva in [gva, gva & 0xffff_ffff] {
-            for ask in [Ask::Presence, access(kind, user)] {
+            for query in [Query::Presence, access(kind, user)] {
                 let before = memory.reads();
-                let walk = mmu.walk(&memory, Gva(gva), ask);
+                let walk = mmu.walk(&memory, Gva(gva), query);
                 prop_assert!(memory.reads() - before <= 2);
                 for step in &walk.steps {
                     prop_assert!(mmu.flags(step).len() < 16);
@@ -418,7 +418,7 @@ fn a_batch_takes_each_half_from_its_own_first_table() {
     let gvas = [Gva(0x8000_0000), Gva(0x40_0000), Gva(0x8000_0000), Gva(0x50_0000)];
     let mmu = Mmu::ArmShort(ShortPaging::new(&regs));
     let mut answers = Vec::new();
-    mmu.ask_batch(&memory, &gvas, Ask::Presence, |_, answer| answers.push(answer));
+    mmu.query_batch(&memory, &gvas, Query::Presence, |_, answer| answers.push(answer));
     let singly: Vec<_> = gvas.iter().map(|gva| mmu.translate(&memory, *gva)).collect();
     assert_eq!(answers, singly);
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 3);

@@ -10,7 +10,7 @@ use crate::{
     addr::{Gpa, Gva},
     memory::Memory,
     mmu::{
-        Ask,
+        Query,
         walk::{self, Paging, Table},
     },
 };
@@ -88,7 +88,7 @@ impl<P: Paging, M: Memory + ?Sized> Scan<'_, P, M> {
         self.judge.collect(small, view.kernel.clone(), view.gva, SAMPLES, &mut pages);
         let (paging, memory) = (self.judge.paging, self.judge.memory);
         pages.iter().all(|&(gva, gpa)| {
-            walk::descend(paging, memory, gva, Ask::Presence, *full, |_| {}, |_| {})
+            walk::descend(paging, memory, gva, Query::Presence, *full, |_| {}, |_| {})
                 .is_ok_and(|translation| translation.gpa == gpa)
         })
     }

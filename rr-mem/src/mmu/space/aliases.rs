@@ -5,7 +5,7 @@
 
 use std::{ops::ControlFlow, sync::OnceLock};
 
-use super::{Item, Kind, Root, Run, Space};
+use super::{Item, Kind, Root, Run, VirtualSpace};
 use crate::{
     addr::{Gpa, Gva},
     bits::mask,
@@ -28,10 +28,10 @@ pub struct Alias {
     pub rights: Rights,
 }
 
-/// The index of a [`Space`] from physical to virtual addresses.
+/// The index of a [`VirtualSpace`] from physical to virtual addresses.
 #[derive(Clone, Debug)]
 pub struct Aliases<'a> {
-    space: &'a Space,
+    space: &'a VirtualSpace,
     /// Set by the first question.
     asked: OnceLock<()>,
     /// All runs of tables, by physical address; from the second question on.
@@ -61,7 +61,7 @@ struct Parent {
 }
 
 impl<'a> Aliases<'a> {
-    pub(super) fn new(space: &'a Space) -> Self {
+    pub(super) fn new(space: &'a VirtualSpace) -> Self {
         let tops = space.spans.iter().filter_map(|top| match top.root {
             Root::Node(node) => Some((node, top.gva)),
             Root::Run(..) => None,
@@ -154,7 +154,7 @@ impl<'a> Aliases<'a> {
 }
 
 /// Every leaf, by its first address, and how far those up to it reach.
-fn sorted(space: &Space) -> Vec<Leaf> {
+fn sorted(space: &VirtualSpace) -> Vec<Leaf> {
     let mut leaves: Vec<_> = space.leaves().collect();
     leaves.sort_unstable_by_key(|leaf| leaf.first);
     let mut reach = Gpa(0);
@@ -165,7 +165,7 @@ fn sorted(space: &Space) -> Vec<Leaf> {
     leaves
 }
 
-impl Space {
+impl VirtualSpace {
     /// Every item, with the numbers of its node and of itself.
     fn numbered_items(&self) -> impl Iterator<Item = (u32, u32, &Item)> {
         (0..).zip(&self.nodes).flat_map(move |(number, node)| {

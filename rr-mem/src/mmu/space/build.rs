@@ -5,7 +5,9 @@ use std::{
     ops::{Range, RangeInclusive},
 };
 
-use super::{Item, Kind, Mapping, Merge, Node, Root, Run, Space, SpaceLimits, Top, Unreadable};
+use super::{
+    Item, Kind, Mapping, Merge, Node, Root, Run, SpaceLimits, Top, Unreadable, VirtualSpace,
+};
 use crate::{
     addr::{Gpa, Gva},
     bits::mask,
@@ -18,8 +20,8 @@ pub(super) fn build<P: Paging, M: Memory + ?Sized>(
     memory: &M,
     range: RangeInclusive<Gva>,
     limits: SpaceLimits,
-) -> Space {
-    let space = Space {
+) -> VirtualSpace {
+    let space = VirtualSpace {
         nodes: Vec::new(),
         items: Vec::new(),
         spans: Vec::new(),
@@ -76,7 +78,7 @@ struct Builder<'a, P: Paging, M: ?Sized> {
     /// What of the range lies in it.
     asked: RangeInclusive<Gva>,
     limits: SpaceLimits,
-    space: Space,
+    space: VirtualSpace,
     known: HashMap<Table<P::Inherited>, Content>,
     /// Item lists under construction, one a level, kept for reuse.
     buffers: Vec<Vec<Item>>,

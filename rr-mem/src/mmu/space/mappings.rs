@@ -1,6 +1,6 @@
 //! Listing a space: a lazy walk over the graph, merging neighbours.
 
-use super::{Kind, Root, Run, Space};
+use super::{Kind, Root, Run, VirtualSpace};
 use crate::{
     addr::{Gpa, Gva},
     mmu::Rights,
@@ -16,7 +16,7 @@ pub struct Mapping {
     /// The physical address behind `gva`.
     pub gpa: Gpa,
     /// How physical addresses go on behind `gpa`.
-    pub physical: Physical,
+    pub progression: Progression,
     /// Bytes of a page; where pages of several sizes were merged, of the first.
     pub page_size: u64,
     /// Effective rights.
@@ -25,7 +25,7 @@ pub struct Mapping {
 
 /// How the physical addresses of a [`Mapping`] go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Physical {
+pub enum Progression {
     /// With the virtual ones.
     Linear,
     /// Each unit of this many bytes maps the same ones.
@@ -55,29 +55,29 @@ impl Mapping {
             return None;
         }
         let gpa = self.gpa_of(first).unwrap_or(self.gpa);
-        let physical = match self.physical {
-            Physical::Same(unit) if (first.0 ^ last.0) < unit => Physical::Linear,
-            physical => physical,
+        let progression = match self.progression {
+            Progression::Same(unit) if (first.0 ^ last.0) < unit => Progression::Linear,
+            progression => progression,
         };
-        Some(Mapping { gva: first, last, gpa, physical, ..*self })
+        Some(Mapping { gva: first, last, gpa, progression, ..*self })
     }
 
     /// Whether one of its addresses maps `gpa`; never for one that was merged
     /// by rights alone.
     #[must_use]
     pub fn maps(&self, gpa: Gpa) -> bool {
-        match self.physical {
-            Physical::Linear => {
+        match self.progression {
+            Progression::Linear => {
                 gpa.0.checked_sub(self.gpa.0).is_some_and(|offset| u128::from(offset) < self.len())
             }
-            Physical::Same(unit) => {
+            Progression::Same(unit) => {
                 let inside = gpa.0 & (unit - 1);
                 let first = self.gva.0 & !(unit - 1) | inside;
                 let here = if first < self.gva.0 { first.checked_add(unit) } else { Some(first) };
                 gpa.0 - inside == self.gpa.0 & !(unit - 1)
                     && here.is_some_and(|gva| gva <= self.last.0)
             }
-            Physical::Scattered => false,
+            Progression::Scattered => false,
         }
     }
 
@@ -89,11 +89,11 @@ impl Mapping {
             return None;
         }
         let offset = gva.0 - self.gva.0;
-        match self.physical {
-            Physical::Linear => Some(Gpa(self.gpa.0 + offset)),
+        match self.progression {
+            Progression::Linear => Some(Gpa(self.gpa.0 + offset)),
             // Units are aligned on both sides; a clipped run may begin in one.
-            Physical::Same(unit) => Some(Gpa(self.gpa.0 & !(unit - 1) | gva.0 & (unit - 1))),
-            Physical::Scattered => None,
+            Progression::Same(unit) => Some(Gpa(self.gpa.0 & !(unit - 1) | gva.0 & (unit - 1))),
+            Progression::Scattered => None,
         }
     }
 }
@@ -112,7 +112,7 @@ pub enum Merge {
 /// The mappings of a space, lowest address first.
 #[derive(Clone, Debug)]
 pub struct Mappings<'a> {
-    space: &'a Space,
+    space: &'a VirtualSpace,
     merge: Merge,
     tops: std::ops::Range<usize>,
     stack: Vec<Frame>,
@@ -132,7 +132,7 @@ struct Frame {
 }
 
 impl<'a> Mappings<'a> {
-    pub(super) fn new(space: &'a Space, merge: Merge) -> Self {
+    pub(super) fn new(space: &'a VirtualSpace, merge: Merge) -> Self {
         let tops = 0..space.spans.len();
         Self { space, merge, tops, stack: Vec::new(), cutting: None, open: None }
     }
@@ -217,12 +217,12 @@ impl Iterator for Mappings<'_> {
 impl Mapping {
     /// The part of this run in its first page, and the rest.
     fn first_page(&self) -> (Mapping, Option<Mapping>) {
-        let step = match self.physical {
-            Physical::Same(unit) => unit,
+        let step = match self.progression {
+            Progression::Same(unit) => unit,
             _ => self.page_size,
         };
         let last = Gva((self.gva.0 | (step - 1)).min(self.last.0));
-        let page = Mapping { last, physical: Physical::Linear, ..*self };
+        let page = Mapping { last, progression: Progression::Linear, ..*self };
         if last == self.last {
             return (page, None);
         }
@@ -241,43 +241,45 @@ impl Mapping {
         if !adjacent || self.rights != next.rights {
             return None;
         }
-        let physical = self.physical_with(next);
-        match (merge, physical) {
-            (_, Some(physical)) if self.page_size == next.page_size || merge == Merge::Rights => {
-                Some(Mapping { last: next.last, physical, ..*self })
+        let progression = self.progression_with(next);
+        match (merge, progression) {
+            (_, Some(progression))
+                if self.page_size == next.page_size || merge == Merge::Rights =>
+            {
+                Some(Mapping { last: next.last, progression, ..*self })
             }
             (Merge::Rights, _) => {
-                Some(Mapping { last: next.last, physical: Physical::Scattered, ..*self })
+                Some(Mapping { last: next.last, progression: Progression::Scattered, ..*self })
             }
             _ => None,
         }
     }
 
     /// How the physical addresses of both go on, if in one of the known ways.
-    fn physical_with(&self, next: &Mapping) -> Option<Physical> {
-        let linear = self.physical == Physical::Linear
-            && next.physical == Physical::Linear
+    fn progression_with(&self, next: &Mapping) -> Option<Progression> {
+        let linear = self.progression == Progression::Linear
+            && next.progression == Progression::Linear
             && u128::from(self.gpa.0) + self.len() == u128::from(next.gpa.0);
         if linear {
-            return Some(Physical::Linear);
+            return Some(Progression::Linear);
         }
-        let unit = |mapping: &Mapping| match mapping.physical {
-            Physical::Same(unit) => Some(unit),
-            Physical::Linear if mapping.len() == u128::from(mapping.page_size) => {
+        let unit = |mapping: &Mapping| match mapping.progression {
+            Progression::Same(unit) => Some(unit),
+            Progression::Linear if mapping.len() == u128::from(mapping.page_size) => {
                 Some(mapping.page_size)
             }
             _ => None,
         };
         let same = self.gpa == next.gpa && unit(self).is_some() && unit(self) == unit(next);
-        if same { unit(self).map(Physical::Same) } else { None }
+        if same { unit(self).map(Progression::Same) } else { None }
     }
 }
 
 impl Run {
     pub(super) fn mapping(&self, gva: Gva, last: Gva) -> Mapping {
-        let physical =
-            if self.linear { Physical::Linear } else { Physical::Same(1 << self.unit_shift) };
+        let progression =
+            if self.linear { Progression::Linear } else { Progression::Same(1 << self.unit_shift) };
         let page_size = 1u64.checked_shl(u32::from(self.page_shift)).unwrap_or(u64::MAX);
-        Mapping { gva, last, gpa: self.gpa, physical, page_size, rights: self.rights }
+        Mapping { gva, last, gpa: self.gpa, progression, page_size, rights: self.rights }
     }
 }

@@ -11,7 +11,7 @@ mod build;
 mod mappings;
 
 pub use aliases::{Alias, Aliases};
-pub use mappings::{Mapping, Mappings, Merge, Physical};
+pub use mappings::{Mapping, Mappings, Merge, Progression};
 
 use std::ops::RangeInclusive;
 
@@ -21,7 +21,7 @@ use crate::{
     memory::{Memory, ReadError},
 };
 
-/// How much a [`Space`] may hold. A guest's tables are hostile input.
+/// How much a [`VirtualSpace`] may hold. A guest's tables are hostile input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpaceLimits {
     /// Tables, each counted once per level and inherited rights.
@@ -51,7 +51,7 @@ pub struct Unreadable {
 
 /// Every mapping of an address space.
 #[derive(Clone, Debug)]
-pub struct Space {
+pub struct VirtualSpace {
     nodes: Vec<Node>,
     items: Vec<Item>,
     spans: Vec<Top>,
@@ -127,14 +127,14 @@ struct Run {
     linear: bool,
 }
 
-impl Space {
+impl VirtualSpace {
     /// Decodes every table that `mmu` reaches in `memory`.
     #[must_use]
     pub fn new<M: Memory + ?Sized>(mmu: &Mmu, memory: &M, limits: SpaceLimits) -> Self {
         Self::within(mmu, memory, Gva(0)..=Gva(u64::MAX), limits)
     }
 
-    /// As [`Space::new`], but only what maps addresses in `range`: tables that
+    /// As [`VirtualSpace::new`], but only what maps addresses in `range`: tables that
     /// do not are not read. Mappings at its ends are whole ones.
     #[must_use]
     pub fn within<M: Memory + ?Sized>(

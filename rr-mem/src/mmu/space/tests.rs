@@ -17,8 +17,8 @@ fn mmu() -> Mmu {
     Mmu::new(&Regs::X86(X86Regs { cr3: 0x1000, ..X86Regs::long_mode() }))
 }
 
-fn space(ram: &SparseMemory) -> Space {
-    Space::new(&mmu(), ram, SpaceLimits::default())
+fn space(ram: &SparseMemory) -> VirtualSpace {
+    VirtualSpace::new(&mmu(), ram, SpaceLimits::default())
 }
 
 /// Every entry of the table at `gpa` is `entry`.
@@ -35,13 +35,13 @@ fn a_zero_page_mapped_by_512_to_the_4th_entries_is_one_run() {
         fill(&mut ram, table, next | P);
     }
     let counted = Counter::new(&ram);
-    let space = Space::new(&mmu(), &counted, SpaceLimits::default());
+    let space = VirtualSpace::new(&mmu(), &counted, SpaceLimits::default());
     assert!(counted.reads() <= 5, "each table is read once");
     let all: Vec<_> = space.mappings(Merge::Rights).collect();
     assert_eq!(all.len(), 2, "the lower and the upper half");
     assert_eq!(all[0].len(), 1 << 47);
     assert_eq!(all[1].last, Gva(u64::MAX));
-    assert_eq!(all[1].physical, Physical::Same(4096));
+    assert_eq!(all[1].progression, Progression::Same(4096));
     let pages = space.mappings(Merge::None).skip(1000).take(1).next();
     assert_eq!(pages.map(|page| (page.gva, page.gpa)), Some((Gva(1000 << 12), Gpa(0x7000))));
     let (aliases, more) = space.aliases().of(Gpa(0x7123), 10);
@@ -94,7 +94,7 @@ fn what_is_one_range_by_rights_is_found_without_listing_its_pages() {
     let ranges = |ram: &SparseMemory| space(ram).mappings(Merge::Rights).collect::<Vec<_>>();
     let all = ranges(&ram);
     assert_eq!(all.iter().map(|range| range.len()).collect::<Vec<_>>(), [1 << 47; 2]);
-    assert!(all.iter().all(|range| range.physical == Physical::Scattered));
+    assert!(all.iter().all(|range| range.progression == Progression::Scattered));
     // A page table without its first page makes borders.
     ram.put64(0x3000, 0x5000 | P);
     for i in 1..512 {
@@ -112,14 +112,14 @@ fn a_limit_that_was_hit_is_said() {
         ram.put64(0x10_0000 + i * 0x1000, P | 1 << 7);
     }
     let limits = SpaceLimits { tables: 100, ..SpaceLimits::default() };
-    assert!(Space::new(&mmu(), &ram, limits).truncated());
+    assert!(VirtualSpace::new(&mmu(), &ram, limits).truncated());
     assert!(!space(&ram).truncated());
 }
 
 #[test]
 fn without_paging_the_space_is_one_run() {
     let mmu = Mmu::new(&Regs::X86(X86Regs::default()));
-    let space = Space::new(&mmu, &SparseMemory::default(), SpaceLimits::default());
+    let space = VirtualSpace::new(&mmu, &SparseMemory::default(), SpaceLimits::default());
     let all: Vec<_> = space.mappings(Merge::Rights).collect();
     assert_eq!((all.len(), all[0].len()), (1, 1 << 32));
     let (aliases, _) = space.aliases().of(Gpa(0x1234), 10);
@@ -131,7 +131,7 @@ fn with_a20_off_every_piece_is_listed_where_it_is() {
     let regs = X86Regs { a20: false, ..X86Regs::default() };
     let mmu = Mmu::new(&Regs::X86(regs));
     let ram = SparseMemory::default();
-    let space = Space::new(&mmu, &ram, SpaceLimits::default());
+    let space = VirtualSpace::new(&mmu, &ram, SpaceLimits::default());
     let total: u128 = space.mappings(Merge::Physical).map(|mapping| mapping.len()).sum();
     assert_eq!(total, 1 << 32);
     for mapping in space.mappings(Merge::Physical) {
@@ -201,7 +201,7 @@ proptest! {
             Gva(if high[i] { !low } else { low })
         };
         let (first, last) = (end(0).min(end(1)), end(0).max(end(1)));
-        let part = Space::within(&mmu(), &ram, first..=last, SpaceLimits::default());
+        let part = VirtualSpace::within(&mmu(), &ram, first..=last, SpaceLimits::default());
         let in_range = |page: &Mapping| page.clipped(first, last);
         let wanted: Vec<_> = all.mappings(Merge::Physical).filter_map(|m| in_range(&m)).take(200).collect();
         let found: Vec<_> = part.mappings(Merge::Physical).filter_map(|m| in_range(&m)).take(200).collect();
@@ -220,7 +220,7 @@ proptest! {
             })
             .collect();
         let mut answers = vec![None; gvas.len()];
-        mmu().ask_batch(&ram, &gvas, crate::mmu::Ask::Presence, |i, answer| answers[i] = Some(answer));
+        mmu().query_batch(&ram, &gvas, crate::mmu::Query::Presence, |i, answer| answers[i] = Some(answer));
         for (gva, answer) in gvas.iter().zip(answers) {
             let single = mmu().translate(&ram, *gva);
             match (&single, answer.expect("each address is answered")) {

@@ -7,8 +7,8 @@ use crate::{
     addr::{Gpa, Gva},
     memory::{Counter, SparseMemory},
     mmu::{
-        Access, AccessKind, Ask, Fault, FaultKind, Level, Mmu, Rights, Rwx, Space, SpaceLimits,
-        Translation, WalkError,
+        Access, AccessKind, Fault, FaultKind, Level, Mmu, Query, Rights, Rwx, SpaceLimits,
+        Translation, VirtualSpace, WalkError,
     },
     regs::{Regs, X86Regs},
 };
@@ -44,15 +44,15 @@ fn gpa(regs: X86Regs, ram: &SparseMemory, gva: u64) -> Option<u64> {
     walk(regs, ram, gva).ok().map(|found| found.gpa.0)
 }
 
-fn fault(regs: X86Regs, ram: &SparseMemory, gva: u64, ask: Ask) -> Fault {
-    match Mmu::new(&Regs::X86(regs)).ask(ram, Gva(gva), ask) {
+fn fault(regs: X86Regs, ram: &SparseMemory, gva: u64, query: Query) -> Fault {
+    match Mmu::new(&Regs::X86(regs)).query(ram, Gva(gva), query) {
         Err(WalkError::Fault(fault)) => fault,
         other => panic!("expected a fault, got {other:?}"),
     }
 }
 
-fn access(kind: AccessKind, user: bool) -> Ask {
-    Ask::Access(Access { kind, user })
+fn access(kind: AccessKind, user: bool) -> Query {
+    Query::Access(Access { kind, user })
 }
 
 /// 4-level tables at 0x1000..0x5000 whose first entries lead to `leaf`.
@@ -89,7 +89,7 @@ fn with_a20_off_odd_megabytes_show_the_even_ones() {
 #[test]
 fn a_4k_page_is_found_through_four_levels_with_every_step() {
     let ram = plain(0x7000 | P);
-    let walk = Mmu::new(&Regs::X86(long_mode())).walk(&ram, Gva(0xabc), Ask::Presence);
+    let walk = Mmu::new(&Regs::X86(long_mode())).walk(&ram, Gva(0xabc), Query::Presence);
     let steps: Vec<_> = walk.steps.iter().map(|s| (s.level, s.at.0, s.leaf)).collect();
     assert_eq!(
         steps,
@@ -149,7 +149,7 @@ fn ps_in_a_pml4e_is_reserved_not_a_page() {
 
 #[test]
 fn a_swap_entry_is_not_a_mapping_and_shows_its_raw_value() {
-    let fault = fault(long_mode(), &plain(0x1234_5678_9abc_def0), 0, Ask::Presence);
+    let fault = fault(long_mode(), &plain(0x1234_5678_9abc_def0), 0, Query::Presence);
     let entry = fault.entry.expect("an entry was read");
     assert_eq!((fault.kind, entry.raw), (FaultKind::NotPresent, 0x1234_5678_9abc_def0));
     assert_eq!((entry.level, entry.at), (Level::Pt, Gpa(0x4000)));
@@ -212,7 +212,7 @@ fn smep_and_smap_keep_the_supervisor_off_user_pages() {
     assert_eq!(code(regs, AccessKind::Write), Some(0b0_0011));
     let ac = X86Regs { ac: true, ..regs };
     let mmu = Mmu::new(&Regs::X86(ac));
-    assert!(mmu.ask(&ram, Gva(0), access(AccessKind::Write, false)).is_ok());
+    assert!(mmu.query(&ram, Gva(0), access(AccessKind::Write, false)).is_ok());
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn address_bits_above_maxphyaddr_are_reserved() {
 #[test]
 fn canonical_addresses_have_48_or_57_bits() {
     let ram = plain(0x7000 | P);
-    assert_eq!(fault(long_mode(), &ram, 1 << 47, Ask::Presence).kind, FaultKind::NonCanonical);
+    assert_eq!(fault(long_mode(), &ram, 1 << 47, Query::Presence).kind, FaultKind::NonCanonical);
     let regs = X86Regs { cr4: long_mode().cr4 | X86Regs::CR4_LA57, ..long_mode() };
     let mut ram = SparseMemory::default();
     // PML5[0] with PML4 index 256: not sign-extended at bit 47.
@@ -249,7 +249,7 @@ fn canonical_addresses_have_48_or_57_bits() {
     ram.put64(0x1000 + 511 * 8, 0x2000 | P);
     assert_eq!(gpa(regs, &ram, 1 << 47), Some(0x60_0000));
     assert_eq!(gpa(regs, &ram, 0xffff_8000_0000_0000), Some(0x60_0000));
-    assert_eq!(fault(regs, &ram, 1 << 56, Ask::Presence).kind, FaultKind::NonCanonical);
+    assert_eq!(fault(regs, &ram, 1 << 56, Query::Presence).kind, FaultKind::NonCanonical);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn an_unreadable_table_is_never_not_mapped() {
         other => panic!("expected an unreadable table, got {other:?}"),
     }
     let mmu = Mmu::new(&Regs::X86(long_mode()));
-    let space = Space::new(&mmu, &ram, SpaceLimits::default());
+    let space = VirtualSpace::new(&mmu, &ram, SpaceLimits::default());
     assert_eq!(space.unreadable().len(), 1);
 }
 
@@ -283,9 +283,9 @@ proptest! {
         let regs = X86Regs { cr0, cr3, cr4, efer, a20, ..X86Regs::default() };
         let counted = Counter::new(ram);
         let mmu = Mmu::new(&Regs::X86(regs));
-        for ask in [Ask::Presence, access(AccessKind::Write, true)] {
+        for query in [Query::Presence, access(AccessKind::Write, true)] {
             let before = counted.reads();
-            let _ = mmu.ask(&counted, Gva(gva), ask);
+            let _ = mmu.query(&counted, Gva(gva), query);
             prop_assert!(counted.reads() - before <= 5);
         }
     }

@@ -9,7 +9,7 @@ use std::{
 use rr_mem::{
     addr::{Gpa, Gva, RangeSet},
     guest::diff::{self, ChangedMapping},
-    mmu::Space,
+    mmu::VirtualSpace,
     report::{
         diff::{DiffRow, MappingChange, OnlyOne, PageChange, RegisterChange},
         filter::Filter,
@@ -120,7 +120,7 @@ fn memory(
     wanted: &Wanted<'_>,
     before: &Opened,
     after: &Opened,
-    space: Option<&Space>,
+    space: Option<&VirtualSpace>,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
     let asked = wanted.physical();
@@ -130,7 +130,7 @@ fn memory(
     let both = old.and(&new);
     let readable = both.and(&before.readable).and(&after.readable);
     let changes = compare(before, after, &readable)?;
-    let aliases = space.map(Space::aliases);
+    let aliases = space.map(VirtualSpace::aliases);
     for page in &changes.pages {
         let limit = wanted.args.limit;
         let (gvas, more) =
@@ -197,8 +197,8 @@ impl Wanted<'_> {
 fn tables(
     wanted: &Wanted<'_>,
     after: &Opened,
-    old: &Space,
-    new: &Space,
+    old: &VirtualSpace,
+    new: &VirtualSpace,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
     let granule = after.guest.mmu().map_err(|missing| after.lacks(missing))?.granule();

@@ -28,7 +28,7 @@ pub mod x;
 use rr_mem::{
     guest::{Guest, VirtualReadCause, VirtualReadError},
     memory::ReadCause,
-    mmu::Space,
+    mmu::VirtualSpace,
     report::{ErrorRow, FaultRow},
 };
 use serde::Serialize;
@@ -37,7 +37,11 @@ use crate::output::{Outcome, Output};
 
 /// Tables that could not be read, and limits that were hit: mappings may be
 /// missing from what was listed.
-fn complain_about(guest: &Guest, space: &Space, output: &mut Output) -> anyhow::Result<Outcome> {
+fn complain_about(
+    guest: &Guest,
+    space: &VirtualSpace,
+    output: &mut Output,
+) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Answered;
     if let [first, others @ ..] = space.unreadable() {
         let source = guest.explain(first.source.clone());

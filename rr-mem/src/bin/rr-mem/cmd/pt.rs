@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
-    mmu::{Ask, Mapping, Merge, Physical, Rights, Space},
+    mmu::{Mapping, Merge, Progression, Query, Rights, VirtualSpace},
     report::{MappingRow, filter::Filter, size, tlb},
 };
 
@@ -72,7 +72,7 @@ impl Wanted {
 fn list(
     args: &Pt,
     guest: &Guest,
-    space: &Space,
+    space: &VirtualSpace,
     wanted: &Wanted,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
@@ -98,10 +98,10 @@ fn list(
 
 fn line(mapping: &Mapping, output: &mut Output) -> anyhow::Result<()> {
     let Mapping { gva, last, gpa, page_size, rights, .. } = *mapping;
-    let physical = match mapping.physical {
-        Physical::Linear => format!("-> {gpa}"),
-        Physical::Same(unit) => format!("-> {gpa} every {unit:#x}"),
-        Physical::Scattered => String::new(),
+    let physical = match mapping.progression {
+        Progression::Linear => format!("-> {gpa}"),
+        Progression::Same(unit) => format!("-> {gpa} every {unit:#x}"),
+        Progression::Scattered => String::new(),
     };
     let style = style_of(rights);
     let len = mapping.len();
@@ -119,7 +119,7 @@ fn rights_text(rights: Rights) -> String {
 
 fn tlb_line(guest: &Guest, page: &Mapping, output: &mut Output) -> anyhow::Result<()> {
     let missing = |missing: rr_mem::guest::Missing| usage(missing, missing.hint());
-    let walk = guest.walk(page.gva, Ask::Presence).map_err(missing)?;
+    let walk = guest.walk(page.gva, Query::Presence).map_err(missing)?;
     let mmu = guest.mmu().map_err(missing)?;
     let flags = walk.steps.last().map(|step| mmu.flags(step)).unwrap_or_default();
     match tlb::line(page.gva, &walk, &flags) {

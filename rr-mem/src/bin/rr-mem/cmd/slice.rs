@@ -2,7 +2,7 @@
 
 use rr_mem::{
     addr::{Gpa, Gva, RangeSet, hex},
-    guest::slice::{Needed, Redacted, SliceError, Wanted},
+    guest::slice::{Needed, Redacted, SliceContents, SliceError},
     image::save::{Format, PAGE},
     memory::Memory,
 };
@@ -55,11 +55,11 @@ pub fn run(args: &Slice, output: &mut Output) -> anyhow::Result<Outcome> {
     complain(&opened, &needed, &written, output)
 }
 
-fn wanted(args: &Slice) -> anyhow::Result<Wanted> {
+fn wanted(args: &Slice) -> anyhow::Result<SliceContents> {
     if args.gva.is_empty() && args.gpa.is_empty() && !args.space {
         return Err(usage("nothing is asked for", "give --gva, --gpa or --space"));
     }
-    Ok(Wanted {
+    Ok(SliceContents {
         gva: args.gva.iter().map(|range| Gva(*range.start())..=Gva(*range.end())).collect(),
         gpa: args.gpa.iter().map(|range| Gpa(*range.start())..=Gpa(*range.end())).collect(),
         space: args.space,

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use rr_mem::{
     addr::Gva,
     guest::Guest,
-    mmu::{Access, AccessKind, Ask},
+    mmu::{Access, AccessKind, Query},
     regs::Regs,
     report::V2pRow,
 };
@@ -38,14 +38,14 @@ pub fn run(args: &V2p, output: &mut Output) -> anyhow::Result<Outcome> {
     }
     let opened = source::open_paged(&args.source, output.verbose)?;
     let guest = &opened.guest;
-    let ask = question(args, &opened.shape);
+    let query = question(args, &opened.shape);
     let names = &Names::open(&args.naming, guest)?;
     let mut outcome = Outcome::Answered;
     for text in &args.addresses {
         if text == "-" {
-            outcome = outcome.max(from_stdin(guest, ask, names, output)?);
+            outcome = outcome.max(from_stdin(guest, query, names, output)?);
         } else {
-            outcome = outcome.max(answer(guest, parse(text)?, ask, names, output)?);
+            outcome = outcome.max(answer(guest, parse(text)?, query, names, output)?);
         }
     }
     Ok(outcome)
@@ -57,7 +57,7 @@ fn parse(text: &str) -> anyhow::Result<Gva> {
 
 fn from_stdin(
     guest: &Guest,
-    ask: Ask,
+    query: Query,
     names: &Names,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
@@ -79,7 +79,7 @@ fn from_stdin(
             let what = format!("line {number} of standard input is no address: {:?}", text.trim());
             return Err(usage(what, HINT));
         };
-        outcome = outcome.max(answer(guest, gva, ask, names, output)?);
+        outcome = outcome.max(answer(guest, gva, query, names, output)?);
         // Whoever writes one address and waits gets the answer.
         if stdin.buffer().is_empty() {
             output.flush()?;
@@ -88,9 +88,9 @@ fn from_stdin(
     Ok(outcome)
 }
 
-fn question(args: &V2p, regs: &Regs) -> Ask {
+fn question(args: &V2p, regs: &Regs) -> Query {
     if args.access.is_none() && args.privilege.is_none() {
-        return Ask::Presence;
+        return Query::Presence;
     }
     let kind = match args.access {
         None | Some(cli::AccessKind::R) => AccessKind::Read,
@@ -102,17 +102,17 @@ fn question(args: &V2p, regs: &Regs) -> Ask {
         Some(Privilege::Kernel) => false,
         None | Some(Privilege::Current) => regs.in_user_mode(),
     };
-    Ask::Access(Access { kind, user })
+    Query::Access(Access { kind, user })
 }
 
 fn answer(
     guest: &Guest,
     gva: Gva,
-    ask: Ask,
+    query: Query,
     names: &Names,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
-    let row = V2pRow::new(guest, gva, ask).map_err(|missing| usage(missing, missing.hint()))?;
+    let row = V2pRow::new(guest, gva, query).map_err(|missing| usage(missing, missing.hint()))?;
     let outcome = match (&row.fault, &row.error) {
         (_, Some(_)) => Outcome::Unreadable,
         (Some(_), _) => Outcome::Negative,

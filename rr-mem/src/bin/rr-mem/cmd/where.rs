@@ -2,7 +2,7 @@
 
 use rr_mem::{
     addr::{Gva, Hva},
-    mmu::Space,
+    mmu::VirtualSpace,
     report::WhereRow,
 };
 
@@ -25,7 +25,7 @@ pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
             None
         }
     };
-    let aliases = space.as_ref().map(Space::aliases);
+    let aliases = space.as_ref().map(VirtualSpace::aliases);
     let map = opened.guest.regions().map_err(missing)?;
     let view = opened.guest.flat_view().ok();
     let mut outcome = Outcome::Answered;

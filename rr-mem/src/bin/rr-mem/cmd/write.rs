@@ -10,7 +10,7 @@ use rr_mem::{
     addr::{Gpa, Gva, Hva},
     guest::VirtualReadCause,
     host::HostKind,
-    write::{self, MOST_BYTES, Piece, Target, WriteError},
+    write::{self, MOST_BYTES, Target, WriteError, WrittenRun},
 };
 use serde::Serialize;
 
@@ -89,8 +89,8 @@ fn refuse(error: &WriteError, output: &mut Output) -> anyhow::Result<Outcome> {
     })
 }
 
-fn show(pieces: &[Piece], output: &mut Output) -> anyhow::Result<Outcome> {
-    for &Piece { gpa, hva, len } in pieces {
+fn show(pieces: &[WrittenRun], output: &mut Output) -> anyhow::Result<Outcome> {
+    for &WrittenRun { gpa, hva, len } in pieces {
         match output.json {
             true => output.row(&Row { gpa, host: hva, bytes: len })?,
             false => output.line(format_args!("{gpa}  host {hva}  {len} bytes written"))?,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    mmu::{Merge, Space, SpaceLimits},
+    mmu::{Merge, SpaceLimits, VirtualSpace},
     regs::Regs,
 };
 
@@ -134,7 +134,8 @@ fn an_entry_that_both_halves_share_is_listed_in_each_up_to_the_border() {
         for blocks in [true, false] {
             let memory = one_half_within_an_entry_of_the_other(large, small, blocks);
             let regs = ArmRegs { ttbr0: 0x1000, ttbr1: 0x2000, ..lpae(ttbcr) };
-            let space = Space::new(&Mmu::new(&Regs::Arm(regs)), &memory, SpaceLimits::default());
+            let space =
+                VirtualSpace::new(&Mmu::new(&Regs::Arm(regs)), &memory, SpaceLimits::default());
             let mapped: Vec<_> = space.mappings(Merge::Physical).collect();
             for pair in mapped.windows(2) {
                 assert!(pair[0].last < pair[1].gva, "{pair:x?}");

@@ -32,7 +32,7 @@ fn bits_above_the_input_size_must_equal_bit_55() {
             assert_eq!(status(&regs, &memory, hole, READ), Some(0b000100), "{hole:#x}");
         }
     }
-    let fault = fault(&el1(tcr(4, 39)), &memory, 1 << 63, Ask::Presence).expect("no tag allowed");
+    let fault = fault(&el1(tcr(4, 39)), &memory, 1 << 63, Query::Presence).expect("no tag allowed");
     assert_eq!((fault.kind, fault.entry), (FaultKind::Translation, None));
 }
 

@@ -118,7 +118,7 @@ fn a_52_bit_address_walks_five_levels_of_4k() {
         (0x22000, 0x23000 | TABLE),
         (0x23000 + 8, 0x5000 | PAGE),
     ]);
-    let walk = walk(&regs, &memory, 0xf_0000_0000_1042, Ask::Presence);
+    let walk = walk(&regs, &memory, 0xf_0000_0000_1042, Query::Presence);
     assert_eq!(walk.result.expect("mapped").gpa, Gpa(0x5042));
     assert_eq!(walk.steps.len(), 5);
     assert_eq!((walk.steps[0].level, walk.steps[0].index), (Level::LevelMinus1, 15));
@@ -151,7 +151,7 @@ fn the_contiguous_bit_moves_nothing() {
     let regs = el1(tcr(4, 39));
     let memory = three_levels(0, 1 << 52 | 0x15000 | PAGE);
     assert_eq!(gpa(&regs, &memory, 0x123), Some(0x15123));
-    let walk = walk(&regs, &memory, 0, Ask::Presence);
+    let walk = walk(&regs, &memory, 0, Query::Presence);
     assert_eq!(walk.result.expect("mapped").page_size, 4096);
     let flags = Mmu::ArmLong(LongPaging::new(&regs)).flags(&walk.steps[2]);
     assert!(flags.contains(&"CONTIGUOUS"));
@@ -169,6 +169,6 @@ fn sctlr_ee_makes_descriptors_big_endian() {
 fn a_table_that_leads_to_itself_ends_after_the_last_level() {
     // Recursive mapping: the last "page" is the table itself.
     let memory = words([(0x10000, 0x10000 | PAGE)]);
-    let walk = walk(&el1(tcr(4, 48)), &memory, 0x8, Ask::Presence);
+    let walk = walk(&el1(tcr(4, 48)), &memory, 0x8, Query::Presence);
     assert_eq!((walk.steps.len(), walk.result.expect("mapped").gpa), (4, Gpa(0x10008)));
 }

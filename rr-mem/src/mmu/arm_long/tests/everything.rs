@@ -67,9 +67,9 @@ proptest! {
         let kind = [AccessKind::Read, AccessKind::Write, AccessKind::Execute][kind];
         let mmu = Mmu::ArmLong(LongPaging::new(&regs));
         for gva in [gva, gva >> 20, !(gva >> 20), gva & 0xffff_ffff] {
-            for ask in [Ask::Presence, Ask::Access(Access { kind, user })] {
+            for query in [Query::Presence, Query::Access(Access { kind, user })] {
                 let before = memory.reads();
-                let walk = mmu.walk(&memory, Gva(gva), ask);
+                let walk = mmu.walk(&memory, Gva(gva), query);
                 prop_assert!(memory.reads() - before <= 5);
                 for step in &walk.steps {
                     prop_assert!(mmu.flags(step).len() < 16);

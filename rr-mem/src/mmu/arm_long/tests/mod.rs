@@ -16,7 +16,7 @@ use crate::{
     addr::{Gpa, Gva},
     memory::{Counter, Memory, ReadError},
     mmu::{
-        Access, AccessKind, Ask, Fault, FaultKind, Level, Mmu, Rights, Walk, WalkError,
+        Access, AccessKind, Fault, FaultKind, Level, Mmu, Query, Rights, Walk, WalkError,
         walk::{Paging, Start},
     },
     regs::{ArmRegs, ArmState},
@@ -48,10 +48,10 @@ const PAGE: u64 = 0x403;
 const BLOCK: u64 = 0x401;
 const TABLE: u64 = 0x3;
 
-const READ: Ask = Ask::Access(Access { kind: AccessKind::Read, user: false });
-const USER_READ: Ask = Ask::Access(Access { kind: AccessKind::Read, user: true });
-const WRITE: Ask = Ask::Access(Access { kind: AccessKind::Write, user: false });
-const FETCH: Ask = Ask::Access(Access { kind: AccessKind::Execute, user: false });
+const READ: Query = Query::Access(Access { kind: AccessKind::Read, user: false });
+const USER_READ: Query = Query::Access(Access { kind: AccessKind::Read, user: true });
+const WRITE: Query = Query::Access(Access { kind: AccessKind::Write, user: false });
+const FETCH: Query = Query::Access(Access { kind: AccessKind::Execute, user: false });
 
 /// TCR_EL1 with one size and granule for both halves and 48-bit output.
 fn tcr(kb: u32, bits: u64) -> u64 {
@@ -75,23 +75,23 @@ fn lpae(ttbcr: u64) -> ArmRegs {
     ArmRegs { tcr: ttbcr, ttbr0: 0x10000, ttbr1: 0x90000, ..ArmRegs::new(ArmState::Aarch32) }
 }
 
-fn walk(regs: &ArmRegs, memory: &impl Memory, gva: u64, ask: Ask) -> Walk {
-    Mmu::ArmLong(LongPaging::new(regs)).walk(memory, Gva(gva), ask)
+fn walk(regs: &ArmRegs, memory: &impl Memory, gva: u64, query: Query) -> Walk {
+    Mmu::ArmLong(LongPaging::new(regs)).walk(memory, Gva(gva), query)
 }
 
 fn gpa(regs: &ArmRegs, memory: &impl Memory, gva: u64) -> Option<u64> {
-    walk(regs, memory, gva, Ask::Presence).result.ok().map(|found| found.gpa.0)
+    walk(regs, memory, gva, Query::Presence).result.ok().map(|found| found.gpa.0)
 }
 
-fn fault(regs: &ArmRegs, memory: &impl Memory, gva: u64, ask: Ask) -> Option<Fault> {
-    match walk(regs, memory, gva, ask).result {
+fn fault(regs: &ArmRegs, memory: &impl Memory, gva: u64, query: Query) -> Option<Fault> {
+    match walk(regs, memory, gva, query).result {
         Err(WalkError::Fault(fault)) => Some(fault),
         _ => None,
     }
 }
 
-fn status(regs: &ArmRegs, memory: &impl Memory, gva: u64, ask: Ask) -> Option<u32> {
-    fault(regs, memory, gva, ask).map(|fault| fault.status.expect("every fault has a status"))
+fn status(regs: &ArmRegs, memory: &impl Memory, gva: u64, query: Query) -> Option<u32> {
+    fault(regs, memory, gva, query).map(|fault| fault.status.expect("every fault has a status"))
 }
 
 /// 4 KB granule, 39 bits: level 1 at 0x10000 and 0x90000, level 2 at 0x20000,
@@ -108,7 +108,7 @@ fn three_levels(upper: u64, leaf: u64) -> Words {
 
 fn rights_with(regs: &ArmRegs, upper: u64, leaf: u64) -> Rights {
     let memory = three_levels(upper, leaf);
-    walk(regs, &memory, 0, Ask::Presence).result.expect("it is mapped").rights
+    walk(regs, &memory, 0, Query::Presence).result.expect("it is mapped").rights
 }
 
 fn rights(upper: u64, leaf: u64) -> String {

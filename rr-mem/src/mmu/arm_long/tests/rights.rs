@@ -45,7 +45,7 @@ fn table_descriptors_limit_everything_below() {
 fn hpd_turns_off_the_limits_of_its_half_only() {
     let regs = el1(tcr(4, 39) | 1 << 41);
     let memory = three_levels(0xf << 59, 0x5000 | PAGE | 0xc0);
-    let open = |gva| walk(&regs, &memory, gva, Ask::Presence).result.expect("mapped").rights;
+    let open = |gva| walk(&regs, &memory, gva, Query::Presence).result.expect("mapped").rights;
     assert_eq!(open(0).to_string(), "kernel r-x user r-x");
     assert_eq!(open(0xffff_ff80_0000_0000).to_string(), "kernel r-- user ---");
     let el2 = ArmRegs { el: 2, ..el1(25 | 5 << 16 | 1 << 24) };
@@ -91,7 +91,7 @@ fn flags_have_the_manuals_names() {
     let regs = el1(tcr(4, 39));
     let memory = three_levels(0xf << 59 | 1 << 63, 0x5000 | PAGE | 0xc0 | 1 << 11 | 3 << 53);
     let mmu = Mmu::ArmLong(LongPaging::new(&regs));
-    let steps = mmu.walk(&memory, Gva(0), Ask::Presence).steps;
+    let steps = mmu.walk(&memory, Gva(0), Query::Presence).steps;
     assert_eq!(
         mmu.flags(&steps[0]),
         ["TABLE", "APTABLE_RO", "NSTABLE", "APTABLE_NO_USER", "UXNTABLE", "PXNTABLE"]

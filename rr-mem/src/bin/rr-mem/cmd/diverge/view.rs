@@ -2,10 +2,10 @@
 
 use rr_mem::{
     addr::Gva,
-    diverge::{ByteRun, Execution, Frame, Moment, Parting},
+    diverge::{ByteRun, Execution, Frame, Parting, Snapshot},
     guest::Guest,
     memory::Memory,
-    mmu::{Space, SpaceLimits},
+    mmu::{SpaceLimits, VirtualSpace},
     report::AliasRow,
     symbols::Symbols,
 };
@@ -24,7 +24,7 @@ const LISTED: usize = 64;
 /// The guest of the first execution, where it stands.
 pub struct View<'a> {
     guest: Guest<Box<dyn Memory + Sync + 'a>>,
-    space: Option<Space>,
+    space: Option<VirtualSpace>,
     symbols: Option<Symbols>,
 }
 
@@ -37,7 +37,7 @@ impl<'a> View<'a> {
         let cpu =
             parting.cpus.iter().find(|known| parting.cpu.is_none_or(|cpu| known.number == cpu));
         let regs = cpu.and_then(|cpu| cpu.paging);
-        let Moment { memory, regions, .. } = execution.moment()?;
+        let Snapshot { memory, regions, .. } = execution.snapshot()?;
         let guest = match regions {
             Some((map, space)) => Guest::in_space(Some(memory), regs, map, space)?,
             None => Guest::new(Some(memory), regs, None)?,
@@ -52,7 +52,7 @@ impl<'a> View<'a> {
     }
 
     pub fn bytes(&self, runs: &[ByteRun]) -> Vec<BytesRow> {
-        let aliases = self.space.as_ref().map(Space::aliases);
+        let aliases = self.space.as_ref().map(VirtualSpace::aliases);
         let rows = runs.iter().enumerate().map(|(number, run)| {
             let place = self.guest.place(run.gpa);
             let aliases = aliases.as_ref().filter(|_| number < LISTED);

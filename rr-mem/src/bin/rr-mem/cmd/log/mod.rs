@@ -21,7 +21,7 @@ use rr_mem::{
     memory::MappedFile,
     replay::{
         Entry, EventLog, Log, LogError, OpenError, filter,
-        filter::{Filter, Wanted},
+        filter::{Criteria, Filter},
         index::Index,
         stat::Backwards,
     },
@@ -102,7 +102,7 @@ impl Filters {
         if from > to {
             return Err(usage(format!("--from {from} is behind --to {to}"), "exchange them"));
         }
-        Ok(Filter::from(Wanted {
+        Ok(Filter::from(Criteria {
             instructions: from..=to,
             kinds: names(&self.kind)?,
             callsites: names(&self.callsite)?,
@@ -119,7 +119,7 @@ fn between(from: Option<u64>, to: Option<u64>) -> anyhow::Result<Filter> {
     if from > to {
         return Err(usage(format!("--from {from} is behind --to {to}"), "exchange them"));
     }
-    Ok(Filter::from(Wanted { instructions: from..=to, ..Wanted::default() }))
+    Ok(Filter::from(Criteria { instructions: from..=to, ..Criteria::default() }))
 }
 
 /// The format's own form of a name that a user gave.

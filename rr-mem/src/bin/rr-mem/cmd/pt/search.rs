@@ -6,7 +6,7 @@ use rr_mem::{
     addr::{Address, Gpa, Gva, hex},
     guest::Guest,
     memory::{ReadCause, ReadError},
-    mmu::{Mapping, Merge, Physical, Space},
+    mmu::{Mapping, Merge, Progression, VirtualSpace},
 };
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ struct Row {
 
 pub fn run(
     opened: &Opened,
-    space: &Space,
+    space: &VirtualSpace,
     wanted: &Wanted,
     needle: &[u8],
     output: &mut Output,
@@ -81,8 +81,8 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn mapping(&mut self, mapping: &Mapping) -> anyhow::Result<()> {
-        match mapping.physical {
-            Physical::Same(unit) => self.same(mapping, unit),
+        match mapping.progression {
+            Progression::Same(unit) => self.same(mapping, unit),
             _ => self.piece(mapping.gva, mapping.last, mapping.gpa, 1),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// Members that are wanted, by struct; those of inner structs as
 /// `outer.inner`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct MemberList {
     structs: BTreeMap<Vec<u8>, Members>,
 }
 
@@ -18,7 +18,7 @@ pub(super) struct Members {
     pub inside: BTreeMap<Vec<u8>, Members>,
 }
 
-impl<'a> FromIterator<(&'a str, &'a str)> for Wanted {
+impl<'a> FromIterator<(&'a str, &'a str)> for MemberList {
     /// From structs and the paths of their members.
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
         let mut wanted = Self::default();
@@ -33,8 +33,8 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Wanted {
     }
 }
 
-impl Wanted {
-    /// The place of a struct in the order of [`Wanted::structs`].
+impl MemberList {
+    /// The place of a struct in the order of [`MemberList::structs`].
     pub(super) fn find(&self, name: &[u8]) -> Option<usize> {
         self.structs.keys().position(|known| known == name)
     }
