@@ -1,7 +1,7 @@
 //! Cores of an emulator's process: what is read from the core, what from the
 //! files that it names, and what is an error. The cores and executables here
 //! are generated, byte by byte, without the reader's layouts; real ones are in
-//! tests/oracle/test_core.py.
+//! tests/oracle/process/test_core.py.
 
 use std::path::Path;
 

@@ -6,10 +6,11 @@ import struct
 from dataclasses import dataclass
 from typing import Optional
 
+from lab.stubs import assemble
+
 from .case import STUB, Case
 from .machine import Machine, OracleError
 from .setups import ENTER
-from .stubs import assemble
 
 # Offsets into the stubs' memory.
 CODE, LIST, RESULTS = 0x1000, 0x10000, 0x20000

@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 from typing import Optional
 
+from lab.stubs import assemble
+
 from .ask_at import Outcome
 from .case import Case
 from .machine import Machine, OracleError
 from .setups import CODE32, CODE64, DESCRIPTORS, KERNEL_DATA, enter_x86
-from .stubs import assemble
 from .x86_rights import STUB, USER_PAGE
 
 # Offsets into the stub's memory; the assembly knows them too.

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from gdbstub import GdbStub
-from qmp import Qmp
-from sockets import connect
+from lab.gdbstub import GdbStub
+from lab.qmp import Qmp
+from lab.sockets import connect
 
 from .image import PAGE, Image
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Callable
 
-from gdbstub import GdbStub
+from lab.gdbstub import GdbStub
+
+from lab.stubs import assemble
 
 from .case import FAR, STUB, Case
 from .image import Image
 from .machine import Machine, OracleError, Setup
-from .stubs import assemble
 
 GB = 1 << 30
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any, Optional
 
-import program
+from lab import program
 
 from .case import Case
 

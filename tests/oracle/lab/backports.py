@@ -1,0 +1,100 @@
+"""Other releases of QEMU for the oracle tests: Debian's, unpacked, not installed.
+
+`python3 -m lab.backports [RELEASE]`, run in tests/oracle, prints the folder of the programs of a release
+(10.0), which are called as the installed ones: with that folder first in PATH, the tests
+run on it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence, Tuple
+
+from .apt import Apt, FetchError, cache_root, require_tools
+
+BINARIES = ("qemu-system-x86_64", "qemu-system-i386", "qemu-system-aarch64", "qemu-system-arm")
+LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu")
+
+
+@dataclass(frozen=True)
+class Release:
+    """Where a release of QEMU comes from, and whether it needs that suite's libraries."""
+
+    suite: str
+    packages: Tuple[str, ...]
+    own_libraries: bool
+
+
+RELEASES = {
+    "10.0": Release("bookworm-backports", (
+        "qemu-system-x86", "qemu-system-arm", "qemu-system-common", "qemu-system-data", "seabios",
+    ), own_libraries=False),
+    "5.2": Release("bullseye", ("qemu-system-x86", "qemu-system-arm"), own_libraries=True),
+}
+#: What the system has newer and in order, of all that a release's packages depend on.
+SYSTEMS_OWN = ("libc6", "dpkg", "iso-codes", "passwd", "perl-base", "tar")
+
+
+def qemu(release: str = "10.0") -> Path:
+    """The folder of a release's programs, fetched when they are not in the cache yet."""
+    suite = RELEASES[release].suite
+    folder = cache_root() / ("qemu-backports" if release == "10.0" else f"qemu-{suite}")
+    programs = folder / "bin"
+    if not programs.is_dir():
+        shutil.rmtree(folder, ignore_errors=True)
+        _fetch(RELEASES[release], folder)
+        _write_programs(folder, programs, RELEASES[release].own_libraries)
+    return programs
+
+
+def _fetch(release: Release, folder: Path) -> None:
+    """Unpacks the packages into `folder`/root."""
+    require_tools({"apt-get": "apt", "dpkg": "dpkg"})
+    print(f"fetching QEMU from {release.suite}", file=sys.stderr)
+    folder.mkdir(parents=True)
+    name = "backports" if release.suite.endswith("-backports") else release.suite
+    apt = Apt(cache_root() / f"apt-{name}", ["amd64"], release.suite)
+    if release.own_libraries:
+        apt.unpack_all(release.packages, folder / "root", SYSTEMS_OWN)
+        return
+    for package in release.packages:
+        apt.unpack(package, _architecture(package), folder / "root")
+
+
+def _architecture(package: str) -> str:
+    """Firmware is for all."""
+    return "all" if package in ("qemu-system-data", "seabios") else "amd64"
+
+
+def _write_programs(folder: Path, programs: Path, own_libraries: bool) -> None:
+    """Programs that find their firmware; the folder gets its name when it is complete."""
+    root, unfinished = folder / "root", folder / "bin.new"
+    unfinished.mkdir()
+    firmware = f"-L {root / 'usr/share/seabios'} -L {root / 'usr/share/qemu'}"
+    libraries = ":".join(str(root / library) for library in LIBRARIES) if own_libraries else ""
+    setting = f"export LD_LIBRARY_PATH={libraries}\n" if libraries else ""
+    for name in BINARIES:
+        program = unfinished / name
+        program.write_text(f'#!/bin/sh\n{setting}exec {root / "usr/bin" / name} {firmware} "$@"\n')
+        program.chmod(0o755)
+    unfinished.rename(programs)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the folder."""
+    try:
+        print(qemu(*arguments[:1]))
+    except KeyError:
+        print(f"error: no such release; there are {', '.join(RELEASES)}", file=sys.stderr)
+        return 2
+    except FetchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
