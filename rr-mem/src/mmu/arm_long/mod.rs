@@ -3,8 +3,9 @@
 //! Manual for A-profile (DDI 0487L.a), "The AArch64 Virtual Memory System
 //! Architecture" and "The VMSAv8-32 Long-descriptor translation table format".
 //!
-//! `regime` chooses the table, `descriptor` reads an entry, this file combines
-//! rights and answers.
+//! `regime` chooses the first table, `format` says where descriptors keep
+//! addresses, `entry` reads a descriptor, `rights` combines rights and refuses
+//! accesses; this file takes the steps.
 //!
 //! Not here: stage 2, 128-bit descriptors (FEAT_D128), permission indirection
 //! and overlays, nested virtualisation (HCR_EL2.NV), HCR_EL2.TGE and DC (the
@@ -18,22 +19,26 @@
 //!
 //! [`Query::Access`]: super::Query::Access
 
-mod descriptor;
+mod entry;
+mod format;
 mod regime;
+mod rights;
 #[cfg(test)]
 mod tests;
 
 use self::{
-    descriptor::{Descriptor, Format, next_level},
+    entry::Descriptor,
+    format::{Format, next_level},
     regime::{Half, Regime},
+    rights::{Inherited, fault_status},
 };
 use super::{
-    Access, AccessKind, FaultKind, Level, Rights, Rwx,
+    Access, FaultKind, Level, Rights,
     walk::{Decoded, Page, Paging, Span, Start, Table},
 };
 use crate::{
     addr::{Gpa, Gva},
-    bits::{bit, mask},
+    bits::mask,
     regs::ArmRegs,
 };
 
@@ -43,40 +48,6 @@ pub struct LongPaging {
     regime: Regime,
     halves: [Option<Half>; 2],
     regs: ArmRegs,
-}
-
-/// What the table descriptors above allow ("Hierarchical control of ...").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Limits {
-    read_only: bool,
-    no_user: bool,
-    privileged_execute_never: bool,
-    execute_never: bool,
-}
-
-impl Limits {
-    const NONE: Self = Self {
-        read_only: false,
-        no_user: false,
-        privileged_execute_never: false,
-        execute_never: false,
-    };
-
-    const fn under(self, table: Descriptor) -> Self {
-        Self {
-            read_only: self.read_only || table.ap_table_read_only(),
-            no_user: self.no_user || table.ap_table_no_user(),
-            privileged_execute_never: self.privileged_execute_never || table.pxn_table(),
-            execute_never: self.execute_never || table.xn_table(),
-        }
-    }
-}
-
-/// What is decided above a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Inherited {
-    format: Format,
-    limits: Limits,
 }
 
 impl LongPaging {
@@ -132,45 +103,6 @@ impl LongPaging {
             shift: table.shift,
             rights: self.rights(table.inherited.limits, entry),
         }
-    }
-
-    /// "Data accesses permissions" and "Instruction execution permissions" of
-    /// direct permissions. With TCR.HD a clean page (AP\[2\], DBM) is writable:
-    /// the CPU clears AP\[2\] on the first write.
-    fn rights(&self, limits: Limits, entry: Descriptor) -> Rights {
-        let clean = entry.dirty_bit_modifier() && self.regime.sets_dirty_state(self.regs.tcr);
-        let writable = !limits.read_only && (!entry.read_only() || clean);
-        let xn = entry.execute_never() || limits.execute_never;
-        if !self.regime.has_user() {
-            let kernel = Rwx { r: true, w: writable, x: !(xn || writable && self.regs.wxn()) };
-            return Rights { kernel, user: Rwx::default() };
-        }
-        let user = entry.user() && !limits.no_user;
-        let pxn = entry.privileged_execute_never() || limits.privileged_execute_never;
-        self.two_privileges(writable, user, xn, pxn)
-    }
-
-    fn two_privileges(&self, writable: bool, user: bool, xn: bool, pxn: bool) -> Rights {
-        let user_writable = user && writable;
-        let wxn = self.regs.wxn();
-        let (kernel_x, user_x) = if self.regime.aarch64() {
-            // What EL0 may write, EL1 may not execute. EL0 needs no right to
-            // read what it executes.
-            (!pxn && !user_writable, !xn)
-        } else {
-            // XN holds for both, and fetching needs the right to read.
-            (!(xn || pxn || user_writable && self.uwxn()), user && !xn)
-        };
-        Rights {
-            kernel: Rwx { r: true, w: writable, x: kernel_x && !(writable && wxn) },
-            user: Rwx { r: user, w: user_writable, x: user_x && !(user_writable && wxn) },
-        }
-    }
-
-    /// SCTLR.UWXN, bit 20, AArch32 only: what the user can write, the kernel
-    /// cannot execute.
-    const fn uwxn(&self) -> bool {
-        bit(self.regs.sctlr, 20)
     }
 
     fn span(half: &Half) -> Option<Span<Inherited>> {
@@ -272,28 +204,11 @@ impl Paging for LongPaging {
         page: &Page,
         access: Access,
     ) -> Option<FaultKind> {
-        if !Descriptor(raw).access_flag() && !self.regime.sets_access_flags(self.regs.tcr) {
-            return Some(FaultKind::AccessFlag);
-        }
-        // PSTATE.PAN: no privileged data access to what the user can read.
-        let data = access.kind != AccessKind::Execute;
-        let pan = data && !access.user && self.regs.pan && page.rights.user.r;
-        (pan || !page.rights.allow(access)).then_some(FaultKind::Permission)
+        self.forbidden(Descriptor(raw), page, access)
     }
 
-    /// "ESR_ELx, ISS encoding for an exception from a Data Abort": DFSC; the
-    /// same numbers as DFSR.STATUS with TTBCR.EAE = 1.
     fn status(&self, kind: FaultKind, level: Level, _: Access) -> Option<u32> {
-        let kind_bits = match kind {
-            FaultKind::AddressSize if level == Level::LevelMinus1 => return Some(0b10_1001),
-            FaultKind::Translation if level == Level::LevelMinus1 => return Some(0b10_1011),
-            FaultKind::AddressSize => 0b0000,
-            FaultKind::Translation => 0b0100,
-            FaultKind::AccessFlag => 0b1000,
-            FaultKind::Permission => 0b1100,
-            _ => return None,
-        };
-        Some(kind_bits | level_number(level))
+        fault_status(kind, level)
     }
 
     fn flags(&self, level: Level, raw: u64, leaf: bool) -> Vec<&'static str> {
@@ -305,15 +220,5 @@ impl Paging for LongPaging {
             (true, false) if entry.table_or_page() => entry.table_names(user),
             (true, false) => vec!["RESERVED"],
         }
-    }
-}
-
-/// Bits 1:0 of a fault status: the level, 0 to 3.
-const fn level_number(level: Level) -> u32 {
-    match level {
-        Level::Level1 => 1,
-        Level::Level2 => 2,
-        Level::Level3 => 3,
-        _ => 0,
     }
 }

@@ -10,8 +10,8 @@
 //! FEAT_LVA (TxSZ down to 12 with 64 KB granules).
 
 use super::{
-    Inherited, Limits,
-    descriptor::{AddressForm, Format, Granule},
+    format::{AddressForm, Format, Granule},
+    rights::{Inherited, Limits},
 };
 use crate::{
     addr::Gva,
@@ -245,14 +245,14 @@ impl Control {
         let implemented = self.asked_output_bits().min(phys_bits);
         let wide = self.lpa2() || self.granule == Granule::Kb64;
         let output_bits = if wide { implemented } else { implemented.min(48) };
-        let layout = match (self.lpa2(), output_bits > 48) {
+        let address_form = match (self.lpa2(), output_bits > 48) {
             (true, _) => AddressForm::Lpa2,
             (false, true) => AddressForm::Lpa,
             (false, false) => AddressForm::Bits48,
         };
         Format {
             granule: self.granule,
-            layout,
+            address_form,
             output_bits,
             hierarchical: !self.flat_permissions,
             large_blocks: phys_bits >= 52,
@@ -331,7 +331,7 @@ impl Htcr {
 const fn lpae(hierarchical: bool) -> Format {
     Format {
         granule: Granule::Kb4,
-        layout: AddressForm::Lpae,
+        address_form: AddressForm::Lpae,
         output_bits: 40,
         hierarchical,
         large_blocks: false,

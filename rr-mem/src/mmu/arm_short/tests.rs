@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     memory::{Counter, Memory, ReadError},
-    mmu::{Fault, Mmu, Query, Walk, WalkError},
+    mmu::{AccessKind, Fault, Mmu, Query, Walk, WalkError},
     regs::ArmState,
 };
 

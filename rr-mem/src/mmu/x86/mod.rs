@@ -3,16 +3,25 @@
 //! "4-Level Paging and 5-Level Paging", "Access Rights", "Page-Fault
 //! Exceptions".
 //!
+//! `entry` reads an entry, `rights` combines rights and refuses accesses; this
+//! file chooses the first table and takes the steps.
+//!
 //! Not here: EPT and NPT, protection keys, LAM, and the PDPTE registers (PAE
 //! walks read the four PDPTEs from memory, as a debugger must).
 
+mod entry;
+mod rights;
+#[cfg(test)]
+mod tests;
+
+use self::{entry::Entry, rights::Inherited};
 use super::{
-    Access, AccessKind, FaultKind, Level, Rights, Rwx,
+    Access, FaultKind, Level, Rights,
     walk::{Decoded, Page, Paging, Span, Start, Table},
 };
 use crate::{
     addr::{Gpa, Gva},
-    bits::{bit, field, keep, mask, sign_extend},
+    bits::{keep, mask, sign_extend},
     regs::X86Regs,
 };
 
@@ -41,60 +50,6 @@ pub struct X86Paging {
     root: Start<Inherited>,
     /// What each [`Inherited`] means for the page below.
     rights: [Rights; 8],
-}
-
-/// A paging-structure entry. Bits are those of "Formats of ... Paging-Structure
-/// Entries".
-#[derive(Clone, Copy)]
-struct Entry(u64);
-
-impl Entry {
-    /// Bit 0, P.
-    const fn present(self) -> bool {
-        bit(self.0, 0)
-    }
-    /// Bit 7, PS: maps a page, where the level allows one.
-    const fn page_size(self) -> bool {
-        bit(self.0, 7)
-    }
-    /// Bit 63, XD. Counts if set at any level; reserved while EFER.NXE = 0.
-    const fn execute_disable(self) -> bool {
-        bit(self.0, 63)
-    }
-    /// Bits 51:12, the 4 KB-aligned address of a table or page.
-    const fn address(self) -> u64 {
-        keep(self.0, 51, 12)
-    }
-    /// Bits 39:22 of a 4 MB page: 31:22 in place, 39:32 from bits 20:13
-    /// (PSE-36).
-    const fn pse36_address(self) -> u64 {
-        keep(self.0, 31, 22) | field(self.0, 20, 13) << 32
-    }
-}
-
-/// What the levels above a table allow ("Access Rights"): R/W (bit 1) and U/S
-/// (bit 2) count only if set at every level, XD (bit 0, inverted) at any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Inherited(u8);
-
-impl Inherited {
-    const TOP: Self = Self(0b111);
-
-    /// This and `entry`, in which the bit `xd` means XD.
-    #[inline]
-    const fn and(self, entry: Entry, xd: u64) -> Self {
-        let execute = (entry.0 & xd == 0) as u8;
-        Self(self.0 & (entry.0 as u8 & 0b110 | execute))
-    }
-    const fn execute(self) -> bool {
-        self.0 & 1 != 0
-    }
-    const fn writable(self) -> bool {
-        self.0 & 1 << 1 != 0
-    }
-    const fn user(self) -> bool {
-        self.0 & 1 << 2 != 0
-    }
 }
 
 impl X86Paging {
@@ -158,42 +113,6 @@ impl X86Paging {
         })
     }
 
-    /// Whether `entry` at `level` maps a page.
-    #[inline]
-    const fn maps_page(&self, level: Level, entry: Entry) -> bool {
-        match level {
-            Level::Pt => true,
-            _ if !entry.page_size() => false,
-            Level::Pd => !matches!(self.mode, Mode::Bits32) || self.regs.page_size_extensions(),
-            Level::Pdpt => !matches!(self.mode, Mode::Pae),
-            _ => false,
-        }
-    }
-
-    #[inline]
-    fn inherit(&self, table: &Table<Inherited>, entry: Entry) -> Inherited {
-        // PDPTEs of PAE paging hold no rights: their R/W, U/S and XD bits are
-        // reserved.
-        if self.mode == Mode::Pae && table.level == Level::Pdpt {
-            return table.inherited;
-        }
-        // The 32-bit entries of 32-bit paging have no bit 63.
-        table.inherited.and(entry, self.xd)
-    }
-
-    /// "Determination of Access Rights", without what RFLAGS.AC decides.
-    const fn rights(regs: &X86Regs, combined: Inherited) -> Rights {
-        let (writable, user) = (combined.writable(), combined.user());
-        Rights {
-            kernel: Rwx {
-                r: true,
-                w: writable || !regs.write_protect(),
-                x: combined.execute() && !(user && regs.smep()),
-            },
-            user: Rwx { r: user, w: user && writable, x: user && combined.execute() },
-        }
-    }
-
     #[inline]
     fn page(&self, table: &Table<Inherited>, entry: Entry) -> Page {
         let base = if self.mode == Mode::Bits32 && table.level == Level::Pd {
@@ -224,39 +143,6 @@ impl X86Paging {
             shift: table.shift - bits,
             bits,
             inherited: self.inherit(table, entry),
-        }
-    }
-
-    /// The bits of a valid entry that must be 0 ("Reserved Bits" of each
-    /// format), as a mask.
-    fn reserved_bits(&self, level: Level, entry: Entry) -> u64 {
-        let above_phys = keep(!mask(u32::from(self.regs.phys_bits)), 51, 0);
-        let xd = if self.regs.no_execute_enable() { 0 } else { 1 << 63 };
-        let leaf = self.maps_page(level, entry);
-        match (self.mode, level) {
-            (Mode::Bits32, Level::Pd) if leaf => {
-                // Bits above MAXPHYADDR among 39:32 sit in 20:13; 21 is always reserved.
-                1 << 21 | field(above_phys, 39, 32) << 13
-            }
-            (Mode::Off | Mode::Bits32, _) => 0,
-            // Bits 8:5 and 2:1. Bit 5 is left out: TCG sets it as an accessed bit
-            // there, and the PDPTEs in use were checked when CR3 was loaded.
-            (Mode::Pae, Level::Pdpt) => above_phys | keep(u64::MAX, 63, 52) | 0b1_1100_0110,
-            (Mode::Pae, _) => {
-                above_phys | keep(u64::MAX, 62, 52) | xd | Self::below_large_page(level, leaf)
-            }
-            (_, Level::Pml5 | Level::Pml4) => above_phys | xd | 1 << 7,
-            (_, Level::Pdpt) if leaf && !self.regs.pages_1g => above_phys | xd | 1 << 7,
-            _ => above_phys | xd | Self::below_large_page(level, leaf),
-        }
-    }
-
-    /// Address bits of a large page that lie below its size, without PAT (12).
-    const fn below_large_page(level: Level, leaf: bool) -> u64 {
-        match level {
-            Level::Pd if leaf => keep(u64::MAX, 20, 13),
-            Level::Pdpt if leaf => keep(u64::MAX, 29, 13),
-            _ => 0,
         }
     }
 }
@@ -338,56 +224,14 @@ impl Paging for X86Paging {
         page: &Page,
         access: Access,
     ) -> Option<FaultKind> {
-        // "Access Rights": a supervisor data access to a user page while
-        // CR4.SMAP = 1 and RFLAGS.AC = 0. U/S shows as the user's right to read.
-        let data = access.kind != AccessKind::Execute;
-        let smap = data && !access.user && page.rights.user.r && self.regs.smap() && !self.regs.ac;
-        (smap || !page.rights.allow(access)).then_some(FaultKind::Protection)
+        self.forbidden(page, access)
     }
 
-    /// "Page-Fault Exceptions": the error code.
     fn status(&self, kind: FaultKind, _: Level, access: Access) -> Option<u32> {
-        let present = match kind {
-            FaultKind::NotPresent => false,
-            FaultKind::ReservedBit | FaultKind::Protection => true,
-            // #GP(0), not #PF.
-            _ => return None,
-        };
-        let nx = self.regs.physical_address_extension() && self.regs.no_execute_enable();
-        let fetch = access.kind == AccessKind::Execute && (nx || self.regs.smep());
-        let flags = [
-            present,
-            access.kind == AccessKind::Write,
-            access.user,
-            kind == FaultKind::ReservedBit,
-            fetch,
-        ];
-        Some(flags.iter().rev().fold(0, |code, &set| code << 1 | u32::from(set)))
+        self.error_code(kind, access)
     }
 
     fn flags(&self, _: Level, raw: u64, leaf: bool) -> Vec<&'static str> {
-        const NAMES: [(u32, &str); 7] = [
-            (0, "PRESENT"),
-            (1, "RW"),
-            (2, "USER"),
-            (3, "PWT"),
-            (4, "PCD"),
-            (5, "ACCESSED"),
-            (6, "DIRTY"),
-        ];
-        let mut flags: Vec<_> = NAMES
-            .iter()
-            .filter(|(n, _)| bit(raw, *n) && (*n < 6 || leaf))
-            .map(|(_, name)| *name)
-            .collect();
-        let large = leaf && Entry(raw).page_size();
-        flags.extend(large.then_some("PSE"));
-        flags.extend((leaf && bit(raw, 8)).then_some("GLOBAL"));
-        let nx = self.mode != Mode::Bits32 && Entry(raw).execute_disable();
-        flags.extend(nx.then_some("NX"));
-        flags
+        self.names(Entry(raw), leaf)
     }
 }
-
-#[cfg(test)]
-mod tests;

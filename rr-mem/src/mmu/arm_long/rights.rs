@@ -1,0 +1,127 @@
+//! Effective rights and what the CPU refuses: "Data accesses permissions",
+//! "Instruction execution permissions", and the fault status codes.
+
+use super::{LongPaging, entry::Descriptor, format::Format};
+use crate::{
+    bits::bit,
+    mmu::{Access, AccessKind, FaultKind, Level, Rights, Rwx, walk::Page},
+};
+
+/// What the table descriptors above allow ("Hierarchical control of ...").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Limits {
+    read_only: bool,
+    no_user: bool,
+    privileged_execute_never: bool,
+    execute_never: bool,
+}
+
+impl Limits {
+    pub(super) const NONE: Self = Self {
+        read_only: false,
+        no_user: false,
+        privileged_execute_never: false,
+        execute_never: false,
+    };
+
+    #[inline]
+    pub(super) const fn under(self, table: Descriptor) -> Self {
+        Self {
+            read_only: self.read_only || table.ap_table_read_only(),
+            no_user: self.no_user || table.ap_table_no_user(),
+            privileged_execute_never: self.privileged_execute_never || table.pxn_table(),
+            execute_never: self.execute_never || table.xn_table(),
+        }
+    }
+}
+
+/// What is decided above a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Inherited {
+    pub(super) format: Format,
+    pub(super) limits: Limits,
+}
+
+impl LongPaging {
+    /// "Data accesses permissions" and "Instruction execution permissions" of
+    /// direct permissions. With TCR.HD a clean page (AP\[2\], DBM) is writable:
+    /// the CPU clears AP\[2\] on the first write.
+    #[inline]
+    pub(super) fn rights(&self, limits: Limits, entry: Descriptor) -> Rights {
+        let clean = entry.dirty_bit_modifier() && self.regime.sets_dirty_state(self.regs.tcr);
+        let writable = !limits.read_only && (!entry.read_only() || clean);
+        let xn = entry.execute_never() || limits.execute_never;
+        if !self.regime.has_user() {
+            let kernel = Rwx { r: true, w: writable, x: !(xn || writable && self.regs.wxn()) };
+            return Rights { kernel, user: Rwx::default() };
+        }
+        let user = entry.user() && !limits.no_user;
+        let pxn = entry.privileged_execute_never() || limits.privileged_execute_never;
+        self.two_privileges(writable, user, xn, pxn)
+    }
+
+    #[inline]
+    fn two_privileges(&self, writable: bool, user: bool, xn: bool, pxn: bool) -> Rights {
+        let user_writable = user && writable;
+        let wxn = self.regs.wxn();
+        let (kernel_x, user_x) = if self.regime.aarch64() {
+            // What EL0 may write, EL1 may not execute. EL0 needs no right to
+            // read what it executes.
+            (!pxn && !user_writable, !xn)
+        } else {
+            // XN holds for both, and fetching needs the right to read.
+            (!(xn || pxn || user_writable && self.uwxn()), user && !xn)
+        };
+        Rights {
+            kernel: Rwx { r: true, w: writable, x: kernel_x && !(writable && wxn) },
+            user: Rwx { r: user, w: user_writable, x: user_x && !(user_writable && wxn) },
+        }
+    }
+
+    /// SCTLR.UWXN, bit 20, AArch32 only: what the user can write, the kernel
+    /// cannot execute.
+    const fn uwxn(&self) -> bool {
+        bit(self.regs.sctlr, 20)
+    }
+
+    /// Why `access` to `page` is refused.
+    pub(super) fn forbidden(
+        &self,
+        entry: Descriptor,
+        page: &Page,
+        access: Access,
+    ) -> Option<FaultKind> {
+        if !entry.access_flag() && !self.regime.sets_access_flags(self.regs.tcr) {
+            return Some(FaultKind::AccessFlag);
+        }
+        // PSTATE.PAN: no privileged data access to what the user can read.
+        let data = access.kind != AccessKind::Execute;
+        let pan = data && !access.user && self.regs.pan && page.rights.user.r;
+        (pan || !page.rights.allow(access)).then_some(FaultKind::Permission)
+    }
+}
+
+/// "ESR_ELx, ISS encoding for an exception from a Data Abort": DFSC; the
+/// same numbers as DFSR.STATUS with TTBCR.EAE = 1.
+pub(super) const fn fault_status(kind: FaultKind, level: Level) -> Option<u32> {
+    let kind_bits = match kind {
+        FaultKind::AddressSize if matches!(level, Level::LevelMinus1) => return Some(0b10_1001),
+        FaultKind::Translation if matches!(level, Level::LevelMinus1) => return Some(0b10_1011),
+        FaultKind::AddressSize => 0b0000,
+        FaultKind::Translation => 0b0100,
+        FaultKind::AccessFlag => 0b1000,
+        FaultKind::Permission => 0b1100,
+        _ => return None,
+    };
+    Some(kind_bits | level_number(level))
+}
+
+/// Bits 1:0 of a fault status: the level, 0 to 3.
+const fn level_number(level: Level) -> u32 {
+    match level {
+        Level::Level1 => 1,
+        Level::Level2 => 2,
+        Level::Level3 => 3,
+        _ => 0,
+    }
+}

@@ -1,0 +1,207 @@
+//! ARM short descriptors, AArch32 only: Arm Architecture Reference Manual for
+//! A-profile (DDI 0487L.a), "The VMSAv8-32 Short-descriptor translation table
+//! format", "Selecting between TTBR0 and TTBR1, VMSAv8-32 Short-descriptor
+//! translation table format", "Memory access control", "Fault status codes".
+//! VMSAv7 (DDI 0406C.d, chapter "Virtual Memory System Architecture") differs
+//! in nothing that matters here.
+//!
+//! `entry` reads a descriptor, `rights` combines rights and refuses accesses;
+//! this file chooses the first table and takes the steps.
+//!
+//! A first-level descriptor 0b11 is a section with PXN, as on every CPU with
+//! that bit. Not here: TEX remap and cacheability (they change no address),
+//! TTBR.NOS and the other cache hints of the walk, the formats of ARMv5
+//! (SCTLR.XP = 0: fine pages, subpages), and stage 2.
+//!
+//! QEMU 7.2 differs in one answer: a manager's page is never checked for the
+//! access flag there; the manual's walk checks it before the domain.
+
+mod entry;
+mod rights;
+#[cfg(test)]
+mod tests;
+
+use self::{
+    entry::{First, Second},
+    rights::{Inherited, fault_status},
+};
+use super::{
+    Access, FaultKind, Level, Rights,
+    walk::{Decoded, Page, Paging, Span, Start, Table},
+};
+use crate::{
+    addr::{Gpa, Gva},
+    bits::{bit, field, keep, mask},
+    regs::ArmRegs,
+};
+
+/// The short-descriptor paging of one ARM CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShortPaging {
+    regs: ArmRegs,
+}
+
+impl ShortPaging {
+    /// The paging that `regs` switch on; they are those of the PL1&0 regime in
+    /// AArch32 state with TTBCR.EAE = 0.
+    #[must_use]
+    pub const fn new(regs: &ArmRegs) -> Self {
+        Self { regs: *regs }
+    }
+
+    /// TTBCR.N, bits 2:0: TTBR0 maps the lowest 2^(32-N) bytes.
+    const fn n(&self) -> u32 {
+        field(self.regs.tcr, 2, 0) as u32
+    }
+
+    /// TTBCR.PD0, bit 4: no walks with TTBR0.
+    const fn pd0(&self) -> bool {
+        bit(self.regs.tcr, 4)
+    }
+
+    /// TTBCR.PD1, bit 5: no walks with TTBR1.
+    const fn pd1(&self) -> bool {
+        bit(self.regs.tcr, 5)
+    }
+
+    /// Without the MMU the 4 GB are one page.
+    const OFF: Page = Page { base: Gpa(0), shift: 32, rights: Rights::ALL };
+
+    const fn first_level(base: u64, bits: u8) -> Table<Inherited> {
+        let inherited = Inherited { domain: 0, pxn: false };
+        Table { base: Gpa(base), level: Level::First, shift: 20, bits, inherited }
+    }
+
+    /// TTBR0's table: 2^(14-N) bytes, aligned to its size. `None` with PD0.
+    fn low_table(&self) -> Option<Table<Inherited>> {
+        let base = keep(self.regs.ttbr0, 31, 14 - self.n());
+        (!self.pd0()).then(|| Self::first_level(base, 12 - self.n() as u8))
+    }
+
+    /// TTBR1's table: always 16 KB. `None` with PD1.
+    fn high_table(&self) -> Option<Table<Inherited>> {
+        (!self.pd1()).then(|| Self::first_level(keep(self.regs.ttbr1, 31, 14), 12))
+    }
+
+    /// Whether TTBR1 maps `gva`: N is not 0 and a bit of VA\[31:32-N\] is set.
+    const fn is_high(&self, gva: Gva) -> bool {
+        gva.0 >> (32 - self.n()) != 0
+    }
+
+    fn section(&self, entry: First) -> Page {
+        let (base, shift) = if entry.supersection() {
+            (entry.supersection_address(), 24)
+        } else {
+            (entry.section_address(), 20)
+        };
+        Page { base: Gpa(base), shift, rights: self.rights(entry.domain(), entry.attributes()) }
+    }
+
+    fn page(&self, inherited: Inherited, entry: Second) -> Page {
+        let (base, shift) =
+            if entry.small() { (entry.small_address(), 12) } else { (entry.large_address(), 16) };
+        let rights = self.rights(inherited.domain, entry.attributes(inherited.pxn));
+        Page { base: Gpa(base), shift, rights }
+    }
+
+    fn decode_first(&self, entry: First) -> Decoded<Inherited> {
+        if entry.invalid() {
+            Decoded::Invalid(FaultKind::Translation)
+        } else if entry.table() {
+            Decoded::Table(Table {
+                base: Gpa(entry.table_address()),
+                level: Level::Second,
+                shift: 12,
+                bits: 8,
+                inherited: Inherited { domain: entry.domain(), pxn: entry.table_pxn() },
+            })
+        } else {
+            Decoded::Page(self.section(entry))
+        }
+    }
+}
+
+impl Paging for ShortPaging {
+    type Inherited = Inherited;
+
+    fn mode(&self) -> &'static str {
+        if self.regs.mmu_on() { "AArch32 short descriptors" } else { "AArch32, MMU off" }
+    }
+
+    #[inline]
+    fn entry_bytes(&self) -> u64 {
+        4
+    }
+
+    #[inline]
+    fn big_endian(&self) -> bool {
+        self.regs.big_endian_tables()
+    }
+
+    #[inline]
+    fn start(&self, gva: Gva) -> Result<Start<Inherited>, (FaultKind, Level)> {
+        const FAULT: (FaultKind, Level) = (FaultKind::Translation, Level::First);
+        if gva.0 >> 32 != 0 {
+            return Err(FAULT);
+        }
+        if !self.regs.mmu_on() {
+            return Ok(Start::Off(Self::OFF));
+        }
+        let table = if self.is_high(gva) { self.high_table() } else { self.low_table() };
+        table.map(Start::Table).ok_or(FAULT)
+    }
+
+    fn base_register(&self, gva: Gva) -> &'static str {
+        if self.is_high(gva) { "TTBR1" } else { "TTBR0" }
+    }
+
+    fn spans(&self) -> Vec<Span<Inherited>> {
+        let gva = Gva(0);
+        if !self.regs.mmu_on() {
+            let addresses = gva..=Gva(mask(32));
+            return vec![Span { gva, addresses, start: Start::Off(Self::OFF) }];
+        }
+        // TTBR1's table has an entry for every megabyte; the lowest are unused.
+        let border = 1 << 32 >> self.n();
+        let low = self.low_table().map(|table| (table, gva..=Gva(border - 1)));
+        let high = self.high_table().map(|table| (table, Gva(border)..=Gva(mask(32))));
+        low.into_iter()
+            .chain(high)
+            .filter(|(_, addresses)| !addresses.is_empty())
+            .map(|(table, addresses)| Span { gva, addresses, start: Start::Table(table) })
+            .collect()
+    }
+
+    #[inline]
+    fn decode(&self, table: &Table<Inherited>, raw: u64) -> Decoded<Inherited> {
+        if table.level == Level::First {
+            self.decode_first(First(raw))
+        } else if Second(raw).invalid() {
+            Decoded::Invalid(FaultKind::Translation)
+        } else {
+            Decoded::Page(self.page(table.inherited, Second(raw)))
+        }
+    }
+
+    fn malformed(&self, _: &Table<Inherited>, _: u64) -> Option<FaultKind> {
+        None
+    }
+
+    fn refused(
+        &self,
+        table: &Table<Inherited>,
+        raw: u64,
+        page: &Page,
+        access: Access,
+    ) -> Option<FaultKind> {
+        self.forbidden(table, raw, page, access)
+    }
+
+    fn status(&self, kind: FaultKind, level: Level, _: Access) -> Option<u32> {
+        fault_status(kind, level)
+    }
+
+    fn flags(&self, level: Level, raw: u64, leaf: bool) -> Vec<&'static str> {
+        self.names(level, raw, leaf)
+    }
+}

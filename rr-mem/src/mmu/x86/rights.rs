@@ -1,0 +1,91 @@
+//! Effective rights and what the CPU refuses: "Access Rights" and "Page-Fault
+//! Exceptions".
+
+use super::{Mode, X86Paging, entry::Entry};
+use crate::{
+    mmu::{
+        Access, AccessKind, FaultKind, Level, Rights, Rwx,
+        walk::{Page, Table},
+    },
+    regs::X86Regs,
+};
+
+/// What the levels above a table allow ("Access Rights"): R/W (bit 1) and U/S
+/// (bit 2) count only if set at every level, XD (bit 0, inverted) at any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Inherited(pub(super) u8);
+
+impl Inherited {
+    pub(super) const TOP: Self = Self(0b111);
+
+    /// This and `entry`, in which the bit `xd` means XD.
+    #[inline]
+    const fn and(self, entry: Entry, xd: u64) -> Self {
+        let execute = (entry.0 & xd == 0) as u8;
+        Self(self.0 & (entry.0 as u8 & 0b110 | execute))
+    }
+    const fn execute(self) -> bool {
+        self.0 & 1 != 0
+    }
+    const fn writable(self) -> bool {
+        self.0 & 1 << 1 != 0
+    }
+    const fn user(self) -> bool {
+        self.0 & 1 << 2 != 0
+    }
+}
+
+impl X86Paging {
+    #[inline]
+    pub(super) fn inherit(&self, table: &Table<Inherited>, entry: Entry) -> Inherited {
+        // PDPTEs of PAE paging hold no rights: their R/W, U/S and XD bits are
+        // reserved.
+        if self.mode == Mode::Pae && table.level == Level::Pdpt {
+            return table.inherited;
+        }
+        // The 32-bit entries of 32-bit paging have no bit 63.
+        table.inherited.and(entry, self.xd)
+    }
+
+    /// "Determination of Access Rights", without what RFLAGS.AC decides.
+    pub(super) const fn rights(regs: &X86Regs, combined: Inherited) -> Rights {
+        let (writable, user) = (combined.writable(), combined.user());
+        Rights {
+            kernel: Rwx {
+                r: true,
+                w: writable || !regs.write_protect(),
+                x: combined.execute() && !(user && regs.smep()),
+            },
+            user: Rwx { r: user, w: user && writable, x: user && combined.execute() },
+        }
+    }
+
+    /// Why `access` to `page` is refused.
+    pub(super) fn forbidden(&self, page: &Page, access: Access) -> Option<FaultKind> {
+        // "Access Rights": a supervisor data access to a user page while
+        // CR4.SMAP = 1 and RFLAGS.AC = 0. U/S shows as the user's right to read.
+        let data = access.kind != AccessKind::Execute;
+        let smap = data && !access.user && page.rights.user.r && self.regs.smap() && !self.regs.ac;
+        (smap || !page.rights.allow(access)).then_some(FaultKind::Protection)
+    }
+
+    /// "Page-Fault Exceptions": the error code.
+    pub(super) fn error_code(&self, kind: FaultKind, access: Access) -> Option<u32> {
+        let present = match kind {
+            FaultKind::NotPresent => false,
+            FaultKind::ReservedBit | FaultKind::Protection => true,
+            // #GP(0), not #PF.
+            _ => return None,
+        };
+        let nx = self.regs.physical_address_extension() && self.regs.no_execute_enable();
+        let fetch = access.kind == AccessKind::Execute && (nx || self.regs.smep());
+        let flags = [
+            present,
+            access.kind == AccessKind::Write,
+            access.user,
+            kind == FaultKind::ReservedBit,
+            fetch,
+        ];
+        Some(flags.iter().rev().fold(0, |code, &set| code << 1 | u32::from(set)))
+    }
+}
