@@ -3,7 +3,8 @@
 
 use pyo3::{create_exception, exceptions::PyException, prelude::*};
 use rr_mem::{
-    guest::{Missing, VirtualReadCause, VirtualReadError, emulator::NoSuchSpace},
+    addr::GuestAddress,
+    guest::{GuestReadCause, GuestReadError, Missing, emulator::NoSuchSpace},
     host::{GivenError, core::CoreError, process::ProcessError},
     image::ImageError,
     memory::ReadError as LibraryReadError,
@@ -140,16 +141,20 @@ impl Bridge for (u64, &WalkError) {
     }
 }
 
-impl Bridge for VirtualReadError {
+impl Bridge for GuestReadError {
     fn bridge(&self) -> PyErr {
         match &self.cause {
-            VirtualReadCause::Fault(fault) => (self.gva.0, fault).bridge(),
-            VirtualReadCause::Table(table) => {
+            GuestReadCause::Fault(fault) => (self.at.raw(), fault).bridge(),
+            GuestReadCause::Table(table) => {
                 raise::<ReadError>(self, table.source.kind(), table.source.hint())
             }
-            VirtualReadCause::Data(data) => raise::<ReadError>(self, data.kind(), data.hint()),
-            VirtualReadCause::Missing(missing) => missing.bridge(),
-            VirtualReadCause::End => raise::<ReadError>(self, "end", ""),
+            // A physical one says its address itself.
+            GuestReadCause::Data(data) if matches!(self.at, GuestAddress::Physical(_)) => {
+                data.bridge()
+            }
+            GuestReadCause::Data(data) => raise::<ReadError>(self, data.kind(), data.hint()),
+            GuestReadCause::Missing(missing) => missing.bridge(),
+            GuestReadCause::End => raise::<ReadError>(self, "end", ""),
         }
     }
 }

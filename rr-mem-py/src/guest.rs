@@ -7,8 +7,8 @@ use pyo3::{
     types::{PyBytes, PyDict, PyType},
 };
 use rr_mem::{
-    addr::{Gpa, Gva, Hva},
-    guest::{AnyMemory, Guest as Library, VirtualReadError, emulator::Emulator},
+    addr::{Gpa, GuestAddress, Gva, Hva},
+    guest::{AnyMemory, Guest as Library, GuestReadError, emulator::Emulator},
     host::{Given, Host, HostKind, core::Core, process::Process},
     image,
     mmu::{Merge, Query, SpaceLimits, VirtualSpace},
@@ -17,12 +17,11 @@ use rr_mem::{
     regs::Regs,
     report::{
         AliasRow, FindRow, RamRow, V2pRow, WhereRow,
-        examine::{self, Format, GuestBytes},
+        examine::{self, Format},
         filter::Filter,
     },
     symbols::Symbols,
-    watch,
-    write::{self, Target},
+    watch, write,
 };
 
 use crate::{
@@ -339,10 +338,11 @@ impl Guest {
             usage(format!("{length:#x} bytes are more than there is room for"), "read less at once")
         })?;
         bytes.resize(length, 0);
-        let (_, error) = self.run(py, || self.guest.read_at(physical, address, 0, &mut bytes))?;
+        let start = guest_address(address, physical);
+        let (_, error) = self.run(py, || self.guest.read_at(start, 0, &mut bytes))?;
         match error {
             None => Ok(PyBytes::new(py, &bytes)),
-            Some(error) => Err(stopped(physical, &error)),
+            Some(error) => Err(error.bridge()),
         }
     }
 
@@ -356,10 +356,11 @@ impl Guest {
         limit: usize,
         physical: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let (bytes, error) = self.run(py, || self.until_nul(address, limit, physical))?;
+        let (bytes, error) =
+            self.run(py, || self.until_nul(guest_address(address, physical), limit))?;
         match error {
             None => Ok(PyBytes::new(py, &bytes)),
-            Some(error) => Err(stopped(physical, &error)),
+            Some(error) => Err(error.bridge()),
         }
     }
 
@@ -376,7 +377,7 @@ impl Guest {
         physical: bool,
     ) -> PyResult<()> {
         let bytes = bytes_of(data)?;
-        let (bytes, target) = (bytes.as_bytes(), target(address, physical));
+        let (bytes, target) = (bytes.as_bytes(), guest_address(address, physical));
         match &*self.source {
             Source::Emulator(emulator) => match emulator.host.kind() {
                 HostKind::Process(process) => py.detach(|| {
@@ -406,7 +407,7 @@ impl Guest {
         length: usize,
         physical: bool,
     ) -> PyResult<Vec<rows::Piece>> {
-        let target = target(address, physical);
+        let target = guest_address(address, physical);
         let pieces = self.run(py, || watch::plan(&self.guest, target, length))?;
         let pieces = pieces.map_err(|error| error.bridge())?;
         Ok(pieces.iter().map(rows::Piece::from).collect())
@@ -425,13 +426,13 @@ impl Guest {
     ) -> PyResult<rows::Listing> {
         let format = self.format(format, previous)?;
         let mut lines = Vec::new();
-        let mut bytes = GuestBytes { guest: &self.guest, physical };
+        let start = guest_address(address, physical);
         let show = |address: u64, values: Vec<String>| {
             lines.push((address, values));
             Ok::<_, std::convert::Infallible>(())
         };
-        let Ok(end) = self.run(py, || examine::lines(format, address, &mut bytes, show))?;
-        Ok(listing(py, format, address, lines, end, &mut bytes))
+        let Ok(end) = self.run(py, || examine::lines(format, start, &self.guest, show))?;
+        Ok(listing(py, format, start, lines, end, &self.guest))
     }
 
     /// The mappings of the CPU's address space from `first` to `last`, lowest
@@ -570,18 +571,13 @@ impl Guest {
         self.run(py, || symbols.in_guest(&self.guest))?.map_err(|error| error.bridge())
     }
 
-    fn until_nul(
-        &self,
-        address: u64,
-        limit: usize,
-        physical: bool,
-    ) -> (Vec<u8>, Option<VirtualReadError>) {
+    fn until_nul(&self, start: GuestAddress, limit: usize) -> (Vec<u8>, Option<GuestReadError>) {
         let mut bytes = Vec::new();
         while bytes.len() < limit {
             let mut part = [0; 256];
             let len = part.len().min(limit - bytes.len());
             let offset = bytes.len() as u64;
-            let (read, error) = self.guest.read_at(physical, address, offset, &mut part[..len]);
+            let (read, error) = self.guest.read_at(start, offset, &mut part[..len]);
             let end = part[..read].iter().position(|byte| *byte == 0);
             bytes.extend_from_slice(&part[..end.unwrap_or(read)]);
             if end.is_some() || error.is_some() {
@@ -634,8 +630,12 @@ impl Guest {
     }
 }
 
-const fn target(address: u64, physical: bool) -> Target {
-    if physical { Target::Physical(Gpa(address)) } else { Target::Virtual(Gva(address)) }
+/// An address as the keyword `physical` has it.
+const fn guest_address(address: u64, physical: bool) -> GuestAddress {
+    match physical {
+        true => GuestAddress::Physical(Gpa(address)),
+        false => GuestAddress::Virtual(Gva(address)),
+    }
 }
 
 fn not_written() -> PyErr {
@@ -667,21 +667,13 @@ fn incomplete(py: Python<'_>, text: &str) -> PyResult<()> {
     PyErr::warn(py, &py.get_type::<IncompleteWarning>(), &text, 1)
 }
 
-/// Physical reads say so themselves.
-fn stopped(physical: bool, error: &VirtualReadError) -> PyErr {
-    match &error.cause {
-        rr_mem::guest::VirtualReadCause::Data(data) if physical => data.bridge(),
-        _ => error.bridge(),
-    }
-}
-
 fn listing(
     py: Python<'_>,
     format: Format,
-    start: u64,
+    start: GuestAddress,
     lines: Vec<(u64, Vec<String>)>,
-    end: Result<u64, VirtualReadError>,
-    bytes: &mut GuestBytes<'_, AnyMemory>,
+    end: Result<u64, GuestReadError>,
+    guest: &Library<AnyMemory>,
 ) -> rows::Listing {
     let line =
         |(address, values): &(u64, Vec<String>)| format!("{address:#x}:\t{}\n", values.join("\t"));
@@ -691,11 +683,10 @@ fn listing(
     });
     let mut contents = vec![0; if format.is_string() { 0 } else { format.size }];
     if let Some(last) = last {
-        let (len, _) = examine::Source::read_at(bytes, last, 0, &mut contents);
+        let (len, _) = guest.read_at(start.with_raw(last), 0, &mut contents);
         contents.truncate(len);
     }
-    let error =
-        end.as_ref().err().map(|error| stopped(bytes.physical, error).into_value(py).into_any());
-    let next = end.unwrap_or(start);
+    let error = end.as_ref().err().map(|error| error.bridge().into_value(py).into_any());
+    let next = end.unwrap_or(start.raw());
     rows::Listing { next, last, contents, error, format: format.unit(), text }
 }

@@ -430,8 +430,8 @@ impl From<&watch::Watched> for Piece {
     fn from(piece: &watch::Watched) -> Self {
         let watch::Watched { address, gpa, hva, len } = *piece;
         Self {
-            text: format!("{address:#x}  gpa {gpa}  host {hva}  {len} bytes"),
-            address,
+            text: format!("{address}  gpa {gpa}  host {hva}  {len} bytes"),
+            address: address.raw(),
             gpa: gpa.0,
             host: hva.0,
             length: len,

@@ -124,6 +124,72 @@ address!(
     AddressKind::Image
 );
 
+/// Bytes of the smallest page of any architecture here. No source leaves out
+/// less, so that memory is kept, compared and counted in these.
+pub const PAGE: u64 = 4096;
+
+/// An address of the guest, virtual or physical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GuestAddress {
+    /// As the CPU's programs see it.
+    Virtual(Gva),
+    /// As the CPU's bus sees it.
+    Physical(Gpa),
+}
+
+impl GuestAddress {
+    /// Which of the two it is.
+    #[must_use]
+    pub const fn kind(self) -> AddressKind {
+        match self {
+            Self::Virtual(_) => AddressKind::Gva,
+            Self::Physical(_) => AddressKind::Gpa,
+        }
+    }
+
+    /// The number, in bytes from the start of the space.
+    #[must_use]
+    pub const fn raw(self) -> u64 {
+        match self {
+            Self::Virtual(gva) => gva.0,
+            Self::Physical(gpa) => gpa.0,
+        }
+    }
+
+    /// The address of this number in the same space.
+    #[must_use]
+    pub const fn with_raw(self, raw: u64) -> Self {
+        match self {
+            Self::Virtual(_) => Self::Virtual(Gva(raw)),
+            Self::Physical(_) => Self::Physical(Gpa(raw)),
+        }
+    }
+
+    /// The address `bytes` further on, `None` past the end of the space.
+    #[must_use]
+    pub fn checked_add(self, bytes: u64) -> Option<Self> {
+        self.raw().checked_add(bytes).map(|raw| self.with_raw(raw))
+    }
+}
+
+impl From<Gva> for GuestAddress {
+    fn from(gva: Gva) -> Self {
+        Self::Virtual(gva)
+    }
+}
+
+impl From<Gpa> for GuestAddress {
+    fn from(gpa: Gpa) -> Self {
+        Self::Physical(gpa)
+    }
+}
+
+impl fmt::Display for GuestAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.raw())
+    }
+}
+
 /// Serde form of numbers in JSON: `"0x..."` strings, so that no reader loses
 /// the low bits of a 64-bit or 128-bit number. Use as `#[serde(with = "hex")]`.
 pub mod hex {
@@ -169,5 +235,8 @@ mod tests {
     fn adding_past_the_end_of_the_space_is_none() {
         assert_eq!(Gpa(u64::MAX).checked_add(1), None);
         assert_eq!(Gpa(1).checked_add(2), Some(Gpa(3)));
+        assert_eq!(GuestAddress::from(Gva(u64::MAX)).checked_add(1), None);
+        assert_eq!(GuestAddress::from(Gpa(1)).checked_add(2), Some(Gpa(3).into()));
+        assert_eq!(GuestAddress::from(Gpa(1)).kind(), AddressKind::Gpa);
     }
 }

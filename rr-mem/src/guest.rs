@@ -13,7 +13,7 @@ use std::{borrow::Cow, ops::RangeInclusive, sync::Arc};
 use thiserror::Error;
 
 use crate::{
-    addr::{Address, Gpa, Gva, Hva},
+    addr::{Address, Gpa, GuestAddress, Gva, Hva, PAGE},
     memory::{Memory, ReadCause, ReadError},
     mmu::{Fault, Mmu, Query, SpaceLimits, TableUnreadable, VirtualSpace, Walk, WalkError},
     region::{FlatRange, FlatView, RegionMap, RenderError, Section},
@@ -22,11 +22,6 @@ use crate::{
 
 /// Memory of a guest whose source is chosen at run time.
 pub type AnyMemory = Box<dyn Memory + Send + Sync>;
-
-/// No page of any architecture here is smaller. Larger ones are asked for
-/// again at each of these: ARM repeats the entry of some large pages, and
-/// nothing makes a guest repeat it faithfully.
-pub(crate) const SMALLEST_PAGE: u64 = 4096;
 
 /// A guest: what is behind its addresses.
 #[derive(Debug)]
@@ -113,26 +108,26 @@ pub struct Place<'a> {
     pub host: Option<Hva>,
 }
 
-/// Why guest memory could not be read at a virtual address.
+/// Why guest memory could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{gva}: {cause}")]
-pub struct VirtualReadError {
+#[error("{at}: {cause}")]
+pub struct GuestReadError {
     /// The first address that could not be read; everything before it was.
-    pub gva: Gva,
+    pub at: GuestAddress,
     /// Why.
-    pub cause: VirtualReadCause,
+    pub cause: GuestReadCause,
 }
 
-/// See [`VirtualReadError`].
+/// See [`GuestReadError`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum VirtualReadCause {
+pub enum GuestReadCause {
     /// It is not mapped: the guest's answer.
     #[error("not mapped: {0}")]
     Fault(Fault),
     /// A table on the way to it could not be read.
     #[error("{0}")]
     Table(Box<TableUnreadable>),
-    /// It is mapped, but its bytes cannot be had.
+    /// Its bytes cannot be had; a virtual address is mapped.
     #[error("{0}")]
     Data(ReadError),
     /// The source lacks what the question needs.
@@ -335,38 +330,33 @@ impl<M: Memory> Guest<M> {
     /// # Errors
     /// Names the first address that could not be read; `dst` is filled up to it.
     /// That is 0 where the address space ends before `dst` does.
-    pub fn read_virtual(&self, gva: Gva, dst: &mut [u8]) -> Result<(), VirtualReadError> {
+    pub fn read_virtual(&self, gva: Gva, dst: &mut [u8]) -> Result<(), GuestReadError> {
         let mut done = 0;
         while done < dst.len() {
             let here = gva.checked_add(done as u64);
-            let end = VirtualReadError { gva: Gva(0), cause: VirtualReadCause::End };
-            done += self.read_in_page(here.ok_or(end)?, &mut dst[done..])?;
+            done += self.read_in_page(here.ok_or_else(|| end(gva.into()))?, &mut dst[done..])?;
         }
         Ok(())
     }
 
-    /// Reads guest memory `offset` bytes behind a virtual or physical address:
-    /// how many bytes could be read, and what stopped it.
+    /// Reads guest memory `offset` bytes behind `start`: how many bytes could be
+    /// read, and what stopped it.
     pub fn read_at(
         &self,
-        physical: bool,
-        start: u64,
+        start: GuestAddress,
         offset: u64,
         dst: &mut [u8],
-    ) -> (usize, Option<VirtualReadError>) {
-        let Some(addr) = start.checked_add(offset) else {
-            return (0, Some(VirtualReadError { gva: Gva(0), cause: VirtualReadCause::End }));
-        };
-        let result = match physical {
-            false => self.read_virtual(Gva(addr), dst),
-            true => self.read_physical(Gpa(addr), dst).map_err(|error| VirtualReadError {
-                gva: Gva(error.addr),
-                cause: VirtualReadCause::Data(error),
+    ) -> (usize, Option<GuestReadError>) {
+        let Some(first) = start.checked_add(offset) else { return (0, Some(end(start))) };
+        let result = match first {
+            GuestAddress::Virtual(gva) => self.read_virtual(gva, dst),
+            GuestAddress::Physical(gpa) => self.read_physical(gpa, dst).map_err(|error| {
+                GuestReadError { at: first.with_raw(error.addr), cause: error.into() }
             }),
         };
         match result {
             Ok(()) => (dst.len(), None),
-            Err(error) => (error.gva.0.wrapping_sub(addr) as usize, Some(error)),
+            Err(error) => (error.at.raw().wrapping_sub(first.raw()) as usize, Some(error)),
         }
     }
 
@@ -374,27 +364,41 @@ impl<M: Memory> Guest<M> {
     ///
     /// # Errors
     /// When it is not mapped, or that cannot be known.
-    pub fn physical(&self, gva: Gva) -> Result<Gpa, VirtualReadError> {
-        let fail = |cause| VirtualReadError { gva, cause };
-        let missing = |missing| fail(VirtualReadCause::Missing(missing));
+    pub fn physical(&self, gva: Gva) -> Result<Gpa, GuestReadError> {
+        let fail = |cause| GuestReadError { at: gva.into(), cause };
+        let missing = |missing| fail(GuestReadCause::Missing(missing));
         let (mmu, memory) = (self.mmu_of(gva).map_err(missing)?, self.memory().map_err(missing)?);
         let found = mmu.translate(memory, gva).map_err(|error| fail(error.into()))?;
         Ok(found.gpa)
     }
 
-    fn read_in_page(&self, gva: Gva, dst: &mut [u8]) -> Result<usize, VirtualReadError> {
+    /// Reads up to the end of a page of the smallest size. Larger ones are asked
+    /// for again: ARM repeats the entry of some large pages, and nothing makes a
+    /// guest repeat it faithfully.
+    fn read_in_page(&self, gva: Gva, dst: &mut [u8]) -> Result<usize, GuestReadError> {
         let gpa = self.physical(gva)?;
-        let left = SMALLEST_PAGE - gva.0 % SMALLEST_PAGE;
+        let left = PAGE - gva.0 % PAGE;
         let len = left.min(dst.len() as u64) as usize;
-        self.read_physical(gpa, &mut dst[..len]).map_err(|error| VirtualReadError {
-            gva: Gva(gva.0.wrapping_add(error.addr.wrapping_sub(gpa.0))),
-            cause: VirtualReadCause::Data(error),
+        self.read_physical(gpa, &mut dst[..len]).map_err(|error| GuestReadError {
+            at: Gva(gva.0.wrapping_add(error.addr.wrapping_sub(gpa.0))).into(),
+            cause: error.into(),
         })?;
         Ok(len)
     }
 }
 
-impl From<WalkError> for VirtualReadCause {
+/// The address space of `start` ends before what was asked for does.
+fn end(start: GuestAddress) -> GuestReadError {
+    GuestReadError { at: start.with_raw(0), cause: GuestReadCause::End }
+}
+
+impl From<ReadError> for GuestReadCause {
+    fn from(error: ReadError) -> Self {
+        Self::Data(error)
+    }
+}
+
+impl From<WalkError> for GuestReadCause {
     fn from(error: WalkError) -> Self {
         match error {
             WalkError::Fault(fault) => Self::Fault(fault),
@@ -461,7 +465,7 @@ mod tests {
             let refused = guest.walk(bad, Query::Presence).map(drop);
             assert_eq!(refused, Err(Missing::Table(unknown)));
             let read = guest.read_virtual(bad, &mut [0]).map_err(|error| error.cause);
-            assert_eq!(read, Err(VirtualReadCause::Missing(Missing::Table(unknown))));
+            assert_eq!(read, Err(GuestReadCause::Missing(Missing::Table(unknown))));
             assert!(guest.walk(good, Query::Presence).is_ok_and(|walk| walk.result.is_ok()));
         }
     }

@@ -11,10 +11,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::{
-    addr::{Address, Gpa, Hva},
-    guest::{Guest, VirtualReadError},
+    addr::{Gpa, GuestAddress, Hva},
+    guest::{Guest, GuestReadError},
     memory::{Memory, ReadCause, ReadError},
-    write::Target,
 };
 
 /// Watchpoint registers of a processor.
@@ -25,8 +24,8 @@ const REGISTER_BYTES: usize = 8;
 /// Bytes that one watchpoint covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watched {
-    /// The first byte's address as the target has it, virtual or physical.
-    pub address: u64,
+    /// The first byte's address, virtual or physical as it was asked for.
+    pub address: GuestAddress,
     /// Its guest physical address.
     pub gpa: Gpa,
     /// The same byte in the emulator's process.
@@ -41,7 +40,7 @@ pub struct Watched {
 pub enum WatchError {
     /// A virtual address leads nowhere.
     #[error("{0}")]
-    Virtual(#[from] VirtualReadError),
+    Virtual(#[from] GuestReadError),
     /// No RAM of the emulator is behind an address.
     #[error("{0}")]
     NoRam(ReadError),
@@ -53,11 +52,11 @@ pub enum WatchError {
     Length(usize),
     /// More pieces than registers.
     #[error(
-        "{len} bytes from {address:#x} on take {pieces} watchpoints, and the processor has {REGISTERS}: each covers up to 8 aligned bytes of one page"
+        "{len} bytes from {address} on take {pieces} watchpoints, and the processor has {REGISTERS}: each covers up to 8 aligned bytes of one page"
     )]
     TooMany {
         /// The first address.
-        address: u64,
+        address: GuestAddress,
         /// Bytes asked for.
         len: usize,
         /// What they take.
@@ -97,7 +96,7 @@ impl WatchError {
 /// there would have to be.
 pub fn plan<M: Memory>(
     guest: &Guest<M>,
-    target: Target,
+    target: GuestAddress,
     len: usize,
 ) -> Result<Vec<Watched>, WatchError> {
     if len == 0 || len > REGISTERS * REGISTER_BYTES {
@@ -119,17 +118,16 @@ pub fn plan<M: Memory>(
 }
 
 /// The byte `offset` bytes behind a target.
-fn byte<M: Memory>(guest: &Guest<M>, target: Target, offset: u64) -> Result<Watched, WatchError> {
-    let end = |gpa| WatchError::NoRam(ReadError::new(gpa, ReadCause::Hole));
-    let (address, gpa) = match target {
-        Target::Virtual(start) => {
-            let gva = start.checked_add(offset).ok_or(end(Gpa(start.0)))?;
-            (gva.0, guest.physical(gva)?)
-        }
-        Target::Physical(start) => {
-            let gpa = start.checked_add(offset).ok_or(end(start))?;
-            (gpa.0, gpa)
-        }
+fn byte<M: Memory>(
+    guest: &Guest<M>,
+    target: GuestAddress,
+    offset: u64,
+) -> Result<Watched, WatchError> {
+    let end = || WatchError::NoRam(ReadError::new(Gpa(target.raw()), ReadCause::Hole));
+    let address = target.checked_add(offset).ok_or_else(end)?;
+    let gpa = match address {
+        GuestAddress::Virtual(gva) => guest.physical(gva)?,
+        GuestAddress::Physical(gpa) => gpa,
     };
     Ok(Watched { address, gpa, hva: host(guest, gpa)?, len: 1 })
 }
@@ -166,7 +164,7 @@ mod tests {
 
     fn bytes(runs: &[(u64, usize)]) -> Vec<Watched> {
         let run = |&(start, len): &(u64, usize)| (0..len as u64).map(move |i| start + i);
-        let piece = |hva| Watched { address: 0, gpa: Gpa(0), hva: Hva(hva), len: 1 };
+        let piece = |hva| Watched { address: Gva(0).into(), gpa: Gpa(0), hva: Hva(hva), len: 1 };
         runs.iter().flat_map(run).map(piece).collect()
     }
 
@@ -185,11 +183,11 @@ mod tests {
         let regs = image.cpus.first().map(|cpu| cpu.regs);
         let guest = Guest::new(Some(image.memory), regs, image.regions).expect("a guest");
         let kind = |target, len| plan(&guest, target, len).map_err(|error| error.kind());
-        assert_eq!(kind(Target::Physical(Gpa(0x1000)), 4), Err("no_host"));
-        assert_eq!(kind(Target::Physical(Gpa(0xfee0_0000)), 4), Err("device"));
-        assert_eq!(kind(Target::Physical(Gpa(u64::MAX)), 2), Err("hole"));
-        assert_eq!(kind(Target::Virtual(Gva(0x10)), 4), Err("virtual"));
-        assert_eq!(kind(Target::Physical(Gpa(0x1000)), 0), Err("length"));
-        assert_eq!(kind(Target::Physical(Gpa(0x1000)), 33), Err("length"));
+        assert_eq!(kind(GuestAddress::Physical(Gpa(0x1000)), 4), Err("no_host"));
+        assert_eq!(kind(GuestAddress::Physical(Gpa(0xfee0_0000)), 4), Err("device"));
+        assert_eq!(kind(GuestAddress::Physical(Gpa(u64::MAX)), 2), Err("hole"));
+        assert_eq!(kind(GuestAddress::Virtual(Gva(0x10)), 4), Err("virtual"));
+        assert_eq!(kind(GuestAddress::Physical(Gpa(0x1000)), 0), Err("length"));
+        assert_eq!(kind(GuestAddress::Physical(Gpa(0x1000)), 33), Err("length"));
     }
 }

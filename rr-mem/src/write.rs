@@ -11,24 +11,15 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::{
-    addr::{Address, Gpa, Gva, Hva},
-    guest::{Guest, SMALLEST_PAGE, VirtualReadError},
-    host::{Area, Host, process::Process},
+    addr::{Address, Gpa, GuestAddress, Hva, PAGE},
+    guest::{Guest, GuestReadError},
+    host::{Areas, Host, process::Process},
     memory::{Memory, ReadError},
     region::{FlatRange, MemoryRegion},
 };
 
 /// More is not written at once.
 pub const MOST_BYTES: usize = 64 << 20;
-
-/// Where bytes are to be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// From this virtual address on, page by page.
-    Virtual(Gva),
-    /// From this physical address on.
-    Physical(Gpa),
-}
 
 /// Bytes that lie in one piece in the emulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +39,7 @@ pub struct WrittenRun {
 pub enum WriteError {
     /// A virtual address leads nowhere.
     #[error("{0}")]
-    Virtual(#[from] VirtualReadError),
+    Virtual(#[from] GuestReadError),
     /// What lies at the address cannot be written.
     #[error("gpa {gpa}: {why}")]
     Refused {
@@ -136,7 +127,7 @@ impl WriteError {
 pub fn plan<M: Memory>(
     guest: &Guest<M>,
     host: &impl Host,
-    target: Target,
+    target: GuestAddress,
     len: usize,
 ) -> Result<Vec<WrittenRun>, WriteError> {
     if len > MOST_BYTES {
@@ -159,21 +150,18 @@ pub fn plan<M: Memory>(
 /// the next ones follow it.
 fn locate<M: Memory>(
     guest: &Guest<M>,
-    target: Target,
+    target: GuestAddress,
     offset: u64,
 ) -> Result<(Gpa, u64), WriteError> {
-    let end = |gpa| WriteError::Refused { gpa, why: Refusal::End };
-    match target {
-        Target::Virtual(start) => {
-            let gva = start.checked_add(offset).ok_or(end(Gpa(start.0)))?;
-            Ok((guest.physical(gva)?, SMALLEST_PAGE - gva.0 % SMALLEST_PAGE))
-        }
-        Target::Physical(start) => Ok((start.checked_add(offset).ok_or(end(start))?, u64::MAX)),
+    let end = || WriteError::Refused { gpa: Gpa(target.raw()), why: Refusal::End };
+    match target.checked_add(offset).ok_or_else(end)? {
+        GuestAddress::Virtual(gva) => Ok((guest.physical(gva)?, PAGE - gva.0 % PAGE)),
+        GuestAddress::Physical(gpa) => Ok((gpa, u64::MAX)),
     }
 }
 
 /// As many of `most` bytes from `gpa` on as lie in one piece.
-fn piece<M>(guest: &Guest<M>, areas: &[Area], gpa: Gpa, most: u64) -> Result<WrittenRun, Refusal> {
+fn piece<M>(guest: &Guest<M>, areas: &Areas, gpa: Gpa, most: u64) -> Result<WrittenRun, Refusal> {
     let (map, view) = (guest.regions(), guest.flat_view());
     let (map, view) = map.and_then(|map| Ok((map, view?))).map_err(|_| Refusal::Nothing)?;
     let range = view.at(gpa).ok_or(Refusal::Nothing)?;
@@ -201,10 +189,9 @@ fn writable(region: &MemoryRegion, range: &FlatRange) -> Result<(), Refusal> {
 }
 
 /// For how many bytes from `hva` on the process may write its memory.
-fn writable_bytes(areas: &[Area], hva: Hva) -> u64 {
-    let after = areas.partition_point(|area| area.start <= hva);
-    let area = areas[..after].last().filter(|area| area.writable);
-    area.map_or(0, |area| area.len.saturating_sub(hva.0 - area.start.0))
+fn writable_bytes(areas: &Areas, hva: Hva) -> u64 {
+    let area = areas.at(hva).filter(|area| area.writable);
+    area.and_then(|area| area.left_at(hva)).unwrap_or(0)
 }
 
 /// Writes `bytes` to the pieces of a plan for as many, and reads them again.

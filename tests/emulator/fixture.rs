@@ -12,7 +12,7 @@ use object::{
 use rr_mem::{
     addr::Hva,
     debuginfo::Layout,
-    host::{Area, Host, Module, Thread},
+    host::{Area, Areas, Host, Module, Thread},
     memory::{MappedFile, Memory, ReadCause, ReadError},
     qemu::layouts,
 };
@@ -59,7 +59,7 @@ type Change = Box<dyn Fn(&Contents, usize)>;
 pub struct Emulator {
     layout: Layout,
     memory: Changing,
-    areas: Vec<Area>,
+    areas: Areas,
     modules: Vec<Module>,
     /// Whether it is said to change.
     pub changes: bool,
@@ -127,7 +127,7 @@ impl Emulator {
         };
         let file = Some(MappedFile::from_vec(executable()));
         let modules = vec![Module { path: PathBuf::from("/fixture"), bias: BASE, file }];
-        Self { layout, memory, areas: vec![whole], modules, changes: true }
+        Self { layout, memory, areas: [whole].into_iter().collect(), modules, changes: true }
     }
 
     /// Its struct offsets.
@@ -148,7 +148,7 @@ impl Host for Emulator {
         &self.memory
     }
 
-    fn areas(&self) -> &[Area] {
+    fn areas(&self) -> &Areas {
         &self.areas
     }
 

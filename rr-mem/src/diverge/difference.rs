@@ -2,8 +2,8 @@
 
 use super::{CpuState, Ignored, Snapshot};
 use crate::{
-    addr::{Gpa, RangeSet},
-    guest::diff::{self, PAGE},
+    addr::{Gpa, PAGE, RangeSet},
+    guest::diff,
     memory::Memory,
 };
 

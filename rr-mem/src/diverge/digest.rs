@@ -7,12 +7,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{CpuState, Snapshot};
 use crate::{
-    addr::{Gpa, RangeSet},
+    addr::{Gpa, PAGE, RangeSet},
     memory::Memory,
 };
-
-/// Bytes that are hashed together, at most.
-const PAGE: u64 = 4096;
 
 /// What may differ without being a difference.
 #[derive(Clone, Debug, Default)]

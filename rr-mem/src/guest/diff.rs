@@ -8,13 +8,11 @@ use std::ops::{ControlFlow, RangeInclusive};
 use rayon::prelude::*;
 
 use crate::{
-    addr::{Gpa, Gva, RangeSet},
+    addr::{Gpa, Gva, PAGE, RangeSet},
     memory::Memory,
     mmu::{Mapping, Merge, Progression, VirtualSpace},
 };
 
-/// Pages are compared, and named, in this size.
-pub const PAGE: u64 = 4096;
 /// Bytes that one thread compares at a time.
 const CHUNK: u64 = 1 << 20;
 

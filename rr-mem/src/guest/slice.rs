@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 
 use thiserror::Error;
 
-use super::{Guest, Missing, SMALLEST_PAGE};
+use super::{Guest, Missing};
 use crate::{
-    addr::{Gpa, Gva, RangeSet},
+    addr::{Gpa, Gva, PAGE, RangeSet},
     memory::{Memory, ReadError, Recorder},
     mmu::{Merge, Progression, SpaceLimits, Unreadable, VirtualSpace},
 };
@@ -75,7 +75,7 @@ impl<M: Memory> Guest<M> {
             let space = self.recorded(&memory, Gva(0)..=Gva(u64::MAX))?;
             needed.note(&space);
         }
-        needed.data = data.into_iter().collect::<RangeSet>().aligned(SMALLEST_PAGE);
+        needed.data = data.into_iter().collect::<RangeSet>().aligned(PAGE);
         Ok(Needed { tables: memory.ranges(), ..needed })
     }
 
@@ -101,7 +101,7 @@ impl Needed {
 }
 
 fn whole_pages(range: &RangeInclusive<Gva>) -> RangeInclusive<Gva> {
-    let mask = SMALLEST_PAGE - 1;
+    let mask = PAGE - 1;
     Gva(range.start().0 & !mask)..=Gva(range.end().0 | mask)
 }
 

@@ -1,7 +1,7 @@
 //! A host whose kind is chosen at run time.
 
 use super::{
-    Area, Host, Module, Thread,
+    Areas, Host, Module, Thread,
     core::{Core, CoreMemory},
     process::{Process, ProcessMemory},
 };
@@ -73,7 +73,7 @@ impl Host for AnyHost {
         &self.memory
     }
 
-    fn areas(&self) -> &[Area] {
+    fn areas(&self) -> &Areas {
         either!(self, host => host.areas())
     }
 

@@ -9,7 +9,7 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    Area, Host, Module, Thread,
+    Areas, Host, Module, Thread,
     module::{DELETED, HEAD, bias},
     process::maps::{self, Mapping},
 };
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Given<M> {
     memory: M,
-    areas: Vec<Area>,
+    areas: Areas,
     complete: bool,
     modules: Vec<Module>,
 }
@@ -83,7 +83,7 @@ impl<M: Memory<Hva>> Host for Given<M> {
         &self.memory
     }
 
-    fn areas(&self) -> &[Area] {
+    fn areas(&self) -> &Areas {
         &self.areas
     }
 

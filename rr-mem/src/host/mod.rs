@@ -5,6 +5,7 @@
 //! memory, a memory map and the modules' files can be a [`Given`].
 
 mod any;
+mod areas;
 pub mod core;
 mod given;
 mod module;
@@ -14,6 +15,7 @@ pub mod unwind;
 use crate::{addr::Hva, memory::Memory};
 
 pub use any::{AnyHost, AnyHostMemory, HostKind};
+pub use areas::{Area, Areas};
 pub use given::{Given, GivenError};
 pub use module::Module;
 
@@ -26,7 +28,7 @@ pub trait Host {
     fn memory(&self) -> &Self::Memory;
 
     /// Its memory map, lowest address first.
-    fn areas(&self) -> &[Area];
+    fn areas(&self) -> &Areas;
 
     /// Whether nothing else is mapped: a core may leave areas out.
     fn knows_all_areas(&self) -> bool;
@@ -42,22 +44,6 @@ pub trait Host {
 
     /// Its threads, the one that a debugger would show first.
     fn threads(&self) -> &[Thread];
-}
-
-/// A mapped range of host addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Area {
-    /// The first address.
-    pub start: Hva,
-    /// Bytes.
-    pub len: u64,
-    /// May be read.
-    pub readable: bool,
-    /// May be written.
-    pub writable: bool,
-    /// What is mapped there, as the kernel names it: empty for anonymous memory,
-    /// `None` where that is not known.
-    pub name: Option<String>,
 }
 
 /// A thread of the process.

@@ -3,9 +3,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use super::{Memory, ReadError};
-use crate::addr::Address;
-
-const PAGE: u64 = 4096;
+use crate::addr::{Address, PAGE};
 
 /// Keeps up to `capacity` pages of 4096 bytes; one thread at a time, so that
 /// the source may be one that must not be called from elsewhere.

@@ -25,7 +25,10 @@ pub use slice::SliceMemory;
 #[cfg(test)]
 pub(crate) use sparse::SparseMemory;
 
-use crate::addr::{Address, AddressKind, Gpa};
+use crate::addr::{Address, AddressKind, Gpa, PAGE};
+
+/// What pages full of zeros are sliced from.
+pub(crate) static ZEROES: [u8; PAGE as usize] = [0; PAGE as usize];
 
 /// Bytes of one address space, addressed by `A`.
 pub trait Memory<A: Address = Gpa> {

@@ -9,11 +9,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{MappedFile, Memory, ReadCause, ReadError};
+use super::{MappedFile, Memory, ReadCause, ReadError, ZEROES};
 use crate::addr::{Address, FileOffset, ImageOffset};
-
-/// What pages full of zeros are sliced from.
-static ZEROES: [u8; 4096] = [0; 4096];
 
 /// Unpacked pages that are kept.
 const SLOTS: usize = 1024;

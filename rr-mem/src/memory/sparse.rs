@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Memory, ReadCause, ReadError};
-use crate::addr::{Address, Gpa};
-
-const PAGE: u64 = 4096;
+use crate::addr::{Address, Gpa, PAGE};
 
 /// A sparse guest-physical memory that tests write tables into.
 #[derive(Clone, Debug, Default)]

@@ -9,7 +9,7 @@ use super::{
     Access, Fault, FaultKind, Level, Query, Rights, Step, TableUnreadable, Translation, WalkError,
 };
 use crate::{
-    addr::{Gpa, Gva},
+    addr::{Gpa, Gva, PAGE},
     bits::mask,
     memory::{Memory, ReadError},
 };
@@ -103,7 +103,7 @@ pub(crate) trait Paging: Copy {
 
     /// Bytes of the smallest page.
     fn granule(&self) -> u64 {
-        4096
+        PAGE
     }
 
     /// Whether entries are big-endian.

@@ -30,7 +30,7 @@ pub use cpus::{Accelerator, VirtualCpu};
 use crate::{
     addr::{Address, Hva},
     debuginfo::{DebugError, Layout, Search},
-    host::{Area, Host},
+    host::Host,
     memory::{Memory, ReadError},
     region::{FlatError, MapError, RegionMap},
 };
@@ -353,15 +353,10 @@ fn check_blocks(map: &RegionMap, host: &impl Host) -> Result<(), Wrong> {
         let wrong = |what| Wrong::at(&format!("RAM block {:?} {what}", block.name), start.0);
         let last = start.checked_add(block.used_length.saturating_sub(1));
         let last = last.ok_or_else(|| wrong("passes the end of all addresses"))?;
-        let mapped = [start, last].map(|end| area(host.areas(), end).is_some());
+        let mapped = [start, last].map(|end| host.areas().at(end).is_some());
         if mapped != [true; 2] && (host.knows_all_areas() || mapped != [false; 2]) {
             return Err(wrong("is not mapped"));
         }
     }
     Ok(())
-}
-
-fn area(areas: &[Area], address: Hva) -> Option<&Area> {
-    let after = areas.partition_point(|area| area.start <= address);
-    areas[..after].last().filter(|area| address.0 - area.start.0 < area.len)
 }

@@ -12,7 +12,7 @@ use crate::{
         Layout, Search,
         synthetic::{build_id, dwarf, elf},
     },
-    host::{Area, Host, Module, Thread},
+    host::{Areas, Host, Module, Thread},
     memory::{MappedFile, Memory, ReadCause, ReadError},
 };
 
@@ -26,12 +26,15 @@ impl Memory<Hva> for Nothing {
     }
 }
 
-struct Fixture(Vec<Module>);
+struct Fixture(Vec<Module>, Areas);
 
 impl Fixture {
     fn new(file: Vec<u8>) -> Self {
         let file = Some(MappedFile::from_vec(file));
-        Self(vec![Module { path: "/nowhere/qemu-system-arm".into(), bias: 0, file }])
+        Self(
+            vec![Module { path: "/nowhere/qemu-system-arm".into(), bias: 0, file }],
+            Areas::default(),
+        )
     }
 }
 
@@ -42,8 +45,8 @@ impl Host for Fixture {
         &Nothing
     }
 
-    fn areas(&self) -> &[Area] {
-        &[]
+    fn areas(&self) -> &Areas {
+        &self.1
     }
 
     fn knows_all_areas(&self) -> bool {

@@ -9,11 +9,8 @@ use thiserror::Error;
 use super::{BlockId, FlatRange, FlatView, RegionMap, paint::Painter};
 use crate::{
     addr::{Address, Gpa},
-    memory::{Memory, ReadCause, ReadError},
+    memory::{Memory, ReadCause, ReadError, ZEROES},
 };
-
-/// What [`Backing::Zero`] is sliced from.
-static ZEROES: [u8; 4096] = [0; 4096];
 
 /// What lies behind a range of guest-physical addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     addr::{Gpa, Hva, hex},
-    host::{Area, Host},
+    host::{Areas, Host},
     mmu::{Aliases, Mmu},
     qemu::VirtualCpu,
     region::{BlockId, FlatRange, FlatView, RamBlock, RegionMap},
@@ -108,8 +108,8 @@ impl RamRow {
     /// The row of `block` in a process whose memory map is `areas`; how much of
     /// it there is, is still to be found.
     #[must_use]
-    pub fn new(block: &RamBlock, areas: &[Area]) -> Self {
-        let area = block.host.and_then(|host| area(areas, host));
+    pub fn new(block: &RamBlock, areas: &Areas) -> Self {
+        let area = block.host.and_then(|host| areas.at(host));
         Self {
             name: block.name.clone(),
             host: block.host,
@@ -123,12 +123,6 @@ impl RamRow {
             backing: area.and_then(|area| area.name.clone()),
         }
     }
-}
-
-fn area(areas: &[Area], hva: Hva) -> Option<&Area> {
-    let after = areas.partition_point(|area| area.start <= hva);
-    let area = &areas[after.checked_sub(1)?];
-    (hva.0 - area.start.0 < area.len).then_some(area)
 }
 
 /// What a pointer of the emulator leads to.
@@ -182,7 +176,7 @@ impl WhereRow {
         let places = found.map_or_else(Vec::new, |(id, _, offset)| {
             ranges.iter().filter_map(|range| place(map, range, id, offset)).collect()
         });
-        let area = area(host.areas(), hva);
+        let area = host.areas().at(hva);
         let no = host.knows_all_areas().then_some(false);
         Self {
             hva,

@@ -6,7 +6,8 @@ use std::fmt::Write;
 use thiserror::Error;
 
 use crate::{
-    guest::{Guest, VirtualReadError},
+    addr::GuestAddress,
+    guest::{Guest, GuestReadError},
     memory::Memory,
 };
 
@@ -33,38 +34,6 @@ pub enum Letter {
     Char,
     /// `s`
     String,
-}
-
-/// What a listing reads from: fills the bytes from an address on, as far as it
-/// can; how many, and what stopped it.
-pub trait Source {
-    /// Why bytes could not be read.
-    type Error;
-
-    /// Fills `dst` with the bytes `offset` bytes behind `start`.
-    fn read_at(&mut self, start: u64, offset: u64, dst: &mut [u8]) -> (usize, Option<Self::Error>);
-}
-
-/// A guest's memory as a source.
-#[derive(Clone, Copy, Debug)]
-pub struct GuestBytes<'a, M> {
-    /// The guest.
-    pub guest: &'a Guest<M>,
-    /// Whether addresses are guest-physical, not guest-virtual.
-    pub physical: bool,
-}
-
-impl<M: Memory> Source for GuestBytes<'_, M> {
-    type Error = VirtualReadError;
-
-    fn read_at(
-        &mut self,
-        start: u64,
-        offset: u64,
-        dst: &mut [u8],
-    ) -> (usize, Option<VirtualReadError>) {
-        self.guest.read_at(self.physical, start, offset, dst)
-    }
 }
 
 /// A parsed format such as `4gx`.
@@ -323,37 +292,37 @@ pub const STRING_WINDOW: usize = STRING_LIMIT;
 /// Bytes read at once.
 const CHUNK: usize = 1 << 16;
 
-/// Shows what `source` has at `start`, line by line: the line's address and
+/// Shows what `guest` has at `start`, line by line: the line's address and
 /// its values. The address to go on from.
 ///
 /// # Errors
-/// Those of `show`; what stopped the source is in the result.
-pub fn lines<S: Source, E>(
+/// Those of `show`; what ended the reading is in the result.
+pub fn lines<M: Memory, E>(
     format: Format,
-    start: u64,
-    source: &mut S,
+    start: GuestAddress,
+    guest: &Guest<M>,
     mut show: impl FnMut(u64, Vec<String>) -> Result<(), E>,
-) -> Result<Result<u64, S::Error>, E> {
+) -> Result<Result<u64, GuestReadError>, E> {
     match format.letter {
-        Letter::String => strings(format, start, source, &mut show),
-        _ => values(format, start, source, &mut show),
+        Letter::String => strings(format, start, guest, &mut show),
+        _ => values(format, start, guest, &mut show),
     }
 }
 
-fn values<S: Source, E>(
+fn values<M: Memory, E>(
     format: Format,
-    start: u64,
-    source: &mut S,
+    start: GuestAddress,
+    guest: &Guest<M>,
     show: &mut impl FnMut(u64, Vec<String>) -> Result<(), E>,
-) -> Result<Result<u64, S::Error>, E> {
+) -> Result<Result<u64, GuestReadError>, E> {
     let line = format.per_line() * format.size;
     let mut bytes = vec![0; CHUNK / line * line];
     let mut done: u64 = 0;
     let mut left = u128::from(format.count) * format.size as u128;
     while left > 0 {
         let wanted = left.min(bytes.len() as u128) as usize;
-        let (len, error) = source.read_at(start, done, &mut bytes[..wanted]);
-        let addr = start.wrapping_add(done);
+        let (len, error) = guest.read_at(start, done, &mut bytes[..wanted]);
+        let addr = start.raw().wrapping_add(done);
         let whole = len / format.size * format.size;
         for (i, row) in bytes[..whole].chunks(line).enumerate() {
             let values = row.chunks(format.size).map(|value| format.value(value)).collect();
@@ -365,20 +334,20 @@ fn values<S: Source, E>(
         done += len as u64;
         left -= len as u128;
     }
-    Ok(Ok(start.wrapping_add(done)))
+    Ok(Ok(start.raw().wrapping_add(done)))
 }
 
-fn strings<S: Source, E>(
+fn strings<M: Memory, E>(
     format: Format,
-    start: u64,
-    source: &mut S,
+    start: GuestAddress,
+    guest: &Guest<M>,
     show: &mut impl FnMut(u64, Vec<String>) -> Result<(), E>,
-) -> Result<Result<u64, S::Error>, E> {
+) -> Result<Result<u64, GuestReadError>, E> {
     let mut done = 0;
     for _ in 0..format.count {
         let mut bytes = [0; STRING_WINDOW];
-        let (len, error) = source.read_at(start, done, &mut bytes);
-        let addr = start.wrapping_add(done);
+        let (len, error) = guest.read_at(start, done, &mut bytes);
+        let addr = start.raw().wrapping_add(done);
         let (string, next, cut) = string_at(&bytes[..len]);
         if let (Some(error), true) = (error, cut) {
             if !string.is_empty() {
@@ -390,5 +359,5 @@ fn strings<S: Source, E>(
         show(addr, vec![format!("{}{dots}", quoted(string))])?;
         done += next as u64;
     }
-    Ok(Ok(start.wrapping_add(done)))
+    Ok(Ok(start.raw().wrapping_add(done)))
 }

@@ -7,7 +7,7 @@ use crate::{
     debuginfo::{jit, symbols},
     diverge::Frame,
     host::{
-        Area, Host, Module,
+        Host, Module,
         process::{Process, ProcessError},
         unwind::{self, StackRegisters},
     },
@@ -38,14 +38,10 @@ impl Task {
 
     /// Whether `address` is in memory that no file is behind.
     pub fn is_anonymous(&self, address: Hva) -> bool {
-        self.area(address).is_some_and(|area| area.name.as_deref().is_none_or(str::is_empty))
-    }
-
-    fn area(&self, address: Hva) -> Option<&Area> {
-        let areas = self.process.areas();
-        let behind = areas.partition_point(|area| area.start <= address);
-        let area = areas.get(behind.checked_sub(1)?)?;
-        (address.0 - area.start.0 < area.len).then_some(area)
+        self.process
+            .areas()
+            .at(address)
+            .is_some_and(|area| area.name.as_deref().is_none_or(str::is_empty))
     }
 
     /// The frames of a thread whose stack this is.
@@ -74,7 +70,7 @@ impl Task {
         if self.is_anonymous(Hva(address)) {
             return Some("translated code".to_owned());
         }
-        let file = self.area(Hva(address))?.name.as_deref()?;
+        let file = self.process.areas().at(Hva(address))?.name.as_deref()?;
         let mut modules = self.process.modules().iter();
         let module = modules.find(|module| module.path == Path::new(file))?;
         let place = address.wrapping_sub(module.bias);

@@ -23,7 +23,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::{Area, Host, Module, Thread};
+use super::{Area, Areas, Host, Module, Thread};
 use crate::{
     addr::Hva,
     container::{self, ContainerError},
@@ -39,7 +39,7 @@ pub use memory::CoreMemory;
 #[derive(Debug)]
 pub struct Core {
     memory: CoreMemory,
-    areas: Vec<Area>,
+    areas: Areas,
     modules: Vec<Module>,
     threads: Vec<Thread>,
     without_executable: Option<String>,
@@ -203,7 +203,7 @@ impl Segment {
 }
 
 /// The segments, and the mapped files that have none.
-fn areas(contents: &Contents) -> Vec<Area> {
+fn areas(contents: &Contents) -> Areas {
     let segment = |segment: &Segment| Area {
         start: Hva(segment.start),
         len: segment.len,
@@ -228,10 +228,7 @@ fn areas(contents: &Contents) -> Vec<Area> {
         writable: false,
         name: Some(file.path.clone()),
     };
-    let mut areas: Vec<_> = contents.segments.iter().map(segment).collect();
-    areas.extend(without_segment.map(file));
-    areas.sort_by_key(|area| area.start);
-    areas
+    contents.segments.iter().map(segment).chain(without_segment.map(file)).collect()
 }
 
 impl Host for Core {
@@ -241,7 +238,7 @@ impl Host for Core {
         &self.memory
     }
 
-    fn areas(&self) -> &[Area] {
+    fn areas(&self) -> &Areas {
         &self.areas
     }
 

@@ -21,14 +21,13 @@ use nix::{
 
 use super::maps::Mapping;
 use crate::{
-    addr::{Address, Hva},
+    addr::{Address, Hva, PAGE},
     memory::{Memory, ReadCause, ReadError},
 };
 
 /// What reading a process needs, for people.
 pub(super) const RIGHTS: &str = "it takes ptrace rights: the same user and kernel.yama.ptrace_scope 0, or root (CAP_SYS_PTRACE)";
 
-const PAGE: u64 = 4096;
 /// Pages that one look at the pagemap is about.
 const PAGES: usize = 512;
 

@@ -13,7 +13,7 @@ use std::{fs, io, path::PathBuf};
 
 use thiserror::Error;
 
-use super::{Area, Host, Module, Thread};
+use super::{Areas, Host, Module, Thread};
 use crate::addr::Hva;
 
 pub use freeze::{FreezeError, Frozen};
@@ -30,7 +30,7 @@ const THREAD_LIMIT: usize = 100_000;
 pub struct Process {
     pid: u32,
     memory: ProcessMemory,
-    areas: Vec<Area>,
+    areas: Areas,
     modules: Vec<Module>,
     threads: Vec<Thread>,
 }
@@ -143,7 +143,7 @@ impl Host for Process {
         &self.memory
     }
 
-    fn areas(&self) -> &[Area] {
+    fn areas(&self) -> &Areas {
         &self.areas
     }
 

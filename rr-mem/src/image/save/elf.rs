@@ -4,8 +4,12 @@
 
 use std::io;
 
-use super::{PAGE, sparse::Sparse};
-use crate::{addr::RangeSet, image::CoreNote, regs::Arch};
+use super::sparse::Sparse;
+use crate::{
+    addr::{PAGE, RangeSet},
+    image::CoreNote,
+    regs::Arch,
+};
 
 /// More program headers than the ELF header can count: section 0 has the number.
 const PN_XNUM: u64 = 0xffff;

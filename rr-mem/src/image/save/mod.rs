@@ -18,9 +18,6 @@ use self::sparse::Sparse;
 use super::CoreNote;
 use crate::{addr::RangeSet, memory::Memory, regs::Arch};
 
-/// No page of a guest is smaller: what cannot be read is left out in these.
-pub const PAGE: u64 = 4096;
-
 /// What a file of guest memory looks like.
 pub enum Format<'a> {
     /// Byte 0 is at this guest-physical address. What is left out reads as zeros.

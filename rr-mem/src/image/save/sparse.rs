@@ -5,9 +5,8 @@ use std::{
     io::{self, Seek, SeekFrom, Write},
 };
 
-use super::PAGE;
 use crate::{
-    addr::{Gpa, RangeSet},
+    addr::{Gpa, PAGE, RangeSet},
     memory::Memory,
 };
 

@@ -28,7 +28,7 @@ use super::{
     walk::{Paging, Table},
 };
 use crate::{
-    addr::{Address, Gpa},
+    addr::{Address, Gpa, PAGE},
     memory::Memory,
     regs::Regs,
 };
@@ -110,9 +110,6 @@ struct Found {
 
 /// No table is larger: a piece of memory aligned to this holds whole tables.
 const BLOCK: u64 = 64 << 10;
-
-/// No source leaves out less.
-const PAGE: u64 = 4096;
 
 struct Scan<'a, P: Paging, M: ?Sized> {
     judge: Judge<'a, P, M>,

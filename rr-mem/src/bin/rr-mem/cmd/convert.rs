@@ -1,8 +1,8 @@
 //! `rr-mem convert`.
 
 use rr_mem::{
-    addr::{Gpa, RangeSet, hex},
-    image::save::{Format, PAGE},
+    addr::{Gpa, PAGE, RangeSet, hex},
+    image::save::Format,
 };
 use serde::Serialize;
 

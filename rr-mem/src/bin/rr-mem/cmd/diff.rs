@@ -7,7 +7,7 @@ use std::{
 };
 
 use rr_mem::{
-    addr::{Gpa, Gva, RangeSet},
+    addr::{Gpa, Gva, PAGE, RangeSet},
     guest::diff::{self, ChangedMapping},
     mmu::VirtualSpace,
     report::{
@@ -141,7 +141,7 @@ fn memory(
     }
     let lost = both.without(&readable).or(&changes.unread);
     if let Some((first, _)) = lost.iter().next() {
-        let pages = lost.blocks(diff::PAGE);
+        let pages = lost.blocks(PAGE);
         let error = [before, after]
             .iter()
             .find_map(|side| side.guest.read_physical(Gpa(first), &mut [0]).err());

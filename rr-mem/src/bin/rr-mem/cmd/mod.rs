@@ -26,7 +26,8 @@ pub mod write;
 pub mod x;
 
 use rr_mem::{
-    guest::{Guest, VirtualReadCause, VirtualReadError},
+    addr::{Gpa, GuestAddress, Gva},
+    guest::{Guest, GuestReadCause, GuestReadError},
     memory::ReadCause,
     mmu::VirtualSpace,
     report::{ErrorRow, FaultRow},
@@ -34,6 +35,14 @@ use rr_mem::{
 use serde::Serialize;
 
 use crate::output::{Outcome, Output};
+
+/// An address as the flag `--phys` has it.
+const fn guest_address(address: u64, physical: bool) -> GuestAddress {
+    match physical {
+        true => GuestAddress::Physical(Gpa(address)),
+        false => GuestAddress::Virtual(Gva(address)),
+    }
+}
 
 /// Tables that could not be read, and limits that were hit: mappings may be
 /// missing from what was listed.
@@ -69,26 +78,26 @@ struct ReadFailure {
     error: Option<ErrorRow>,
 }
 
-/// Says where a virtual read ended: a hole in the guest's map is an answer, a
+/// Says where a read ended: a hole in the guest's map is an answer, a
 /// failure to read is not.
-fn complain_read(error: &VirtualReadError, output: &mut Output) -> anyhow::Result<Outcome> {
+fn complain_read(error: &GuestReadError, output: &mut Output) -> anyhow::Result<Outcome> {
     let (fault, row, outcome, hint) = match &error.cause {
-        VirtualReadCause::Fault(fault) => (Some(fault.into()), None, Outcome::Negative, ""),
-        VirtualReadCause::Table(table) => {
+        GuestReadCause::Fault(fault) => (Some(fault.into()), None, Outcome::Negative, ""),
+        GuestReadCause::Table(table) => {
             (None, Some((&**table).into()), Outcome::Unreadable, table.source.hint())
         }
-        VirtualReadCause::Data(data) => {
+        GuestReadCause::Data(data) => {
             let hole = matches!(data.cause, ReadCause::Hole | ReadCause::Device(_));
             let outcome = if hole { Outcome::Negative } else { Outcome::Unreadable };
             (None, Some(data.into()), outcome, data.hint())
         }
-        VirtualReadCause::End => (None, None, Outcome::Negative, ""),
-        VirtualReadCause::Missing(missing) => {
+        GuestReadCause::End => (None, None, Outcome::Negative, ""),
+        GuestReadCause::Missing(missing) => {
             (None, Some((*missing).into()), Outcome::Unreadable, missing.hint())
         }
     };
     if output.json {
-        output.row(&ReadFailure { addr: error.gva.to_string(), fault, error: row })?;
+        output.row(&ReadFailure { addr: error.at.to_string(), fault, error: row })?;
     }
     output.complain(format!("stopped at {error}"), hint)?;
     Ok(outcome)

@@ -8,7 +8,7 @@ use std::{
 use rr_mem::addr::hex;
 use serde::Serialize;
 
-use super::complain_read;
+use super::{complain_read, guest_address};
 use crate::{
     cli::Read,
     output::{Outcome, Output, Progress, failed},
@@ -43,11 +43,12 @@ pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut file = args.output.as_deref().map(File::create).transpose().map_err(cannot_write)?;
     let mut progress = Progress::new("reading");
     let mut bytes = vec![0; CHUNK.min(args.len) as usize];
+    let start = guest_address(args.address, args.phys);
     let mut done = 0;
     while done < args.len {
         let len = CHUNK.min(args.len - done) as usize;
         let dst = &mut bytes[..len];
-        let (read, error) = opened.guest.read_at(args.phys, args.address, done, dst);
+        let (read, error) = opened.guest.read_at(start, done, dst);
         let read = &bytes[..read];
         match &mut file {
             Some(file) => file.write_all(read).map_err(cannot_write)?,

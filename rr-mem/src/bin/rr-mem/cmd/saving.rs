@@ -8,10 +8,10 @@ use std::{
 };
 
 use rr_mem::{
-    addr::RangeSet,
+    addr::{PAGE, RangeSet},
     image::{
         CoreNote, Description,
-        save::{self, Format, PAGE},
+        save::{self, Format},
     },
     memory::Memory,
     region::RegionMap,

@@ -1,9 +1,9 @@
 //! `rr-mem slice`.
 
 use rr_mem::{
-    addr::{Gpa, Gva, RangeSet, hex},
+    addr::{Gpa, Gva, PAGE, RangeSet, hex},
     guest::slice::{Needed, Redacted, SliceContents, SliceError},
-    image::save::{Format, PAGE},
+    image::save::Format,
     memory::Memory,
 };
 use serde::Serialize;

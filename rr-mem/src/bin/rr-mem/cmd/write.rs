@@ -7,13 +7,14 @@ use std::{
 };
 
 use rr_mem::{
-    addr::{Gpa, Gva, Hva},
-    guest::VirtualReadCause,
+    addr::{Gpa, GuestAddress, Hva},
+    guest::GuestReadCause,
     host::HostKind,
-    write::{self, MOST_BYTES, Target, WriteError, WrittenRun},
+    write::{self, MOST_BYTES, WriteError, WrittenRun},
 };
 use serde::Serialize;
 
+use super::guest_address;
 use crate::{
     cli::{Bytes, Write},
     output::{Outcome, Output, failed, usage},
@@ -46,11 +47,8 @@ pub fn run(args: &Write, output: &mut Output) -> anyhow::Result<Outcome> {
     let (emulator, _frozen) = emulator::attach(&(&source.emulator).into(), output.verbose)?;
     let HostKind::Process(process) = emulator.host.kind() else { return Ok(Outcome::Unreadable) };
     let opened = emulator::guest(source, &emulator, output.verbose)?;
-    let target = match args.phys {
-        true => Target::Physical(Gpa(args.address)),
-        false => Target::Virtual(Gva(args.address)),
-    };
-    if let (Target::Virtual(_), Err(missing)) = (target, opened.guest.mmu()) {
+    let target = guest_address(args.address, args.phys);
+    if let (GuestAddress::Virtual(_), Err(missing)) = (target, opened.guest.mmu()) {
         return Err(opened.lacks(missing));
     }
     let pieces = write::plan(&opened.guest, process, target, bytes.len());
@@ -82,7 +80,7 @@ fn refuse(error: &WriteError, output: &mut Output) -> anyhow::Result<Outcome> {
     output.complain(error, error.hint())?;
     Ok(match error {
         WriteError::Refused { .. } => Outcome::Negative,
-        WriteError::Virtual(error) if matches!(error.cause, VirtualReadCause::Fault(_)) => {
+        WriteError::Virtual(error) if matches!(error.cause, GuestReadCause::Fault(_)) => {
             Outcome::Negative
         }
         _ => Outcome::Unreadable,

@@ -2,11 +2,11 @@
 
 use rr_mem::{
     addr::Gva,
-    report::examine::{Format, GuestBytes, lines},
+    report::examine::{Format, lines},
 };
 use serde::Serialize;
 
-use super::{complain_read, naming::Names};
+use super::{complain_read, guest_address, naming::Names};
 use crate::{
     cli::X,
     output::{Outcome, Output, usage},
@@ -33,11 +33,11 @@ pub fn run(args: &X, output: &mut Output) -> anyhow::Result<Outcome> {
         return Err(opened.lacks(missing));
     }
     let format = parse(&args.format, opened.shape.arch().pointer_bytes())?;
-    let mut source = GuestBytes { guest: &opened.guest, physical: args.phys };
+    let start = guest_address(args.address, args.phys);
     let names = Names::open(&args.naming, &opened.guest)?;
     let name = |addr| names.of(Gva(addr)).filter(|_| !args.phys);
     let show = |addr, values| show(addr, name(addr), values, output);
-    let result = lines(format, args.address, &mut source, show)?;
+    let result = lines(format, start, &opened.guest, show)?;
     match result {
         Ok(_) => Ok(Outcome::Answered),
         Err(error) => complain_read(&error, output),

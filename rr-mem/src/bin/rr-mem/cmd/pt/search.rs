@@ -3,7 +3,7 @@
 
 use memchr::memmem::Finder;
 use rr_mem::{
-    addr::{Address, Gpa, Gva, hex},
+    addr::{Address, Gpa, Gva, PAGE, hex},
     guest::Guest,
     memory::{ReadCause, ReadError},
     mmu::{Mapping, Merge, Progression, VirtualSpace},
@@ -18,7 +18,6 @@ use crate::{
 
 /// Bytes read at once.
 const CHUNK: u64 = 1 << 20;
-const PAGE: u64 = 4096;
 
 /// A place where the bytes are.
 #[derive(Serialize)]
