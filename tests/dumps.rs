@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rr_mem::{
     addr::{Gpa, RangeSet},
     image::{
-        self, CoreNote, Description, Image, ImageError,
+        self, CoreNote, Description, Image, ImageError, OpenOptions,
         save::{self, Format},
     },
     memory::{MappedFile, Memory, ReadCause, SliceMemory},
@@ -16,7 +16,7 @@ use rr_mem::{
 };
 
 fn open(bytes: Vec<u8>) -> Result<Image, ImageError> {
-    image::from_file(MappedFile::from_vec(bytes), Gpa(0))
+    image::from_file(MappedFile::from_vec(bytes), &OpenOptions::default())
 }
 
 fn read(image: &Image, gpa: u64, len: usize) -> Result<Vec<u8>, ReadCause> {

@@ -6,13 +6,13 @@ use std::{fs, io::Write, path::PathBuf};
 use proptest::prelude::*;
 use rr_mem::{
     addr::Gpa,
-    image::{self, Image, ImageError},
+    image::{self, Image, ImageError, OpenOptions},
     memory::{MappedFile, Memory, ReadCause},
     regs::{Arch, Regs},
 };
 
 fn open(bytes: Vec<u8>) -> Result<Image, ImageError> {
-    image::from_file(MappedFile::from_vec(bytes), Gpa(0))
+    image::from_file(MappedFile::from_vec(bytes), &OpenOptions::default())
 }
 
 /// An ELF64 file: header, program headers, then what they point to.
@@ -187,13 +187,17 @@ fn foreign_formats_are_named_and_never_taken_for_ram() {
 #[test]
 fn raw_ram_starts_at_its_base() {
     let file = MappedFile::from_vec(vec![1, 2, 3, 4]);
-    let image = image::from_file(file, Gpa(0x8000_0000)).expect("anything is RAM");
+    let image = image::from_file(file, &OpenOptions::default().ram_base(Gpa(0x8000_0000)))
+        .expect("anything is RAM");
     let mut dst = [0; 2];
     image.memory.read(Gpa(0x8000_0002), &mut dst).expect("there");
     assert_eq!(dst, [3, 4]);
     assert!(image.memory.read(Gpa(0), &mut dst).is_err());
     let file = MappedFile::from_vec(vec![0; 4096]);
-    assert!(image::from_file(file, Gpa(u64::MAX - 100)).is_err(), "past the end of the space");
+    assert!(
+        image::from_file(file, &OpenOptions::default().ram_base(Gpa(u64::MAX - 100))).is_err(),
+        "past the end of the space"
+    );
 }
 
 /// The file is not read, so its size does not matter.
@@ -203,7 +207,7 @@ fn a_terabyte_of_sparse_file_opens_and_reads_at_its_end() {
     let len = 1 << 40;
     file.as_file().set_len(len).expect("sparse files exist");
     file.write_all(b"head").expect("writes");
-    let image = image::open(file.path(), Gpa(0), &mut |_| {}).expect("maps");
+    let image = image::open(file.path(), &OpenOptions::default(), &mut |_| {}).expect("maps");
     let mut dst = [1; 4];
     image.memory.read(Gpa(len - 4), &mut dst).expect("there");
     assert_eq!(dst, [0; 4]);
@@ -211,9 +215,10 @@ fn a_terabyte_of_sparse_file_opens_and_reads_at_its_end() {
 
 #[test]
 fn what_is_no_file_is_an_error() {
-    let missing = image::open(&PathBuf::from("/nonexistent/dump"), Gpa(0), &mut |_| {});
+    let missing =
+        image::open(&PathBuf::from("/nonexistent/dump"), &OpenOptions::default(), &mut |_| {});
     assert_eq!(missing.expect_err("no such file").kind(), "container");
-    let folder = image::open(&std::env::temp_dir(), Gpa(0), &mut |_| {});
+    let folder = image::open(&std::env::temp_dir(), &OpenOptions::default(), &mut |_| {});
     assert_eq!(folder.expect_err("a folder").kind(), "container");
 }
 

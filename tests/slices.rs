@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
-    image::{self, ImageMemory},
+    image::{self, ImageMemory, OpenOptions},
     mmu::{Access, AccessKind, Query, WalkError},
     regs::Regs,
 };
@@ -23,7 +23,7 @@ fn hex(value: &Value) -> u64 {
 
 fn open(name: &str) -> (Guest<ImageMemory>, Value) {
     let path = folder().join(format!("{name}.elf.zst"));
-    let image = image::open(&path, Gpa(0), &mut |_| {}).expect("a slice opens");
+    let image = image::open(&path, &OpenOptions::default(), &mut |_| {}).expect("a slice opens");
     let regs = image.cpus[0].regs;
     let guest = Guest::new(Some(image.memory), Some(regs), image.regions).expect("renders");
     let text = fs::read_to_string(folder().join(format!("{name}.json"))).expect("is there");

@@ -7,7 +7,7 @@ use std::{fs, io::Read, ops::ControlFlow, path::PathBuf};
 use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
-    image::{self, Image, ImageError, ImageMemory, Options, savevm::Stream},
+    image::{self, Image, ImageError, ImageMemory, OpenOptions, savevm::Stream},
     memory::{ImageBytes, MappedFile, Memory, ReadCause},
     mmu::{Access, AccessKind, Query, WalkError},
     regs::{Arch, Regs},
@@ -30,8 +30,8 @@ fn open(bytes: &[u8]) -> Result<Image, ImageError> {
 }
 
 fn open_on(bytes: &[u8], machine: Option<&str>) -> Result<Image, ImageError> {
-    let options = Options { machine, ..Options::default() };
-    image::from_file_with(MappedFile::from_vec(bytes.to_vec()), &options)
+    let options = OpenOptions::default().machine(machine);
+    image::from_file(MappedFile::from_vec(bytes.to_vec()), &options)
 }
 
 fn hex(value: &Value) -> u64 {
@@ -368,9 +368,9 @@ fn sizes_that_a_small_file_claims_cost_nothing() {
 #[test]
 fn the_snapshot_of_an_rr2_archive_is_taken_as_it_is() {
     let path = data("logs/tiny.rr2");
-    let image = image::open(&path, Gpa(0), &mut |_| {}).expect("opens");
+    let image = image::open(&path, &OpenOptions::default(), &mut |_| {}).expect("opens");
     assert_eq!((image.format, image.cpus.len()), ("migration stream", 1));
-    let stream = image::open_stream(&path, None, &mut |_| {}).expect("opens");
+    let stream = image::open_stream(&path, &OpenOptions::default(), &mut |_| {}).expect("opens");
     let pc_ram = stream.blocks().iter().find(|block| block.name == "pc.ram").expect("a pc");
     assert!(pc_ram.len > 0 && stream.machine() == Some("pc-i440fx-2.9"));
     assert!(fields(&stream, "cpu").iter().any(|(path, _)| path == "env.cr[3]"));
@@ -413,8 +413,8 @@ fn qcow2(names: &[&str], state: &[u8]) -> Vec<u8> {
 }
 
 fn open_snapshot(bytes: &[u8], snapshot: Option<&str>) -> Result<Image, ImageError> {
-    let options = Options { snapshot, ..Options::default() };
-    image::from_file_with(MappedFile::from_vec(bytes.to_vec()), &options)
+    let options = OpenOptions::default().snapshot(snapshot);
+    image::from_file(MappedFile::from_vec(bytes.to_vec()), &options)
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
-    image::{self, ImageMemory},
+    image::{self, ImageMemory, OpenOptions},
     mmu::{Access, AccessKind, Query, WalkError},
     region::{RegionMap, monitor},
     regs::{Arch, Regs},
@@ -37,8 +37,8 @@ fn regions(machine: &str) -> RegionMap {
 fn machine(name: &str, ram: &'static str, regs: impl Fn(&Value) -> Regs) -> Machine {
     let text = fs::read_to_string(file(name, "truth.json")).expect("is there");
     let truth: Value = serde_json::from_str(&text).expect("is JSON");
-    let base = Gpa(hex(&truth["ram_base"]));
-    let image = image::open(&file(name, "ram.bin.zst"), base, &mut |_| {}).expect("opens");
+    let options = OpenOptions::default().ram_base(Gpa(hex(&truth["ram_base"])));
+    let image = image::open(&file(name, "ram.bin.zst"), &options, &mut |_| {}).expect("opens");
     assert_eq!(image.memory.ranges()[0].len, hex(&truth["ram_size"]));
     let regs = regs(&truth["regs"]);
     let guest = Guest::new(Some(image.memory), Some(regs), Some(regions(name))).expect("renders");

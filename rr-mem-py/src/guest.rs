@@ -135,8 +135,12 @@ impl Guest {
     ) -> PyResult<Self> {
         let map = mtree.map(region_map).transpose()?;
         let regions = map.as_ref();
-        let options = image::Options { ram_base: Gpa(ram_base), machine, regions, snapshot };
-        let image = class.py().detach(|| image::open_with(&path, &options, &mut |_| ()));
+        let options = image::OpenOptions::default()
+            .ram_base(Gpa(ram_base))
+            .machine(machine)
+            .regions(regions)
+            .snapshot(snapshot);
+        let image = class.py().detach(|| image::open(&path, &options, &mut |_| ()));
         let mut image = image.map_err(|error| error.bridge())?;
         if map.is_some() {
             (image.regions, image.address_space) = (map, None);

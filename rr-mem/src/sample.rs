@@ -3,8 +3,7 @@
 //! a fresh machine. tests/data/README.md says where it came from.
 
 use crate::{
-    addr::Gpa,
-    image::{self, Image, ImageError},
+    image::{self, Image, ImageError, OpenOptions},
     memory::MappedFile,
 };
 
@@ -15,5 +14,5 @@ static SAMPLE: &[u8] = include_bytes!("../data/sample.elf.zst");
 /// # Errors
 /// Never, unless the program was built from a damaged file.
 pub fn open() -> Result<Image, ImageError> {
-    image::from_file(MappedFile::from_static(SAMPLE), Gpa(0))
+    image::from_file(MappedFile::from_static(SAMPLE), &OpenOptions::default())
 }

@@ -8,6 +8,7 @@ mod child;
 mod difference;
 mod digest;
 mod outside;
+mod pair;
 mod qemu;
 mod rr;
 mod search;
@@ -29,11 +30,10 @@ use crate::{
 pub use child::Stopper;
 pub use difference::{ByteRun, Differences, RegisterDifference};
 pub use digest::{Digest, Ignored};
+pub use pair::{SearchError, Side};
 pub use qemu::{CommandError, Recording, Replay, StartError};
 pub use rr::{Recorded, StartError as TraceError, Traced};
-pub use search::{
-    Found, Observer, Options, Parting, SearchError, Side, Verdict, find_first_difference,
-};
+pub use search::{Found, Observer, Options, Parting, Verdict, find_first_difference};
 pub use writer::Writer;
 
 /// One execution of a guest that can be moved through. Points of it are named

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     Backtrace, Differences, Execution, ExecutionError,
-    search::{Pair, SearchError},
+    pair::{Pair, SearchError},
 };
 use crate::{addr::Gpa, memory::Memory};
 

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Image;
+use super::{CoreNote, Image};
 use crate::{
     addr::{Gpa, RangeSet},
     bits::bit,
@@ -30,17 +30,6 @@ const MOST_NOTE_BYTES: usize = 64 << 20;
 
 /// Our note's type: a JSON description of the guest.
 const DESCRIPTION: u32 = 1;
-
-/// A note of an ELF core.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CoreNote {
-    /// Whose it is.
-    pub owner: Vec<u8>,
-    /// Which of the owner's.
-    pub kind: u32,
-    /// What it says.
-    pub contents: Vec<u8>,
-}
 
 /// Our note: what an ELF core has no other place for.
 #[derive(Clone, Debug, Serialize, Deserialize)]

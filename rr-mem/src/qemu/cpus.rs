@@ -11,9 +11,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::{
-    Wrong,
-    counter::{self, InstructionCounter},
-    map,
+    Wrong, map,
     structs::{Struct, Structs},
     symbols::{Symbols, Target},
 };
@@ -60,7 +58,7 @@ pub struct VirtualCpu {
     pub world: Option<&'static str>,
     /// Guest instructions so far, of emulators that count them: PANDA's own
     /// count, or that of `-icount`, which is of all CPUs together; see
-    /// [`InstructionCounter::read`].
+    /// [`InstructionCounter`](super::InstructionCounter).
     pub instructions: Option<u64>,
 }
 
@@ -174,22 +172,21 @@ pub(super) fn check<M: Memory<Hva>>(
     list(structs, symbols, &spaces).map(drop)
 }
 
-/// Every CPU, and where instructions are counted; `spaces` are the addresses of
-/// the map's address spaces.
+/// Every CPU of the `list`; `spaces` are the addresses of the map's address
+/// spaces, and `total` is what an emulator counted of all CPUs together.
 pub(super) fn read<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
     symbols: &Symbols,
     spaces: &[u64],
-) -> Result<(Vec<VirtualCpu>, Option<InstructionCounter>), Wrong> {
-    let cpus = list(structs, symbols, spaces)?;
-    let counter = counter::find(structs, symbols, &cpus)?;
-    let total = counter.as_ref().map(|counter| counter.read(structs.memory())).transpose()?;
-    let mut found: Vec<VirtualCpu> = cpus
+    list: &[Struct<'_>],
+    total: Option<u64>,
+) -> Result<Vec<VirtualCpu>, Wrong> {
+    let mut found: Vec<VirtualCpu> = list
         .iter()
         .map(|cpu| one(structs, symbols, spaces, cpu, total))
         .collect::<Result<_, _>>()?;
     found.sort_by_key(|cpu| cpu.index);
-    Ok((found, counter))
+    Ok(found)
 }
 
 fn one<M: Memory<Hva>>(

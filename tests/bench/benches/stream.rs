@@ -6,8 +6,8 @@ use std::{hint::black_box, io::Write};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rr_mem::{
-    addr::{Gpa, Gva},
-    image::{self, Image, ImageMemory, Options},
+    addr::Gva,
+    image::{self, Image, ImageMemory, OpenOptions},
     memory::MappedFile,
     mmu::Mmu,
     regs::{Regs, X86Regs},
@@ -46,7 +46,7 @@ fn stream(ram: &[u8]) -> NamedTempFile {
 
 fn open(file: &NamedTempFile) -> Image {
     let mapped = MappedFile::open(file.path()).unwrap();
-    image::from_file_with(mapped, &Options::default()).unwrap()
+    image::from_file(mapped, &OpenOptions::default()).unwrap()
 }
 
 fn sum(mmu: &Mmu, memory: &ImageMemory, addresses: &[Gva]) -> u64 {
@@ -59,7 +59,8 @@ fn streams(criterion: &mut Criterion) {
     let streamed = open(&file).memory;
     let mut random: Vec<(u64, u64)> = truth.addresses(SEED);
     Random(SEED).shuffle(&mut random);
-    let raw = image::from_file(MappedFile::from_vec(truth.ram), Gpa(0)).unwrap().memory;
+    let raw =
+        image::from_file(MappedFile::from_vec(truth.ram), &OpenOptions::default()).unwrap().memory;
     let mmu = Mmu::new(&Regs::X86(X86Regs { cr3: CR3, ..X86Regs::long_mode() }));
     let addresses: Vec<Gva> = random.iter().map(|(gva, _)| Gva(*gva)).collect();
     let right = random.iter().map(|(_, gpa)| gpa).sum::<u64>();

@@ -24,7 +24,7 @@ use memflow::{
 use rr_mem::{
     addr::{Gpa, Gva},
     guest::{AnyMemory, Guest},
-    image::{self, ImageMemory},
+    image::{self, ImageMemory, OpenOptions},
     mmu::{Merge, Mmu, Query, SpaceLimits, VirtualSpace},
     regs::{Regs, X86Regs},
 };
@@ -84,7 +84,8 @@ impl Bench {
         let truth = Generated::new(SEED);
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&truth.ram).unwrap();
-        let open = || image::open(file.path(), Gpa(0), &mut |_| {}).unwrap().memory;
+        let open =
+            || image::open(file.path(), &OpenOptions::default(), &mut |_| {}).unwrap().memory;
         let regs = Regs::X86(X86Regs { cr3: CR3, ..X86Regs::long_mode() });
         let memory: AnyMemory = Box::new(open());
         let guest = Guest::new(Some(memory), Some(regs), None).unwrap();

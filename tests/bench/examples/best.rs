@@ -6,7 +6,7 @@ use std::{hint::black_box, time::Instant};
 
 use rr_mem::{
     addr::{Gpa, Gva},
-    image::{self, ImageMemory},
+    image::{self, ImageMemory, OpenOptions},
     memory::MappedFile,
     mmu::{Merge, Mmu, Query, SpaceLimits, VirtualSpace},
     regs::{Regs, X86Regs},
@@ -60,7 +60,7 @@ fn main() {
     let mut random = sorted.clone();
     Random(2026).shuffle(&mut random);
     let file = MappedFile::from_vec(truth.ram);
-    let memory = &image::from_file(file, Gpa(0)).unwrap().memory;
+    let memory = &image::from_file(file, &OpenOptions::default()).unwrap().memory;
     let mmu = &Mmu::new(&Regs::X86(X86Regs { cr3: CR3, ..X86Regs::long_mode() }));
     let space = || VirtualSpace::new(mmu, memory, SpaceLimits::default());
     let len = random.len();

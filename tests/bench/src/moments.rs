@@ -6,9 +6,9 @@ use std::{hint::black_box, io::Write};
 
 use rayon::prelude::*;
 use rr_mem::{
-    addr::{Gpa, RangeSet},
+    addr::RangeSet,
     guest::diff,
-    image::{self, ImageMemory},
+    image::{self, ImageMemory, OpenOptions},
 };
 use tempfile::NamedTempFile;
 
@@ -29,7 +29,7 @@ pub struct Moments {
 pub fn image(ram: &[u8], copies: u64) -> (NamedTempFile, ImageMemory) {
     let mut file = NamedTempFile::new().unwrap();
     (0..copies).for_each(|_| file.write_all(ram).unwrap());
-    let memory = image::open(file.path(), Gpa(0), &mut |_| {}).unwrap().memory;
+    let memory = image::open(file.path(), &OpenOptions::default(), &mut |_| {}).unwrap().memory;
     (file, memory)
 }
 

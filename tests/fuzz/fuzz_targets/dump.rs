@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use rr_mem::{
     addr::{Gpa, RangeSet},
     image::{
-        self,
+        self, OpenOptions,
         save::{self, Format},
     },
     memory::{MappedFile, Memory},
@@ -27,7 +27,7 @@ fuzz_target!(|input: (u8, &[u8])| {
     if magic.is_empty() && !bytes.starts_with(b"\x7fELF") {
         return;
     }
-    let Ok(image) = image::from_file(MappedFile::from_vec(bytes), Gpa(0)) else { return };
+    let Ok(image) = image::from_file(MappedFile::from_vec(bytes), &OpenOptions::default()) else { return };
     for range in image.memory.ranges().iter().take(1000) {
         for gpa in [range.gpa.0, range.gpa.0 + (range.len - 1)] {
             let _ = image.memory.read(Gpa(gpa), &mut [0; 8]);
@@ -43,7 +43,7 @@ fuzz_target!(|input: (u8, &[u8])| {
     let format = Format::Elf(Arch::X86_64, &notes);
     let written =
         save::save(&mut file, &format, &image.memory, &held, &mut |_| {}).expect("a disk");
-    let again = image::from_file(MappedFile::map(&file).expect("maps"), Gpa(0)).expect("is ours");
+    let again = image::from_file(MappedFile::map(&file).expect("maps"), &OpenOptions::default()).expect("is ours");
     for (first, last) in written.iter() {
         let len = (last - first + 1).min(4096) as usize;
         let (mut old, mut new) = (vec![0; len], vec![1; len]);

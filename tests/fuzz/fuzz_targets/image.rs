@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use rr_mem::{
     addr::{Gpa, Gva},
-    image::{self, Options},
+    image::{self, OpenOptions},
     memory::{MappedFile, Memory},
     mmu::Mmu,
 };
@@ -20,8 +20,8 @@ fuzz_target!(|input: (u64, &[u8])| {
         return;
     }
     let file = MappedFile::from_vec(bytes.to_vec());
-    let options = Options { ram_base: Gpa(ram_base), snapshot: Some("1"), ..Options::default() };
-    let Ok(image) = image::from_file_with(file, &options) else { return };
+    let options = OpenOptions::default().ram_base(Gpa(ram_base)).snapshot(Some("1"));
+    let Ok(image) = image::from_file(file, &options) else { return };
     let ranges = image.memory.ranges();
     assert!(ranges.windows(2).all(|pair| pair[0].gpa.0 + (pair[0].len - 1) < pair[1].gpa.0));
     for range in ranges {

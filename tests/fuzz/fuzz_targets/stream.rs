@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use libfuzzer_sys::fuzz_target;
 use rr_mem::{
-    image::{self, Options, savevm::Stream},
+    image::{self, OpenOptions, savevm::Stream},
     machine,
     memory::{MappedFile, Memory},
 };
@@ -21,8 +21,8 @@ fuzz_target!(|bytes: &[u8]| {
         ControlFlow::Continue(())
     });
     for name in machine::NAMES {
-        let options = Options { machine: Some(name), ..Options::default() };
-        let Ok(image) = image::from_file_with(file(), &options) else { continue };
+        let options = OpenOptions::default().machine(Some(name));
+        let Ok(image) = image::from_file(file(), &options) else { continue };
         for (gpa, len) in image.memory.held().into_iter().take(64) {
             let mut read = [0; 8];
             let len = len.min(8) as usize;

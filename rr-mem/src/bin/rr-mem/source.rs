@@ -211,8 +211,12 @@ fn open_image(path: &Path, args: &Source, regions: Option<&RegionMap>) -> anyhow
     let mut progress = Progress::new("reading");
     let machine = args.machine.as_deref();
     let snapshot = args.snapshot.as_deref();
-    let options = image::Options { ram_base: Gpa(args.ram_base), machine, regions, snapshot };
-    image::open_with(path, &options, &mut |bytes| progress.set(bytes))
+    let options = image::OpenOptions::default()
+        .ram_base(Gpa(args.ram_base))
+        .machine(machine)
+        .regions(regions)
+        .snapshot(snapshot);
+    image::open(path, &options, &mut |bytes| progress.set(bytes))
         .map_err(|error| failed(format!("{}: {error}", path.display()), error.hint()))
 }
 

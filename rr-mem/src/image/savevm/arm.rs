@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use super::cpu::Numbers;
+use super::state::Numbers;
 use crate::{
     bits::bit,
     regs::{ArmRegs, ArmStatus, Cpu, N_RW, PAN, Regs},

@@ -1,9 +1,13 @@
 //! The registers in the sections `cpu`: QEMU, target/i386/machine.c and
 //! target/arm/machine.c.
 
-use std::{collections::HashMap, ops::ControlFlow};
+use std::ops::ControlFlow;
 
-use super::{arm::SystemRegisters, description::Description, state};
+use super::{
+    arm::SystemRegisters,
+    description::Description,
+    state::{self, Numbers},
+};
 use crate::{
     bits::{bit, field},
     regs::{Cpu, Regs, X86Regs},
@@ -11,9 +15,6 @@ use crate::{
 
 /// The section of a CPU.
 const SECTION: &str = "cpu";
-
-/// The fields of a CPU that are numbers, by path.
-pub(super) type Numbers = HashMap<String, u64>;
 
 /// What the sections of the CPUs give: as much as could be read.
 pub(super) fn read(stream: &[u8], start: u64, description: &Description) -> Vec<Cpu> {

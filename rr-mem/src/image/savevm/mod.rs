@@ -27,7 +27,7 @@ use self::{
     ram::{Capabilities, Ram},
     state::{FOOTER, SECTION_FULL, SUBSECTION},
 };
-use super::{Image, ImageError, ImageMemory, Options};
+use super::{Image, ImageError, ImageMemory, OpenOptions};
 use crate::{
     addr::ImageOffset,
     machine::{self, PlaceError, Shadow, Shown},
@@ -211,7 +211,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn into_image(self, options: &Options<'_>) -> Result<Image, ImageError> {
+    pub(super) fn into_image(self, options: &OpenOptions<'_>) -> Result<Image, ImageError> {
         let cpus = self.cpus();
         let notes = self.notes();
         let arch = cpus.first().map(|cpu| cpu.regs.arch());

@@ -1,7 +1,7 @@
 //! The state of the devices: the sections behind RAM, field by field, as the
 //! stream's own description names them. QEMU, migration/vmstate.c.
 
-use std::ops::ControlFlow;
+use std::{collections::HashMap, ops::ControlFlow};
 
 use super::{
     Fault,
@@ -42,6 +42,9 @@ impl StateField<'_> {
         fits.then(|| self.bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 }
+
+/// The fields of a device that are numbers, by path.
+pub(super) type Numbers = HashMap<String, u64>;
 
 /// What hears of every field.
 pub(super) type Visit<'v> = dyn FnMut(&StateField<'_>) -> ControlFlow<()> + 'v;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use rr_mem::{
-    image::{self, savevm::StateField},
+    image::{self, OpenOptions, savevm::StateField},
     report::StateRow,
 };
 
@@ -19,8 +19,8 @@ pub fn run(args: &State, output: &mut Output) -> anyhow::Result<Outcome> {
     let shown = args.file.display();
     let fail = |error: image::ImageError| failed(format!("{shown}: {error}"), error.hint());
     let mut progress = Progress::new("reading");
-    let snapshot = args.snapshot.as_deref();
-    let stream = image::open_stream(&args.file, snapshot, &mut |bytes| progress.set(bytes));
+    let options = OpenOptions::default().snapshot(args.snapshot.as_deref());
+    let stream = image::open_stream(&args.file, &options, &mut |bytes| progress.set(bytes));
     let stream = stream.map_err(fail)?;
     drop(progress);
     let mut printed = Ok(());

@@ -1,0 +1,142 @@
+//! The paging of one CPU, whatever its architecture.
+
+use std::ops::RangeInclusive;
+
+use super::{
+    Query, Step, Translation, Walk, WalkError, arm_long, arm_short,
+    walk::{self, Paging},
+    x86,
+};
+use crate::{addr::Gva, memory::Memory, regs::Regs};
+
+/// The paging registers of one CPU at one moment, decoded: which tables, of
+/// which format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mmu {
+    /// x86, every mode.
+    X86(x86::X86Paging),
+    /// ARM, AArch32 with short descriptors.
+    ArmShort(arm_short::ShortPaging),
+    /// ARM, long descriptors: AArch64, and AArch32 with LPAE.
+    ArmLong(arm_long::LongPaging),
+}
+
+/// Runs `$body` with `$paging` bound to the architecture's paging.
+macro_rules! each_paging {
+    ($mmu:expr, $paging:ident => $body:expr) => {
+        match $mmu {
+            Mmu::X86($paging) => $body,
+            Mmu::ArmShort($paging) => $body,
+            Mmu::ArmLong($paging) => $body,
+        }
+    };
+}
+pub(crate) use each_paging;
+
+impl Mmu {
+    /// The paging that `regs` switch on.
+    #[must_use]
+    pub fn new(regs: &Regs) -> Self {
+        match regs {
+            Regs::X86(regs) => Mmu::X86(x86::X86Paging::new(regs)),
+            Regs::Arm(regs) if regs.long_descriptors() => {
+                Mmu::ArmLong(arm_long::LongPaging::new(regs))
+            }
+            Regs::Arm(regs) => Mmu::ArmShort(arm_short::ShortPaging::new(regs)),
+        }
+    }
+
+    /// Where `gva` is mapped, whatever the rights: the debug view, which is
+    /// what `panda_virt_to_phys` answers on x86.
+    ///
+    /// # Errors
+    /// [`WalkError::Fault`] when it is not mapped, [`WalkError::Unreadable`]
+    /// when a table entry could not be read.
+    #[inline]
+    pub fn translate<M: Memory + ?Sized>(
+        &self,
+        memory: &M,
+        gva: Gva,
+    ) -> Result<Translation, WalkError> {
+        self.query(memory, gva, Query::Presence)
+    }
+
+    /// As [`Mmu::translate`], for the question `query`.
+    ///
+    /// # Errors
+    /// As [`Mmu::translate`]; an access that is not allowed is a fault too.
+    #[inline]
+    pub fn query<M: Memory + ?Sized>(
+        &self,
+        memory: &M,
+        gva: Gva,
+        query: Query,
+    ) -> Result<Translation, WalkError> {
+        each_paging!(self, paging => walk::walk(paging, memory, gva, query, |_| {}))
+    }
+
+    /// As [`Mmu::query`], with every table entry that was read on the way.
+    pub fn walk<M: Memory + ?Sized>(&self, memory: &M, gva: Gva, query: Query) -> Walk {
+        let mut steps = Vec::with_capacity(5);
+        let result = each_paging!(self, paging => walk::walk(paging, memory, gva, query, |step| steps.push(step)));
+        Walk { gva, steps, result }
+    }
+
+    /// The mode, in the manual's words.
+    #[must_use]
+    pub fn mode(&self) -> &'static str {
+        each_paging!(self, paging => paging.mode())
+    }
+
+    /// The register that holds the base of the tables of `gva`, by the manual's
+    /// name: CR3, TTBR0, or TTBR1.
+    #[must_use]
+    pub fn base_register(&self, gva: Gva) -> &'static str {
+        each_paging!(self, paging => paging.base_register(gva))
+    }
+
+    /// What is left of `range` without the addresses whose tables `registers`
+    /// hold the base of; empty where nothing is.
+    #[must_use]
+    pub fn range_without(
+        &self,
+        range: RangeInclusive<Gva>,
+        registers: &[&str],
+    ) -> RangeInclusive<Gva> {
+        let spans = each_paging!(self, paging => paging.addresses());
+        spans
+            .into_iter()
+            .filter(|span| registers.contains(&self.base_register(*span.start())))
+            .fold(range, |range, span| cut(&range, &span))
+    }
+
+    /// Bytes of the smallest page (of the lower half, where the halves differ).
+    #[must_use]
+    pub fn granule(&self) -> u64 {
+        each_paging!(self, paging => paging.granule())
+    }
+
+    /// Bytes of a table entry: 4 or 8.
+    #[must_use]
+    pub fn entry_bytes(&self) -> u64 {
+        each_paging!(self, paging => paging.entry_bytes())
+    }
+
+    /// The decoded flags of `step`'s entry, by the manual's names.
+    #[must_use]
+    pub fn flags(&self, step: &Step) -> Vec<&'static str> {
+        each_paging!(self, paging => paging.flags(step.level, step.raw, step.leaf))
+    }
+}
+
+/// `range` without `part`, which is one end of it, or not in it.
+fn cut(range: &RangeInclusive<Gva>, part: &RangeInclusive<Gva>) -> RangeInclusive<Gva> {
+    let (first, last) = (*range.start(), *range.end());
+    let left = match (part.start().0.checked_sub(1), part.end().0.checked_add(1)) {
+        (Some(before), _) if first < *part.start() => Some(first..=last.min(Gva(before))),
+        (_, Some(behind)) => Some(first.max(Gva(behind))..=last),
+        _ => None,
+    };
+    left.unwrap_or(Gva(1)..=Gva(0))
+}

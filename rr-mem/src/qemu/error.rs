@@ -1,0 +1,116 @@
+//! Why an emulator could not be read.
+
+use thiserror::Error;
+
+use super::layouts;
+use crate::{
+    addr::Hva,
+    debuginfo::DebugError,
+    memory::ReadError,
+    region::{FlatError, MapError},
+};
+
+/// Why an emulator could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum QemuError {
+    /// No module has QEMU's symbols.
+    #[error("no QEMU is in this process: none of its files has the symbol {0}")]
+    NoEmulator(&'static str),
+    /// The architecture of its guests is not known.
+    #[error("{0} emulates neither x86 nor ARM")]
+    Architecture(String),
+    /// The debug file that was given will not do.
+    #[error("{0}")]
+    DebugInfo(#[from] DebugError),
+    /// No layout fits.
+    #[error("no layout fits this QEMU: {}", list(.0))]
+    NoLayout(Vec<Misfit>),
+}
+
+/// A layout that does not fit, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{layout} ({why})")]
+pub struct Misfit {
+    /// The layout's name.
+    pub layout: String,
+    /// What was found instead.
+    pub why: Wrong,
+}
+
+/// What is not as it must be in a healthy emulator that has this layout.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Wrong {
+    /// A member that the layout does not have.
+    #[error("it has no {0}.{1}")]
+    Member(&'static str, &'static str),
+    /// A pointer that leads nowhere.
+    #[error("{0}")]
+    Read(#[from] ReadError),
+    /// A struct that holds what it cannot hold.
+    #[error("{0}")]
+    Struct(String),
+    /// No layout could be had from its debug info.
+    #[error("{0}")]
+    DebugInfo(#[from] DebugError),
+    /// They are for other hosts.
+    #[error("they are for {known} hosts, and this is {0}: debug info is needed", known = layouts::HOST)]
+    Host(String),
+    /// The flat views were replaced while they were read.
+    #[error("the memory map changes whenever it is read")]
+    Torn,
+}
+
+impl Wrong {
+    pub(super) fn at(what: &str, address: u64) -> Self {
+        Self::Struct(format!("{what} at {}", Hva(address)))
+    }
+}
+
+impl From<MapError> for Wrong {
+    fn from(error: MapError) -> Self {
+        Self::Struct(error.to_string())
+    }
+}
+
+impl From<FlatError> for Wrong {
+    fn from(error: FlatError) -> Self {
+        Self::Struct(error.to_string())
+    }
+}
+
+impl QemuError {
+    /// A short stable name for scripts.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::NoEmulator(_) => "no_emulator",
+            Self::Architecture(_) => "architecture",
+            Self::DebugInfo(error) => error.kind(),
+            Self::NoLayout(_) => "no_layout",
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::NoEmulator(_) => {
+                "`rr-mem ps` lists emulators; of a QEMU without exported symbols, give its debug file with --debug-file FILE, or the monitor's text with --mtree FILE and memory with --image FILE"
+            }
+            Self::Architecture(_) => "x86 and ARM guests can be read",
+            Self::DebugInfo(error) => error.hint(),
+            Self::NoLayout(_) => {
+                "install the debug symbols of this QEMU (Debian: -dbgsym), or give them with --debug-file FILE, or the struct offsets with --layout FILE (`rr-mem layout ELF` makes one)"
+            }
+        }
+    }
+}
+
+fn list(misfits: &[Misfit]) -> String {
+    match misfits {
+        [] => "none was given".into(),
+        misfits => misfits.iter().map(Misfit::to_string).collect::<Vec<_>>().join("; "),
+    }
+}
