@@ -4,26 +4,56 @@ import gdb
 
 from .session import SESSION, Command, address, named, show
 
+#: Words of `rrv2p` that take another, with what it may be.
+CHOICES = {"-a": ("r", "w", "x"), "-p": ("user", "kernel", "current")}
+
 
 class Rrv2p(Command):
-    """Where a guest virtual address leads: rrv2p [-v] ADDRESS.
+    """Where a guest virtual address leads: rrv2p [-v] [-a r|w|x] [-p user|kernel|current] ADDRESS.
 Physical address, page size, effective rights, region and host address; -v shows every table
-entry on the way."""
+entry on the way. -a and -p ask whether the CPU could make this access, and with which fault it
+ends if not; alone, -p asks about a read, and -a is with the CPU's privilege.
+Example: rrv2p -a w -p user $rsp"""
+
+    def __init__(self, name):
+        # A class with a method `complete` is given no completer.
+        gdb.Command.__init__(self, name, gdb.COMMAND_DATA)
+
+    def complete(self, text, word):
+        """The words that may stand here, or the symbols of an expression."""
+        before = text[:len(text) - len(word)].split()
+        if before and before[-1] in CHOICES:
+            return [choice for choice in CHOICES[before[-1]] if choice.startswith(word)]
+        return gdb.COMPLETE_EXPRESSION
 
     def run(self, argument, from_tty):
         """Shows the translation, with -v the walk."""
-        verbose = argument.startswith("-v ")
-        gva = address(argument[2:] if verbose else argument)
-        walk = SESSION.guest().walk(gva)
+        verbose, query, expression = parsed(argument)
+        walk = SESSION.guest().walk(address(expression), **query)
         if verbose:
-            show(named(f"{gva:#x}  ({walk.mode})", r"^0x[0-9a-f]+"))
+            show(named(f"{walk.gva:#x}  ({walk.mode})", r"^0x[0-9a-f]+"))
             for step in walk.steps:
                 show(step.text)
         if walk.error is not None:
-            raise gdb.GdbError(walk.error)
-        if walk.translation is None:
+            raise gdb.GdbError(walk.error.text)
+        if walk.gpa is None:
             raise gdb.GdbError(walk.text)
         show(named(walk.text, r"^0x[0-9a-f]+"))
+
+
+def parsed(argument):
+    """Whether to show the walk, the access that is asked about, and the expression."""
+    verbose, query, rest = False, {}, argument.strip()
+    keywords = {"-a": "access", "-p": "priv"}
+    while True:
+        word, _, after = rest.partition(" ")
+        if word == "-v":
+            verbose, rest = True, after.lstrip()
+        elif word in keywords:
+            query[keywords[word]], _, rest = after.lstrip().partition(" ")
+            rest = rest.lstrip()
+        else:
+            return verbose, query, rest
 
 
 class Rrp2v(Command):

@@ -7,20 +7,21 @@ use pyo3::{
     types::{PyBytes, PyDict, PyType},
 };
 use rr_mem::{
-    addr::{Gpa, GuestAddress, Gva, Hva},
-    guest::{AnyMemory, Guest as Library, GuestReadError, emulator::Emulator},
+    addr::{Gpa, GuestAddress, Gva, Hex, Hva},
+    guest::{AnyMemory, Guest as Library, GuestReadError, Missing, emulator::Emulator},
     host::{Given, Host, HostKind, core::Core, process::Process},
     image,
-    mmu::{Merge, Query, SpaceLimits, VirtualSpace},
+    mmu::{Merge, NoSuchWord, Query, SpaceLimits, VirtualSpace},
     qemu::stub,
     region::monitor,
     regs::Regs,
     report::{
-        AliasRow, FindRow, RamRow, V2pRow, WhereRow,
+        AliasRow, CpuRow, FindRow, FlatRangeRow, IfAsked, RamRow, RegionRow, V2pRow, WhereRow,
+        XRow,
         examine::{self, Format},
         filter::Filter,
     },
-    symbols::Symbols,
+    symbols::Symbols as Names,
     watch, write,
 };
 
@@ -30,6 +31,7 @@ use crate::{
     reader::{PhysicalReader, Reader, bytes_of},
     rows,
     source::{Source, emulator, no_emulator, of_emulator},
+    symbols::Symbols,
 };
 
 /// What an address that is not mapped is in the answer to a batch.
@@ -239,7 +241,8 @@ impl Guest {
     #[getter]
     fn cpus(&self) -> PyResult<Vec<rows::Cpu>> {
         let machine = self.source.machine()?;
-        Ok(machine.cpus.iter().map(|cpu| rows::Cpu::new(cpu, &machine.map)).collect())
+        let row = |cpu| rows::Cpu(CpuRow::new(cpu, &machine.map));
+        Ok(machine.cpus.iter().map(row).collect())
     }
 
     /// What may make answers wrong: stale registers under KVM, a nested guest,
@@ -263,19 +266,40 @@ impl Guest {
 
     /// Where a guest virtual address leads. Raises `NotMapped`, or `ReadError`
     /// when a table cannot be read.
-    fn v2p(&self, py: Python<'_>, gva: u64) -> PyResult<rows::Translation> {
-        let row = self.row(py, gva)?;
-        match rows::Translation::new(&row) {
-            Some(found) => Ok(found),
-            None => Err(self.refusal(py, gva)?),
+    ///
+    /// `access` (r, w, x) and `priv` (user, kernel, current) ask whether the CPU
+    /// could make this access; `NotMapped` has the fault if not. `symbols` gives
+    /// the address a name.
+    #[pyo3(signature = (gva, *, access = None, r#priv = None, symbols = None))]
+    fn v2p(
+        &self,
+        py: Python<'_>,
+        gva: u64,
+        access: Option<&str>,
+        r#priv: Option<&str>,
+        symbols: Option<&Symbols>,
+    ) -> PyResult<rows::Translation> {
+        let query = self.query(access, r#priv)?;
+        let row = self.row(py, gva, query, symbols)?;
+        match row.gpa {
+            Some(_) => Ok(rows::Translation(row)),
+            None => Err(self.refusal(py, row, query)?),
         }
     }
 
-    /// The walk of a guest virtual address, entry by entry, whatever it finds.
-    fn walk(&self, py: Python<'_>, gva: u64) -> PyResult<rows::Walk> {
-        let row = self.row(py, gva)?;
-        let mmu = self.guest.mmu().map_err(|missing| missing.bridge())?;
-        rows::Walk::new(py, &row, mmu)
+    /// The walk of a guest virtual address, entry by entry, whatever it finds;
+    /// the rest is as for `v2p`.
+    #[pyo3(signature = (gva, *, access = None, r#priv = None, symbols = None))]
+    fn walk(
+        &self,
+        py: Python<'_>,
+        gva: u64,
+        access: Option<&str>,
+        r#priv: Option<&str>,
+        symbols: Option<&Symbols>,
+    ) -> PyResult<rows::Walk> {
+        let query = self.query(access, r#priv)?;
+        self.row(py, gva, query, symbols).map(rows::Walk)
     }
 
     /// Many at once: `gvas` is a buffer of 64-bit numbers (an `array('Q')`, a
@@ -313,8 +337,7 @@ impl Guest {
     fn p2v(&self, py: Python<'_>, gpa: u64, limit: usize) -> PyResult<Vec<rows::Alias>> {
         let space = self.space(py, 0, u64::MAX)?;
         let (found, _) = self.run(py, || space.aliases().of(Gpa(gpa), limit))?;
-        let row = |alias| rows::Alias::new(&AliasRow::new(Gpa(gpa), alias));
-        Ok(found.iter().filter_map(row).collect())
+        Ok(found.iter().map(|alias| rows::Alias(AliasRow::new(Gpa(gpa), alias))).collect())
     }
 
     /// What `memory_region_find` returns for `size` bytes at `gpa`; `None` when
@@ -323,8 +346,8 @@ impl Guest {
     fn find(&self, gpa: u64, size: u64) -> PyResult<Option<rows::Section>> {
         let gpa = Gpa(gpa);
         let found = self.guest.find(gpa, size).map_err(|missing| missing.bridge())?;
-        let row = FindRow::new(&self.guest, gpa, found.as_ref());
-        Ok(found.map(|found| rows::Section::new(row, &found)))
+        let row = |section| rows::Section(FindRow::new(&self.guest, gpa, Some(section)));
+        Ok(found.as_ref().map(row))
     }
 
     /// Guest memory at a virtual address, or a physical one. Devices are never
@@ -414,7 +437,7 @@ impl Guest {
         let target = guest_address(address, physical);
         let pieces = self.run(py, || watch::plan(&self.guest, target, length))?;
         let pieces = pieces.map_err(|error| error.bridge())?;
-        Ok(pieces.iter().map(rows::Piece::from).collect())
+        Ok(pieces.iter().map(|piece| rows::Piece(piece.into())).collect())
     }
 
     /// Guest memory as gdb's `x` shows it, in a format such as "4gx"; what it
@@ -431,12 +454,12 @@ impl Guest {
         let format = self.format(format, previous)?;
         let mut lines = Vec::new();
         let start = guest_address(address, physical);
-        let show = |address: u64, values: Vec<String>| {
-            lines.push((address, values));
+        let show = |addr: u64, values: Vec<String>| {
+            lines.push(XRow { addr: Hex(addr), symbol: IfAsked(None), values });
             Ok::<_, std::convert::Infallible>(())
         };
         let Ok(end) = self.run(py, || examine::lines(format, start, &self.guest, show))?;
-        Ok(listing(py, format, start, lines, end, &self.guest))
+        listing(py, format, start, &lines, end, &self.guest)
     }
 
     /// The mappings of the CPU's address space from `first` to `last`, lowest
@@ -483,7 +506,7 @@ impl Guest {
                 "raise limit, narrow first and last, or merge",
             ));
         }
-        Ok(found.iter().map(rows::Mapping::from).collect())
+        Ok(found.iter().map(|run| rows::Mapping(run.into())).collect())
     }
 
     /// RAM blocks of the emulator.
@@ -491,8 +514,8 @@ impl Guest {
     fn ram_blocks(&self) -> PyResult<Vec<rows::RamBlock>> {
         of_emulator!(&*self.source, emulator => {
             let blocks = emulator.machine.map.ram_blocks().iter();
-            let row = |block| RamRow::new(block, emulator.host.areas());
-            Ok(blocks.map(|block| rows::RamBlock::new(block, &row(block))).collect())
+            let row = |block| rows::RamBlock(RamRow::new(block, &emulator.host));
+            Ok(blocks.map(row).collect())
         }, else Err(no_emulator()))
     }
 
@@ -501,7 +524,8 @@ impl Guest {
     fn regions(&self) -> PyResult<Vec<rows::Region>> {
         let map = self.guest.regions().map_err(|missing| missing.bridge())?;
         let regions = map.regions().iter().enumerate();
-        Ok(regions.map(|(number, region)| rows::Region::new(map, number, region)).collect())
+        let row = |(number, region)| rows::Region(RegionRow::new(map, number, region));
+        Ok(regions.map(row).collect())
     }
 
     /// The flat view of the CPU's address space.
@@ -509,7 +533,8 @@ impl Guest {
     fn flat_view(&self) -> PyResult<Vec<rows::FlatRange>> {
         let map = self.guest.regions().map_err(|missing| missing.bridge())?;
         let view = self.guest.flat_view().map_err(|missing| missing.bridge())?;
-        Ok(view.ranges().iter().map(|range| rows::FlatRange::new(map, range)).collect())
+        let row = |range| rows::FlatRange(FlatRangeRow::new(map, range));
+        Ok(view.ranges().iter().map(row).collect())
     }
 
     /// The region tree, or the flat views, as the monitor's `info mtree` and
@@ -534,11 +559,11 @@ impl Guest {
             emulator => WhereRow::new(map, view, &emulator.host, Hva(hva)),
             else return Err(no_emulator()));
         if row.places.is_empty() {
-            return rows::Where::new(py, row);
+            return Ok(rows::Where(row));
         }
         let space = self.space(py, 0, u64::MAX)?;
         let row = self.run(py, || row.with_aliases(&space.aliases(), limit))?;
-        rows::Where::new(py, row)
+        Ok(rows::Where(row))
     }
 
     fn __repr__(&self) -> String {
@@ -571,7 +596,7 @@ impl Guest {
     }
 
     /// Symbols, moved to where this guest's kernel is.
-    pub fn moved(&self, py: Python<'_>, symbols: Symbols) -> PyResult<Symbols> {
+    pub fn moved(&self, py: Python<'_>, symbols: Names) -> PyResult<Names> {
         self.run(py, || symbols.in_guest(&self.guest))?.map_err(|error| error.bridge())
     }
 
@@ -591,14 +616,34 @@ impl Guest {
         (bytes, None)
     }
 
-    fn row(&self, py: Python<'_>, gva: u64) -> PyResult<V2pRow> {
-        let row = self.run(py, || V2pRow::new(&self.guest, Gva(gva), Query::Presence))?;
-        row.map_err(|missing| missing.bridge())
+    fn query(&self, access: Option<&str>, privilege: Option<&str>) -> PyResult<Query> {
+        let bad = |error: NoSuchWord| usage(&error, error.hint());
+        let access = access.map(str::parse).transpose().map_err(bad)?;
+        let privilege = privilege.map(str::parse).transpose().map_err(bad)?;
+        let regs = self.guest.regs().ok_or_else(|| Missing::Registers.bridge())?;
+        Ok(Query::new(access, privilege, regs))
+    }
+
+    fn row(
+        &self,
+        py: Python<'_>,
+        gva: u64,
+        query: Query,
+        symbols: Option<&Symbols>,
+    ) -> PyResult<V2pRow> {
+        let row = self.run(py, || V2pRow::new(&self.guest, Gva(gva), query))?;
+        let mut row = row.map_err(|missing| missing.bridge())?;
+        row.symbol = IfAsked(symbols.and_then(|symbols| symbols.names().name(row.gva)));
+        Ok(row)
     }
 
     /// Why an address has no translation.
-    fn refusal(&self, py: Python<'_>, gva: u64) -> PyResult<PyErr> {
-        let walk = self.run(py, || self.guest.walk(Gva(gva), Query::Presence))?;
+    fn refusal(&self, py: Python<'_>, row: V2pRow, query: Query) -> PyResult<PyErr> {
+        let gva = row.gva.0;
+        if let Some(fault) = row.fault.clone() {
+            return rows::not_mapped(py, &row, fault);
+        }
+        let walk = self.run(py, || self.guest.walk(row.gva, query))?;
         match walk.map_err(|missing| missing.bridge())?.result {
             Err(error) => Ok((gva, &error).bridge()),
             Ok(_) => Ok(raise::<RrMemError>(
@@ -675,15 +720,13 @@ fn listing(
     py: Python<'_>,
     format: Format,
     start: GuestAddress,
-    lines: Vec<(u64, Vec<String>)>,
+    lines: &[XRow],
     end: Result<u64, GuestReadError>,
     guest: &Library<AnyMemory>,
-) -> rows::Listing {
-    let line =
-        |(address, values): &(u64, Vec<String>)| format!("{address:#x}:\t{}\n", values.join("\t"));
-    let text = lines.iter().map(line).collect();
-    let last = lines.last().map(|(address, values)| {
-        address.wrapping_add((format.size * (values.len().max(1) - 1)) as u64)
+) -> PyResult<rows::Listing> {
+    let text = lines.iter().map(|line| format!("{line}\n")).collect();
+    let last = lines.last().map(|XRow { addr, values, .. }| {
+        addr.0.wrapping_add((format.size * (values.len().max(1) - 1)) as u64)
     });
     let mut contents = vec![0; if format.is_string() { 0 } else { format.size }];
     if let Some(last) = last {
@@ -692,5 +735,7 @@ fn listing(
     }
     let error = end.as_ref().err().map(|error| error.bridge().into_value(py).into_any());
     let next = end.unwrap_or(start.raw());
-    rows::Listing { next, last, contents, error, format: format.unit(), text }
+    let lines: PyResult<_> =
+        lines.iter().map(|line| Py::new(py, rows::Line(line.clone()))).collect();
+    Ok(rows::Listing { lines: lines?, next, last, contents, error, format: format.unit(), text })
 }

@@ -11,6 +11,13 @@ use crate::{error::Bridge, guest::Guest};
 #[pyclass(frozen, module = "rr_mem")]
 pub struct Symbols(Library);
 
+impl Symbols {
+    /// The library's.
+    pub fn names(&self) -> &Library {
+        &self.0
+    }
+}
+
 #[pymethods]
 impl Symbols {
     /// The symbols of a file, `offset` bytes further up than it says.

@@ -89,6 +89,14 @@ impl Host for AnyHost {
         either!(self, host => host.may_change())
     }
 
+    fn resident(&self, start: Hva, len: u64) -> Option<u64> {
+        either!(self, host => host.resident(start, len))
+    }
+
+    fn in_core(&self, start: Hva, len: u64) -> Option<u64> {
+        either!(self, host => host.in_core(start, len))
+    }
+
     fn threads(&self) -> &[Thread] {
         either!(self, host => host.threads())
     }

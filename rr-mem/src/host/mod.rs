@@ -42,6 +42,17 @@ pub trait Host {
         true
     }
 
+    /// How many of `len` bytes from `start` on it has memory for now, where that
+    /// is known.
+    fn resident(&self, _start: Hva, _len: u64) -> Option<u64> {
+        None
+    }
+
+    /// How many of `len` bytes from `start` on a core holds.
+    fn in_core(&self, _start: Hva, _len: u64) -> Option<u64> {
+        None
+    }
+
     /// Its threads, the one that a debugger would show first.
     fn threads(&self) -> &[Thread];
 }

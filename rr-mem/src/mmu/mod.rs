@@ -14,6 +14,7 @@ pub mod arm_long;
 pub mod arm_short;
 mod batch;
 mod paging;
+mod query;
 mod roots;
 mod space;
 mod walk;
@@ -25,6 +26,7 @@ pub use answer::{
 };
 pub use paging::Mmu;
 pub(crate) use paging::each_paging;
+pub use query::{NoSuchWord, Privilege};
 pub use roots::{RootCandidate, Roots, find_roots, usual_shapes};
 pub use space::{
     Alias, Aliases, Mapping, Mappings, Merge, Progression, SpaceLimits, Unreadable, VirtualSpace,

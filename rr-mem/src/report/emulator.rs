@@ -1,53 +1,17 @@
 //! The rows about an emulator itself.
 
-use serde::Serialize;
-
 use super::{
-    registers::map,
-    rows::{AliasRow, optional_hex},
+    Named,
+    declared::{AliasRow, CpuRow, FlatRangeRow, PsRow, RamRow, RegionRow, WherePlace, WhereRow},
 };
 use crate::{
-    addr::{Gpa, Hva, hex},
-    host::{Areas, Host},
+    addr::{Gpa, Hex, Hva},
+    guest::emulator::Running,
+    host::Host,
     mmu::{Aliases, Mmu},
-    qemu::VirtualCpu,
-    region::{BlockId, FlatRange, FlatView, RamBlock, RegionMap},
+    qemu::{Machine, VirtualCpu},
+    region::{BlockId, FlatRange, FlatView, MemoryRegion, RamBlock, RegionMap, monitor},
 };
-
-/// A CPU.
-#[derive(Clone, Debug, Serialize)]
-pub struct CpuRow {
-    /// Its number.
-    pub cpu: u64,
-    /// The architecture of its mode.
-    pub arch: &'static str,
-    /// The paging mode.
-    pub mode: &'static str,
-    /// Runs with user privilege.
-    pub user_mode: bool,
-    /// Waits for an interrupt.
-    pub halted: bool,
-    /// Stopped by the emulator.
-    pub stopped: bool,
-    /// The program counter.
-    #[serde(with = "hex")]
-    pub pc: u64,
-    /// Its thread in the emulator.
-    pub thread: u64,
-    /// Its `CPUState` in the emulator.
-    pub state: Hva,
-    /// What runs it.
-    pub accelerator: &'static str,
-    /// The address space that it uses.
-    pub address_space: Option<String>,
-    /// SMM, the secure world, a nested guest.
-    pub world: Option<&'static str>,
-    /// Guest instructions so far, where they are counted.
-    pub instructions: Option<u64>,
-    /// Paging registers by name.
-    #[serde(serialize_with = "map")]
-    pub registers: Vec<(&'static str, u64)>,
-}
 
 impl CpuRow {
     /// The row of `cpu`, whose address spaces are those of `map`.
@@ -61,63 +25,32 @@ impl CpuRow {
             user_mode: cpu.regs.in_user_mode(),
             halted: cpu.halted,
             stopped: cpu.stopped,
-            pc: cpu.pc,
+            pc: Hex(cpu.pc),
             thread: cpu.thread,
             state: cpu.state,
             accelerator: cpu.accelerator.name(),
             address_space: space.map(|space| space.name.clone()),
             world: cpu.world,
             instructions: cpu.instructions,
-            registers: cpu.regs.named(),
+            registers: hexes(cpu.regs.named()),
         }
     }
 }
 
-/// A RAM block.
-#[derive(Clone, Debug, Serialize)]
-pub struct RamRow {
-    /// QEMU's `idstr`.
-    pub name: String,
-    /// The first byte in the emulator's process.
-    pub host: Option<Hva>,
-    /// The first byte in QEMU's `ram_addr_t` space.
-    #[serde(with = "hex")]
-    pub offset: u64,
-    /// Bytes that the guest sees now.
-    #[serde(with = "hex")]
-    pub used_length: u64,
-    /// Bytes that the block may grow to.
-    #[serde(with = "hex")]
-    pub max_length: u64,
-    /// Bytes that the host has memory for now.
-    #[serde(serialize_with = "optional_hex")]
-    pub resident: Option<u64>,
-    /// Bytes that the core holds, of an emulator's core.
-    #[serde(serialize_with = "optional_hex")]
-    pub in_core: Option<u64>,
-    /// Bytes in a host page of the block.
-    pub page_size: u64,
-    /// The emulator's descriptor of the file that it is mapped from.
-    pub fd: Option<u32>,
-    /// What the host has mapped there; empty for anonymous memory, `None` where
-    /// that is not known.
-    pub backing: Option<String>,
-}
-
 impl RamRow {
-    /// The row of `block` in a process whose memory map is `areas`; how much of
-    /// it there is, is still to be found.
+    /// The row of `block` of the emulator `host`.
     #[must_use]
-    pub fn new(block: &RamBlock, areas: &Areas) -> Self {
-        let area = block.host.and_then(|host| areas.at(host));
+    pub fn new(block: &RamBlock, host: &impl Host) -> Self {
+        let area = block.host.and_then(|start| host.areas().at(start));
+        let len = block.used_length;
         Self {
             name: block.name.clone(),
             host: block.host,
-            offset: block.offset,
-            used_length: block.used_length,
-            max_length: block.max_length,
-            resident: None,
-            in_core: None,
+            offset: Hex(block.offset),
+            used_length: Hex(block.used_length),
+            max_length: Hex(block.max_length),
+            resident: block.host.and_then(|start| host.resident(start, len)).map(Hex),
+            in_core: block.host.and_then(|start| host.in_core(start, len)).map(Hex),
             page_size: block.page_size,
             fd: block.fd,
             backing: area.and_then(|area| area.name.clone()),
@@ -125,40 +58,8 @@ impl RamRow {
     }
 }
 
-/// What a pointer of the emulator leads to.
-#[derive(Clone, Debug, Serialize)]
-pub struct WhereRow {
-    /// The address asked for.
-    pub hva: Hva,
-    /// What the host has mapped there; empty for anonymous memory, `None` for
-    /// nothing, or what nobody knows.
-    pub area: Option<String>,
-    /// The RAM block that it is in.
-    pub ram_block: Option<String>,
-    /// The byte of the RAM block.
-    #[serde(serialize_with = "optional_hex")]
-    pub offset_in_block: Option<u64>,
-    /// Where the guest sees it.
-    pub places: Vec<WherePlace>,
-    /// Whether anything is mapped there, where that is known.
-    #[serde(skip)]
-    pub mapped: Option<bool>,
-}
-
-/// Where the guest sees a byte of its RAM.
-#[derive(Clone, Debug, Serialize)]
-pub struct WherePlace {
-    /// Its guest physical address.
-    pub gpa: Gpa,
-    /// The region's name.
-    pub region: String,
-    /// The byte of the region.
-    #[serde(with = "hex")]
-    pub offset: u64,
-    /// Its guest virtual addresses, where paging is known.
-    pub gvas: Option<Vec<AliasRow>>,
-    /// There are more than were asked for.
-    pub more: bool,
+fn hexes(registers: Vec<(&'static str, u64)>) -> Named<Hex<u64>> {
+    Named(registers.into_iter().map(|(name, value)| (name, Hex(value))).collect())
 }
 
 impl WhereRow {
@@ -182,14 +83,12 @@ impl WhereRow {
             hva,
             area: area.and_then(|area| area.name.clone()),
             ram_block: found.map(|(_, block, _)| block.name.clone()),
-            offset_in_block: found.map(|(_, _, offset)| offset),
+            offset_in_block: found.map(|(_, _, offset)| Hex(offset)),
             places,
             mapped: if area.is_some() { Some(true) } else { no },
         }
     }
-}
 
-impl WhereRow {
     /// The same with up to `limit` guest virtual addresses of each place.
     #[must_use]
     pub fn with_aliases(mut self, aliases: &Aliases<'_>, limit: usize) -> Self {
@@ -211,8 +110,113 @@ fn place(map: &RegionMap, range: &FlatRange, id: BlockId, offset: u64) -> Option
     shown.then(|| WherePlace {
         gpa: Gpa(range.start.0.wrapping_add(inside)),
         region: region.display_name().to_owned(),
-        offset,
+        offset: Hex(offset),
         gvas: None,
         more: false,
     })
+}
+
+impl FlatRangeRow {
+    /// The row of a range of a view of `map`.
+    #[must_use]
+    pub fn new(map: &RegionMap, range: &FlatRange) -> Self {
+        Self {
+            gpa: range.start,
+            size: Hex(range.size),
+            region: map.region(range.region).display_name().to_owned(),
+            offset: Hex(range.offset_in_region),
+            kind: monitor::range_kind(map, range),
+        }
+    }
+}
+
+impl RegionRow {
+    /// The row of region `number` of `map`.
+    #[must_use]
+    pub fn new(map: &RegionMap, number: usize, region: &MemoryRegion) -> Self {
+        Self {
+            number,
+            name: region.name.clone(),
+            addr: Hex(region.addr),
+            size: Hex(region.size),
+            kind: monitor::kind(region),
+            priority: region.priority,
+            enabled: region.enabled,
+            owner: region.owner.clone(),
+            container: region.container.map(|id| id.0),
+            alias: region.alias.map(|id| id.0),
+            alias_offset: Hex(region.alias_offset),
+            ram_block: region.ram_block.map(|id| map.block(id).name.clone()),
+        }
+    }
+}
+
+impl PsRow {
+    /// The row of an emulator with the machine that was read from it, or why it
+    /// could not be read and what to do.
+    #[must_use]
+    pub fn new(emulator: &Running, read: Result<Machine, (String, String)>) -> Self {
+        let machine = read.as_ref().ok();
+        let first = machine.and_then(|machine| machine.cpus.first());
+        Self {
+            pid: emulator.pid,
+            binary: emulator.binary.clone(),
+            machine: machine_name(&emulator.command),
+            layout: machine.map(|machine| machine.layout.clone()),
+            ram: machine.map(|machine| Hex(ram(machine))),
+            cpus: machine.map(|machine| machine.cpus.len()),
+            mode: first.map(|cpu| Mmu::new(&cpu.regs).mode()),
+            error: read.as_ref().err().map(|(error, _)| error.clone()),
+            hint: read.err().map(|(_, hint)| hint),
+        }
+    }
+}
+
+/// Bytes of RAM that the guest may write.
+fn ram(machine: &Machine) -> u64 {
+    let writable = |region: &&MemoryRegion| region.ram && !region.readonly;
+    let mut blocks: Vec<_> = machine
+        .map
+        .regions()
+        .iter()
+        .filter(writable)
+        .filter_map(|region| region.ram_block)
+        .collect();
+    blocks.sort_unstable();
+    blocks.dedup();
+    blocks.into_iter().map(|block| machine.map.block(block).used_length).sum()
+}
+
+/// The machine's type by the command line: what its options say last, as QEMU
+/// merges them.
+fn machine_name(command: &[String]) -> Option<String> {
+    let is_option = |word: &str| matches!(word, "-M" | "--M" | "-machine" | "--machine");
+    let pairs = command.iter().zip(command.get(1..)?);
+    let options = pairs.filter(|(word, _)| is_option(word)).map(|(_, options)| options);
+    options.filter_map(|options| machine_type(options)).next_back().map(str::to_owned)
+}
+
+/// The type in one option's words, where the first needs no key.
+fn machine_type(options: &str) -> Option<&str> {
+    let first = options.split(',').next().filter(|word| !word.is_empty() && !word.contains('='));
+    let named = options.split(',').filter_map(|word| word.strip_prefix("type=")).next_back();
+    named.or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_what_the_command_line_says() {
+        let name =
+            |text: &str| machine_name(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(name("qemu -M pc,accel=tcg").as_deref(), Some("pc"));
+        assert_eq!(name("qemu -machine type=q35").as_deref(), Some("q35"));
+        assert_eq!(name("qemu -machine accel=tcg -M q35,smm=off").as_deref(), Some("q35"));
+        assert_eq!(name("qemu -M pc -machine accel=kvm,type=q35").as_deref(), Some("q35"));
+        assert_eq!(name("qemu -M pc -M virt -machine accel=tcg").as_deref(), Some("virt"));
+        assert_eq!(name("qemu -M"), None);
+        assert_eq!(name("qemu"), None);
+    }
 }

@@ -3,6 +3,8 @@
 //! Addresses, offsets and sizes in bytes of guest memory are `"0x..."` strings,
 //! counts and page sizes are numbers, what is not known is `null`.
 
+mod declare;
+mod declared;
 pub mod diff;
 mod emulator;
 pub mod examine;
@@ -14,10 +16,11 @@ mod state;
 mod text;
 pub mod tlb;
 
-pub use emulator::{CpuRow, RamRow, WherePlace, WhereRow};
-pub use registers::RegsRow;
-pub use rows::{
-    AliasRow, ErrorRow, FaultRow, FindRow, MappingRow, RightsRow, RootRow, RwxRow, StepRow, V2pRow,
+pub use declare::{FieldSchema, Found, IfAsked, Named, RowSchema, Shape, Shaped};
+pub use declared::{
+    AliasRow, CpuRow, ErrorRow, FaultRow, FindRow, FlatRangeRow, MappingRow, PieceRow, PsRow,
+    RamRow, ReadRow, RegionRow, RegsRow, RightsRow, RootRow, RwxRow, SCHEMAS, StepRow, StopRow,
+    V2pRow, WherePlace, WhereRow, WrittenRow, XRow,
 };
 pub use state::StateRow;
 pub use text::size;

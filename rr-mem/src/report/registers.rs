@@ -1,23 +1,8 @@
 //! Registers as rows: by the manuals' names in lower case, as the flags are
 //! called.
 
-use serde::{Serialize, Serializer, ser::SerializeMap};
-
-use crate::{mmu::Mmu, regs::Regs};
-
-/// The paging registers of one CPU.
-#[derive(Clone, Debug, Serialize)]
-pub struct RegsRow {
-    /// Its number in the source.
-    pub cpu: usize,
-    /// The architecture of its mode.
-    pub arch: &'static str,
-    /// The paging mode; `None` where what decides it is not known.
-    pub mode: Option<&'static str>,
-    /// Paging registers by name; `None` where nobody knows the value.
-    #[serde(serialize_with = "map")]
-    pub registers: Vec<(&'static str, Option<u64>)>,
-}
+use super::{Named, RegsRow};
+use crate::{addr::Hex, mmu::Mmu, regs::Regs};
 
 impl RegsRow {
     /// The row of CPU number `cpu`; of `regs`, those count that are `known` by
@@ -29,23 +14,9 @@ impl RegsRow {
             cpu,
             arch: regs.arch().name(),
             mode: mode_known.then(|| Mmu::new(regs).mode()),
-            registers: registers
-                .map(|(name, value)| (name, known(name).then_some(value)))
-                .collect(),
+            registers: Named(
+                registers.map(|(name, value)| (name, known(name).then_some(Hex(value)))).collect(),
+            ),
         }
     }
-}
-
-/// An object of hex strings and, for what is not known, null.
-pub(super) fn map<T, S>(list: &[(&'static str, T)], serializer: S) -> Result<S::Ok, S::Error>
-where
-    T: Copy + Into<Option<u64>>,
-    S: Serializer,
-{
-    let mut map = serializer.serialize_map(Some(list.len()))?;
-    for (name, value) in list {
-        let value: Option<u64> = (*value).into();
-        map.serialize_entry(name, &value.map(|value| format!("{value:#x}")))?;
-    }
-    map.end()
 }

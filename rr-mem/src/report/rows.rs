@@ -1,9 +1,14 @@
-//! The rows, one struct per command.
+//! Rows about addresses, from the library's answers.
 
-use serde::{Serialize, Serializer};
-
+use super::{
+    IfAsked,
+    declared::{
+        AliasRow, ErrorRow, FaultRow, FindRow, MappingRow, RightsRow, RootRow, RwxRow, StepRow,
+        V2pRow,
+    },
+};
 use crate::{
-    addr::{Gpa, Gva, Hva, hex},
+    addr::{Gpa, Gva, Hex},
     guest::{Guest, Missing, Place},
     image::ImageError,
     memory::{Memory, ReadError},
@@ -12,210 +17,12 @@ use crate::{
         TableUnreadable, WalkError,
     },
     region::Section,
-    regs::{Arch, Regs},
+    regs::Regs,
 };
 
-/// Where a guest virtual address leads.
-#[derive(Clone, Debug, Serialize)]
-pub struct V2pRow {
-    /// The address asked for.
-    pub gva: Gva,
-    /// Its guest physical address.
-    pub gpa: Option<Gpa>,
-    /// Bytes of the page.
-    pub page_size: Option<u64>,
-    /// Effective rights.
-    pub rights: Option<RightsRow>,
-    /// The region's name.
-    pub region: Option<String>,
-    /// The byte in the region.
-    #[serde(serialize_with = "optional_hex")]
-    pub offset: Option<u64>,
-    /// The RAM block behind the region.
-    pub ram_block: Option<String>,
-    /// The byte in the emulator's process.
-    pub host: Option<Hva>,
-    /// Why it is not mapped, or the access faults.
-    pub fault: Option<FaultRow>,
-    /// Why no answer could be given.
-    pub error: Option<ErrorRow>,
-    /// Every table entry read.
-    pub steps: Vec<StepRow>,
-    /// The architecture of the CPU.
-    #[serde(skip)]
-    pub arch: Option<Arch>,
-}
+impl Copy for RwxRow {}
 
-/// Effective rights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct RightsRow {
-    /// The supervisor; EL1 or the regime's own level.
-    pub kernel: RwxRow,
-    /// CPL 3; EL0.
-    pub user: RwxRow,
-}
-
-/// What one privilege may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
-pub struct RwxRow {
-    pub r: bool,
-    pub w: bool,
-    pub x: bool,
-}
-
-/// See [`Fault`].
-#[derive(Clone, Debug, Serialize)]
-pub struct FaultRow {
-    /// Its short stable name.
-    pub kind: &'static str,
-    /// The structure of the entry that decided.
-    pub level: Option<&'static str>,
-    /// The entry's raw value.
-    #[serde(serialize_with = "optional_hex")]
-    pub entry: Option<u64>,
-    /// The entry's guest physical address.
-    pub at: Option<Gpa>,
-    /// The #PF error code or the ARM fault status, of an access.
-    #[serde(serialize_with = "optional_hex")]
-    pub status: Option<u32>,
-    /// A sentence.
-    #[serde(skip)]
-    pub text: String,
-}
-
-/// A failure of ours.
-#[derive(Clone, Debug, Serialize)]
-pub struct ErrorRow {
-    /// Its short stable name.
-    pub kind: &'static str,
-    /// The address that could not be read.
-    #[serde(serialize_with = "optional_hex")]
-    pub address: Option<u64>,
-    /// What was being done.
-    pub step: String,
-    /// What the user can do.
-    pub hint: String,
-    /// A sentence.
-    #[serde(skip)]
-    pub text: String,
-}
-
-/// A table entry read on a walk.
-#[derive(Clone, Debug, Serialize)]
-pub struct StepRow {
-    /// The structure, by the manual's name of its entries.
-    pub level: &'static str,
-    /// The entry's index.
-    pub index: u64,
-    /// The entry's guest physical address.
-    pub at: Gpa,
-    /// The entry in the emulator's process.
-    pub host: Option<Hva>,
-    /// Its raw value.
-    #[serde(with = "hex")]
-    pub entry: u64,
-    /// Its decoded flags.
-    pub flags: Vec<&'static str>,
-}
-
-/// A virtual address of a physical one.
-#[derive(Clone, Debug, Serialize)]
-pub struct AliasRow {
-    /// The address asked for.
-    pub gpa: Gpa,
-    /// A virtual address that maps it; none does when unknown.
-    pub gva: Option<Gva>,
-    /// How many there are, each `stride` bytes behind the one before.
-    pub count: u64,
-    /// See `count`.
-    #[serde(with = "hex")]
-    pub stride: u64,
-    /// Bytes of the page.
-    pub page_size: Option<u64>,
-    /// Effective rights.
-    pub rights: Option<RightsRow>,
-}
-
-/// What `memory_region_find` returns.
-#[derive(Clone, Debug, Serialize)]
-pub struct FindRow {
-    /// The address asked for.
-    pub gpa: Gpa,
-    /// The region's name.
-    pub region: Option<String>,
-    /// The first byte found, in the region.
-    #[serde(serialize_with = "optional_hex")]
-    pub offset_within_region: Option<u64>,
-    /// The first byte found, in the address space.
-    #[serde(serialize_with = "optional_hex")]
-    pub offset_within_address_space: Option<u64>,
-    /// Bytes of the range from there on.
-    #[serde(serialize_with = "optional_hex")]
-    pub size: Option<u128>,
-    /// Writes do not change it.
-    pub readonly: Option<bool>,
-    /// Persistent memory.
-    pub nonvolatile: Option<bool>,
-    /// The RAM block behind the region.
-    pub ram_block: Option<String>,
-    /// The byte in the emulator's process.
-    pub host: Option<Hva>,
-}
-
-/// A run of mappings.
-#[derive(Clone, Debug, Serialize)]
-pub struct MappingRow {
-    /// The first address.
-    pub gva: Gva,
-    /// The last address, included.
-    pub last: Gva,
-    /// Bytes.
-    #[serde(with = "hex")]
-    pub length: u128,
-    /// The physical address of the first byte, unless the pages map anything.
-    pub gpa: Option<Gpa>,
-    /// How far `gpa` advances per page: the page size, 0 when all pages map
-    /// the same one, unknown when they map anything.
-    #[serde(serialize_with = "optional_hex")]
-    pub gpa_step: Option<u64>,
-    /// Bytes of a page (of the first one, where sizes differ).
-    pub page_size: u64,
-    /// Effective rights.
-    pub rights: RightsRow,
-}
-
-/// A plausible table base.
-#[derive(Clone, Debug, Serialize)]
-pub struct RootRow {
-    /// The table's address, as CR3 or TTBR holds it.
-    pub root: Gpa,
-    /// The register that holds it: CR3, TTBR0 or TTBR1.
-    pub register: &'static str,
-    /// The mode that it was tried in.
-    pub mode: &'static str,
-    /// ARM: the TCR, or TTBCR, that it was tried with.
-    #[serde(serialize_with = "optional_hex")]
-    pub tcr: Option<u64>,
-    /// Pages that it maps in the kernel half.
-    pub kernel_pages: u64,
-    /// Pages that it maps in the user half.
-    pub user_pages: u64,
-    /// Listed tables with the same kernel half, this one included.
-    pub shared_by: usize,
-    /// The other table of a KPTI pair.
-    pub pair: Option<Gpa>,
-}
-
-pub(super) fn optional_hex<T: std::fmt::LowerHex, S: Serializer>(
-    value: &Option<T>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => hex::serialize(value, serializer),
-        None => serializer.serialize_none(),
-    }
-}
+impl Copy for RightsRow {}
 
 impl From<Rwx> for RwxRow {
     fn from(Rwx { r, w, x }: Rwx) -> Self {
@@ -234,10 +41,10 @@ impl From<&Fault> for FaultRow {
         Self {
             kind: fault.kind.name(),
             level: fault.entry.map(|step| step.level.entry_name()),
-            entry: fault.entry.map(|step| step.raw),
+            entry: fault.entry.map(|step| Hex(step.raw)),
             at: fault.entry.map(|step| step.at),
-            status: fault.status,
-            text: fault.to_string(),
+            status: fault.status.map(Hex),
+            sentence: fault.to_string(),
         }
     }
 }
@@ -246,7 +53,7 @@ impl From<&TableUnreadable> for ErrorRow {
     fn from(error: &TableUnreadable) -> Self {
         Self {
             step: format!("reading the {} entry at {}", error.level, error.at),
-            text: error.to_string(),
+            sentence: error.to_string(),
             ..(&error.source).into()
         }
     }
@@ -256,10 +63,10 @@ impl From<&ReadError> for ErrorRow {
     fn from(error: &ReadError) -> Self {
         Self {
             kind: error.kind(),
-            address: Some(error.addr),
+            address: Some(Hex(error.addr)),
             step: "reading guest memory".into(),
             hint: error.hint().into(),
-            text: error.to_string(),
+            sentence: error.to_string(),
         }
     }
 }
@@ -271,7 +78,7 @@ impl From<Missing> for ErrorRow {
             address: None,
             step: "looking for what the source holds".into(),
             hint: missing.hint().into(),
-            text: missing.to_string(),
+            sentence: missing.to_string(),
         }
     }
 }
@@ -283,7 +90,7 @@ impl From<&ImageError> for ErrorRow {
             address: None,
             step: "opening the image".into(),
             hint: error.hint().into(),
-            text: error.to_string(),
+            sentence: error.to_string(),
         }
     }
 }
@@ -296,14 +103,13 @@ impl V2pRow {
     pub fn new<M: Memory>(guest: &Guest<M>, gva: Gva, query: Query) -> Result<Self, Missing> {
         let walk = match guest.walk(gva, query) {
             Err(missing @ Missing::Table(_)) => {
-                return Ok(Self { error: Some(missing.into()), ..Self::unknown(gva, Vec::new()) });
+                return Ok(Self { error: Some(missing.into()), ..Self::unknown(guest, gva) });
             }
             walk => walk?,
         };
         let mmu = guest.mmu()?;
-        let steps = walk.steps.iter().map(|step| StepRow::new(guest, mmu, step)).collect();
-        let mut row = Self::unknown(gva, steps);
-        row.arch = guest.regs().map(Regs::arch);
+        let mut row = Self::unknown(guest, gva);
+        row.steps = walk.steps.iter().map(|step| StepRow::new(guest, mmu, step)).collect();
         match &walk.result {
             Ok(found) => {
                 row.gpa = Some(found.gpa);
@@ -317,7 +123,7 @@ impl V2pRow {
         Ok(row)
     }
 
-    fn unknown(gva: Gva, steps: Vec<StepRow>) -> Self {
+    fn unknown<M>(guest: &Guest<M>, gva: Gva) -> Self {
         Self {
             gva,
             gpa: None,
@@ -329,15 +135,17 @@ impl V2pRow {
             host: None,
             fault: None,
             error: None,
-            steps,
-            arch: None,
+            steps: Vec::new(),
+            symbol: IfAsked(None),
+            mode: guest.mmu().ok().map(Mmu::mode),
+            arch: guest.regs().map(Regs::arch),
         }
     }
 
     fn place(&mut self, place: Option<Place<'_>>) {
         if let Some(place) = place {
             self.region = Some(place.region.to_owned());
-            self.offset = Some(place.offset);
+            self.offset = Some(Hex(place.offset));
             self.ram_block = place.ram_block.map(str::to_owned);
             self.host = place.host;
         }
@@ -351,8 +159,9 @@ impl StepRow {
             index: step.index,
             at: step.at,
             host: guest.place(step.at).and_then(|place| place.host),
-            entry: step.raw,
+            entry: Hex(step.raw),
             flags: mmu.flags(step),
+            size: mmu.entry_bytes(),
         }
     }
 }
@@ -365,7 +174,7 @@ impl AliasRow {
             gpa,
             gva: Some(alias.gva),
             count: alias.count,
-            stride: alias.stride,
+            stride: Hex(alias.stride),
             page_size: Some(alias.page_size),
             rights: Some(alias.rights.into()),
         }
@@ -374,7 +183,7 @@ impl AliasRow {
     /// The row of an address that nothing maps.
     #[must_use]
     pub fn unmapped(gpa: Gpa) -> Self {
-        Self { gpa, gva: None, count: 0, stride: 0, page_size: None, rights: None }
+        Self { gpa, gva: None, count: 0, stride: Hex(0), page_size: None, rights: None }
     }
 }
 
@@ -386,10 +195,10 @@ impl FindRow {
         Self {
             gpa,
             region: place.map(|place| place.region.to_owned()),
-            offset_within_region: section.map(|section| section.offset_within_region),
+            offset_within_region: section.map(|section| Hex(section.offset_within_region)),
             offset_within_address_space: section
-                .map(|section| section.offset_within_address_space.0),
-            size: section.map(|section| section.size),
+                .map(|section| Hex(section.offset_within_address_space.0)),
+            size: section.map(|section| Hex(section.size)),
             readonly: section.map(|section| section.readonly),
             nonvolatile: section.map(|section| section.nonvolatile),
             ram_block: place.and_then(|place| place.ram_block.map(str::to_owned)),
@@ -400,19 +209,20 @@ impl FindRow {
 
 impl From<&Mapping> for MappingRow {
     fn from(mapping: &Mapping) -> Self {
-        let gpa_step = match mapping.progression {
-            Progression::Linear => Some(mapping.page_size),
-            Progression::Same(_) => Some(0),
-            Progression::Scattered => None,
+        let (gpa_step, every) = match mapping.progression {
+            Progression::Linear => (Some(mapping.page_size), None),
+            Progression::Same(unit) => (Some(0), Some(Hex(unit))),
+            Progression::Scattered => (None, None),
         };
         Self {
             gva: mapping.gva,
             last: mapping.last,
-            length: mapping.len(),
+            length: Hex(mapping.len()),
             gpa: gpa_step.map(|_| mapping.gpa),
-            gpa_step,
+            gpa_step: gpa_step.map(Hex),
             page_size: mapping.page_size,
             rights: mapping.rights.into(),
+            every,
         }
     }
 }
@@ -423,7 +233,7 @@ impl From<&RootCandidate> for RootRow {
             root: root.root,
             register: root.register,
             mode: root.mode,
-            tcr: root.regs.tcr(),
+            tcr: root.regs.tcr().map(Hex),
             kernel_pages: root.kernel_pages,
             user_pages: root.user_pages,
             shared_by: root.shared_by,

@@ -5,9 +5,15 @@ pub mod log;
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use clap::{
+    ArgAction, Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use clap_complete::Shell;
-use rr_mem::regs::Arch;
+use rr_mem::{
+    mmu::{AccessKind, Privilege},
+    regs::Arch,
+};
 
 use crate::number::{bytes, exception_level, number, physical_bits, range};
 
@@ -186,21 +192,20 @@ pub enum Switch {
     Off,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AccessKind {
-    R,
-    W,
-    X,
+fn access_kind() -> impl TypedValueParser<Value = AccessKind> {
+    PossibleValuesParser::new(AccessKind::WORDS.map(|(word, _)| word))
+        .try_map(|word| word.parse::<AccessKind>())
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Privilege {
-    /// CPL 3, EL0
-    User,
-    /// The supervisor, EL1 or the regime's own level
-    Kernel,
-    /// That of the CPU's registers
-    Current,
+fn privilege() -> impl TypedValueParser<Value = Privilege> {
+    let words = Privilege::WORDS.map(|(word, privilege)| {
+        PossibleValue::new(word).help(match privilege {
+            Privilege::User => "CPL 3, EL0",
+            Privilege::Kernel => "The supervisor, EL1 or the regime's own level",
+            Privilege::Current => "That of the CPU's registers",
+        })
+    });
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<Privilege>())
 }
 
 /// Translate guest virtual addresses: page, rights, region, host address
@@ -220,10 +225,10 @@ pub struct V2p {
     #[arg(required = true, value_name = "GVA")]
     pub addresses: Vec<String>,
     /// Ask for the architectural answer to this access
-    #[arg(long)]
+    #[arg(long, value_parser = access_kind())]
     pub access: Option<AccessKind>,
     /// Made with this privilege (alone: a read)
-    #[arg(long = "priv")]
+    #[arg(long = "priv", value_parser = privilege())]
     pub privilege: Option<Privilege>,
     #[command(flatten)]
     pub naming: Naming,

@@ -101,6 +101,11 @@ impl Output {
         Ok(writeln!(self.stream, "{text}")?)
     }
 
+    /// One answer, as JSON or as text.
+    pub fn answer(&mut self, row: &(impl Serialize + fmt::Display)) -> anyhow::Result<()> {
+        if self.json { self.row(row) } else { self.line(row) }
+    }
+
     /// Text or bytes as they are.
     pub fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         Ok(self.stream.write_all(bytes)?)
@@ -142,7 +147,7 @@ pub fn note(text: impl fmt::Display) {
 }
 
 /// The colour for rights: what is writable and executable stands out.
-pub fn style_of(rights: rr_mem::mmu::Rights) -> Style {
+pub fn style_of(rights: rr_mem::report::RightsRow) -> Style {
     let w = rights.kernel.w || rights.user.w;
     let x = rights.kernel.x || rights.user.x;
     match (w, x) {

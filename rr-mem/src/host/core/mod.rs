@@ -238,6 +238,10 @@ impl Host for Core {
         &self.memory
     }
 
+    fn in_core(&self, start: Hva, len: u64) -> Option<u64> {
+        Some(self.memory.held(start, len))
+    }
+
     fn areas(&self) -> &Areas {
         &self.areas
     }

@@ -143,6 +143,10 @@ impl Host for Process {
         &self.memory
     }
 
+    fn resident(&self, start: Hva, len: u64) -> Option<u64> {
+        self.memory.resident(start, len)
+    }
+
     fn areas(&self) -> &Areas {
         &self.areas
     }

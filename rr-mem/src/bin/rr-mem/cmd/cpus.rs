@@ -12,12 +12,7 @@ pub fn run(args: &Cpus, output: &mut Output) -> anyhow::Result<Outcome> {
     let (emulator, _frozen) = attach(&(&args.emulator).into(), output.verbose)?;
     let machine = &emulator.machine;
     for cpu in &machine.cpus {
-        let row = CpuRow::new(cpu, &machine.map);
-        if output.json {
-            output.row(&row)?;
-        } else {
-            output.line(&row)?;
-        }
+        output.answer(&CpuRow::new(cpu, &machine.map))?;
     }
     Ok(if machine.cpus.is_empty() { Outcome::Negative } else { Outcome::Answered })
 }

@@ -18,11 +18,7 @@ pub fn run(args: &Find, output: &mut Output) -> anyhow::Result<Outcome> {
         if found.is_none() {
             outcome = Outcome::Negative;
         }
-        if output.json {
-            output.row(&row)?;
-        } else {
-            output.line(&row)?;
-        }
+        output.answer(&row)?;
     }
     Ok(outcome)
 }

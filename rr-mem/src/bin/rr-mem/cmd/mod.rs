@@ -26,13 +26,12 @@ pub mod write;
 pub mod x;
 
 use rr_mem::{
-    addr::{Gpa, GuestAddress, Gva},
+    addr::{Gpa, GuestAddress, Gva, Hex},
     guest::{Guest, GuestReadCause, GuestReadError},
     memory::ReadCause,
     mmu::VirtualSpace,
-    report::{ErrorRow, FaultRow},
+    report::StopRow,
 };
-use serde::Serialize;
 
 use crate::output::{Outcome, Output};
 
@@ -69,15 +68,6 @@ fn complain_about(
     Ok(outcome)
 }
 
-/// A read that ended early, as a row of its own.
-#[derive(Serialize)]
-struct ReadFailure {
-    /// The first address that could not be read.
-    addr: String,
-    fault: Option<FaultRow>,
-    error: Option<ErrorRow>,
-}
-
 /// Says where a read ended: a hole in the guest's map is an answer, a
 /// failure to read is not.
 fn complain_read(error: &GuestReadError, output: &mut Output) -> anyhow::Result<Outcome> {
@@ -97,7 +87,7 @@ fn complain_read(error: &GuestReadError, output: &mut Output) -> anyhow::Result<
         }
     };
     if output.json {
-        output.row(&ReadFailure { addr: error.at.to_string(), fault, error: row })?;
+        output.row(&StopRow { addr: Hex(error.at.raw()), fault, error: row })?;
     }
     output.complain(format!("stopped at {error}"), hint)?;
     Ok(outcome)

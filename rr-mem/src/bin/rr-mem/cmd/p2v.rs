@@ -32,19 +32,15 @@ fn one(
 ) -> anyhow::Result<Outcome> {
     let (found, more) = aliases.of(gpa, limit);
     for alias in &found {
-        show(&AliasRow::new(gpa, alias), output)?;
+        output.answer(&AliasRow::new(gpa, alias))?;
     }
     if more {
         output.flush()?;
         note(format!("{gpa} has more aliases than the {limit} listed; raise --limit for all"));
     }
     if found.is_empty() {
-        show(&AliasRow::unmapped(gpa), output)?;
+        output.answer(&AliasRow::unmapped(gpa))?;
         return Ok(Outcome::Negative);
     }
     Ok(Outcome::Answered)
-}
-
-fn show(row: &AliasRow, output: &mut Output) -> anyhow::Result<()> {
-    if output.json { output.row(row) } else { output.line(row) }
 }

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
-    mmu::{Mapping, Merge, Progression, Query, Rights, VirtualSpace},
-    report::{MappingRow, filter::Filter, size, tlb},
+    mmu::{Mapping, Merge, Query, VirtualSpace},
+    report::{MappingRow, filter::Filter, tlb},
 };
 
 use super::complain_about;
@@ -87,34 +87,17 @@ fn list(
         outcome = Outcome::Answered;
         if args.tlb {
             tlb_line(guest, &part, output)?;
-        } else if output.json {
-            output.row(&MappingRow::from(&part))?;
+            continue;
+        }
+        let row = MappingRow::from(&part);
+        if output.json {
+            output.row(&row)?;
         } else {
-            line(&part, output)?;
+            let style = style_of(row.rights);
+            output.line(row.painted(format_args!("{style}"), format_args!("{style:#}")))?;
         }
     }
     Ok(outcome)
-}
-
-fn line(mapping: &Mapping, output: &mut Output) -> anyhow::Result<()> {
-    let Mapping { gva, last, gpa, page_size, rights, .. } = *mapping;
-    let physical = match mapping.progression {
-        Progression::Linear => format!("-> {gpa}"),
-        Progression::Same(unit) => format!("-> {gpa} every {unit:#x}"),
-        Progression::Scattered => String::new(),
-    };
-    let style = style_of(rights);
-    let len = mapping.len();
-    let length = u64::try_from(len).map_or_else(|_| format!("{len:#x}"), size);
-    output.line(format_args!(
-        "{gva:#018x}-{last:#018x}  {length:>6}  {style}{}{style:#}  {:>3}  {physical}",
-        rights_text(rights),
-        size(page_size),
-    ))
-}
-
-fn rights_text(rights: Rights) -> String {
-    format!("kernel {} user {}", rights.kernel, rights.user)
 }
 
 fn tlb_line(guest: &Guest, page: &Mapping, output: &mut Output) -> anyhow::Result<()> {

@@ -5,8 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use rr_mem::addr::hex;
-use serde::Serialize;
+use rr_mem::{addr::Hex, report::ReadRow};
 
 use super::{complain_read, guest_address};
 use crate::{
@@ -20,17 +19,6 @@ const CHUNK: u64 = 1 << 20;
 
 /// Bytes of a row of JSON.
 const ROW: usize = 4096;
-
-/// Some of the bytes.
-#[derive(Serialize)]
-struct Row {
-    #[serde(with = "hex")]
-    addr: u64,
-    #[serde(with = "hex")]
-    length: u64,
-    /// Two hexadecimal digits a byte, lowest address first.
-    data: String,
-}
 
 pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = match args.phys {
@@ -70,9 +58,9 @@ fn cannot_write(error: io::Error) -> anyhow::Error {
 
 fn rows(addr: u64, bytes: &[u8], output: &mut Output) -> anyhow::Result<()> {
     for (number, bytes) in (0..).zip(bytes.chunks(ROW)) {
-        output.row(&Row {
-            addr: addr.wrapping_add(number * ROW as u64),
-            length: bytes.len() as u64,
+        output.row(&ReadRow {
+            addr: Hex(addr.wrapping_add(number * ROW as u64)),
+            length: Hex(bytes.len() as u64),
             data: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
         })?;
     }

@@ -15,19 +15,6 @@ pub fn run(args: &Regs, output: &mut Output) -> anyhow::Result<Outcome> {
     if row.registers.iter().all(|(_, value)| value.is_none()) {
         return Err(opened.lacks(Missing::Registers));
     }
-    match output.json {
-        true => output.row(&row)?,
-        false => text(&row, output)?,
-    }
+    output.answer(&row)?;
     Ok(Outcome::Answered)
-}
-
-fn text(row: &RegsRow, output: &mut Output) -> anyhow::Result<()> {
-    let RegsRow { cpu, arch, mode, registers } = row;
-    output.line(format_args!("CPU {cpu}  {arch}  {}", mode.unwrap_or("unknown mode")))?;
-    let shown = |(name, value): &(&str, Option<u64>)| match value {
-        Some(value) => format!("{name}={value:#x}"),
-        None => format!("{name}=unknown"),
-    };
-    output.line(format_args!("  {}", registers.iter().map(shown).collect::<Vec<_>>().join(" ")))
 }

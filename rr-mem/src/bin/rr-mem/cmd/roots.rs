@@ -1,7 +1,7 @@
 //! `rr-mem roots`.
 
 use rr_mem::{
-    mmu::{RootCandidate, find_roots, usual_shapes},
+    mmu::{find_roots, usual_shapes},
     report::RootRow,
 };
 
@@ -23,20 +23,7 @@ pub fn run(args: &Roots, output: &mut Output) -> anyhow::Result<Outcome> {
         note("gave up on tables that lead into each other without end: some may be missing");
     }
     for root in roots.candidates.iter().take(args.limit) {
-        if output.json {
-            output.row(&RootRow::from(root))?;
-        } else {
-            output.line(text(root))?;
-        }
+        output.answer(&RootRow::from(root))?;
     }
     Ok(if roots.candidates.is_empty() { Outcome::Negative } else { Outcome::Answered })
-}
-
-fn text(root: &RootCandidate) -> String {
-    let tcr = root.regs.tcr().map_or(String::new(), |tcr| format!(" with tcr {tcr:#x}"));
-    let pair = root.pair.map_or(String::new(), |pair| format!("  KPTI pair with {pair}"));
-    format!(
-        "{} {}  {}{tcr}  kernel pages {}  user pages {}  same kernel half in {} tables{pair}",
-        root.register, root.root, root.mode, root.kernel_pages, root.user_pages, root.shared_by
-    )
 }

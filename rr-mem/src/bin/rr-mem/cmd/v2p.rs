@@ -5,29 +5,17 @@ use std::io::{self, BufRead, BufReader};
 use rr_mem::{
     addr::Gva,
     guest::Guest,
-    mmu::{Access, AccessKind, Query},
-    regs::Regs,
-    report::V2pRow,
+    mmu::Query,
+    report::{IfAsked, V2pRow},
 };
-
-use serde::Serialize;
 
 use super::naming::Names;
 use crate::{
-    cli::{self, Privilege, V2p},
+    cli::V2p,
     number::number,
     output::{Outcome, Output, usage},
     source,
 };
-
-/// An answer with the name of its address.
-#[derive(Serialize)]
-struct Named<'a> {
-    #[serde(flatten)]
-    row: &'a V2pRow,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    symbol: Option<String>,
-}
 
 const HINT: &str = "addresses are hex with 0x, or decimal";
 
@@ -38,7 +26,7 @@ pub fn run(args: &V2p, output: &mut Output) -> anyhow::Result<Outcome> {
     }
     let opened = source::open_paged(&args.source, output.verbose)?;
     let guest = &opened.guest;
-    let query = question(args, &opened.shape);
+    let query = Query::new(args.access, args.privilege, &opened.shape);
     let names = &Names::open(&args.naming, guest)?;
     let mut outcome = Outcome::Answered;
     for text in &args.addresses {
@@ -88,23 +76,6 @@ fn from_stdin(
     Ok(outcome)
 }
 
-fn question(args: &V2p, regs: &Regs) -> Query {
-    if args.access.is_none() && args.privilege.is_none() {
-        return Query::Presence;
-    }
-    let kind = match args.access {
-        None | Some(cli::AccessKind::R) => AccessKind::Read,
-        Some(cli::AccessKind::W) => AccessKind::Write,
-        Some(cli::AccessKind::X) => AccessKind::Execute,
-    };
-    let user = match args.privilege {
-        Some(Privilege::User) => true,
-        Some(Privilege::Kernel) => false,
-        None | Some(Privilege::Current) => regs.in_user_mode(),
-    };
-    Query::Access(Access { kind, user })
-}
-
 fn answer(
     guest: &Guest,
     gva: Gva,
@@ -112,33 +83,25 @@ fn answer(
     names: &Names,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
-    let row = V2pRow::new(guest, gva, query).map_err(|missing| usage(missing, missing.hint()))?;
+    let mut row =
+        V2pRow::new(guest, gva, query).map_err(|missing| usage(missing, missing.hint()))?;
     let outcome = match (&row.fault, &row.error) {
         (_, Some(_)) => Outcome::Unreadable,
         (Some(_), _) => Outcome::Negative,
         _ => Outcome::Answered,
     };
-    let symbol = names.of(gva);
+    row.symbol = IfAsked(names.of(gva));
     if output.json {
-        output.row(&Named { row: &row, symbol })?;
+        output.row(&row)?;
         return Ok(outcome);
     }
     if output.verbose {
-        let mode = guest.mmu().map_or("", |mmu| mmu.mode());
-        output.line(format_args!("{gva}  ({mode})"))?;
+        output.line(format_args!("{gva}  ({})", row.mode.unwrap_or_default()))?;
         row.steps.iter().try_for_each(|step| output.line(step))?;
     }
-    text(&row, symbol.as_deref(), output)?;
+    output.line(&row)?;
+    if let Some(error) = &row.error {
+        output.complain(format!("{gva}: {error}"), &error.hint)?;
+    }
     Ok(outcome)
-}
-
-fn text(row: &V2pRow, symbol: Option<&str>, output: &mut Output) -> anyhow::Result<()> {
-    match symbol {
-        Some(name) => output.line(format_args!("{row}  <{name}>"))?,
-        None => output.line(row)?,
-    }
-    match &row.error {
-        Some(error) => output.complain(format!("{}: {}", row.gva, error.text), &error.hint),
-        None => Ok(()),
-    }
 }

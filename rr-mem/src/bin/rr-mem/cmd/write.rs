@@ -7,12 +7,12 @@ use std::{
 };
 
 use rr_mem::{
-    addr::{Gpa, GuestAddress, Hva},
+    addr::GuestAddress,
     guest::GuestReadCause,
     host::HostKind,
+    report::WrittenRow,
     write::{self, MOST_BYTES, WriteError, WrittenRun},
 };
-use serde::Serialize;
 
 use super::guest_address;
 use crate::{
@@ -20,14 +20,6 @@ use crate::{
     output::{Outcome, Output, failed, usage},
     source::emulator,
 };
-
-/// A piece that was written.
-#[derive(Serialize)]
-struct Row {
-    gpa: Gpa,
-    host: Hva,
-    bytes: usize,
-}
 
 pub fn run(args: &Write, output: &mut Output) -> anyhow::Result<Outcome> {
     if !args.write_guest_memory {
@@ -89,10 +81,7 @@ fn refuse(error: &WriteError, output: &mut Output) -> anyhow::Result<Outcome> {
 
 fn show(pieces: &[WrittenRun], output: &mut Output) -> anyhow::Result<Outcome> {
     for &WrittenRun { gpa, hva, len } in pieces {
-        match output.json {
-            true => output.row(&Row { gpa, host: hva, bytes: len })?,
-            false => output.line(format_args!("{gpa}  host {hva}  {len} bytes written"))?,
-        }
+        output.answer(&WrittenRow { gpa, host: hva, bytes: len })?;
     }
     Ok(Outcome::Answered)
 }
