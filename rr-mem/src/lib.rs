@@ -43,3 +43,8 @@ pub mod sample;
 pub mod symbols;
 pub mod watch;
 pub mod write;
+
+/// The example in README.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
