@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Mutex};
 use pyo3::{prelude::*, types::PyBytes};
 use rr_mem::{
     replay::{self, EventLog, Format, LogError, OpenError},
-    report::log::line::{Data, line},
+    report::log::line::words,
 };
 
 use crate::error::{Bridge, ReadError, SourceError, raise};
@@ -95,8 +95,6 @@ pub struct Entry {
 impl Entry {
     fn new(entry: replay::Entry<'_>) -> Self {
         let fields = entry.fields();
-        let mut text = Vec::new();
-        line(&mut text, &entry, Data::default());
         Self {
             index: entry.index,
             offset: entry.offset,
@@ -108,7 +106,7 @@ impl Entry {
             length: fields.length,
             value: fields.value,
             payload: fields.payload.map(<[u8]>::to_vec),
-            text: String::from_utf8_lossy(&text).into_owned(),
+            text: words(&entry),
         }
     }
 }

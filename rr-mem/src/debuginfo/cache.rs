@@ -9,12 +9,12 @@
 
 use std::{
     env, fs,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use super::{Layout, MemberList, elf::hex};
-use crate::memory::FileIdentity;
+use crate::memory::{FileIdentity, write_whole};
 
 /// No layout is larger.
 const MOST_BYTES: u64 = 4 << 20;
@@ -79,11 +79,8 @@ impl Cache {
     /// Keeps a layout: whole, or not at all.
     pub(super) fn put(&self, key: Key<'_>, layout: &Layout) -> io::Result<()> {
         let text = serde_json::to_string(layout)?;
-        fs::create_dir_all(&self.folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        write!(file, "{}\n{text}", checksum(&text))?;
-        file.persist(self.folder.join(key.name()))?;
-        Ok(())
+        let entry = format!("{}\n{text}", checksum(&text));
+        write_whole(&self.folder.join(key.name()), entry.as_bytes())
     }
 }
 

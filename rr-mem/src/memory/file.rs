@@ -2,8 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::{
-    fs::{File, Metadata},
-    io,
+    fs::{self, File, Metadata},
+    io::{self, Write},
     os::unix::fs::MetadataExt,
     path::Path,
     sync::Arc,
@@ -41,6 +41,21 @@ pub struct FileIdentity {
     pub size: u64,
     /// `st_ctim`, seconds and nanoseconds.
     pub changed: (i64, i64),
+}
+
+/// Writes a file whole, or leaves it as it was; its folder is made where there
+/// is none.
+///
+/// # Errors
+/// The operating system's.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 impl FileIdentity {

@@ -17,7 +17,7 @@ use std::{fmt, sync::Arc};
 
 pub use cache::PageCache;
 pub use counter::Counter;
-pub use file::{FileIdentity, MappedFile};
+pub use file::{FileIdentity, MappedFile, write_whole};
 pub use overlay::Overlay;
 pub use paged::{ImageBytes, Page, PageIndex, PagedFile, Unpack};
 pub use recorder::Recorder;

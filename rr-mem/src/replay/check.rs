@@ -1,10 +1,13 @@
 //! What makes a replay fail and can be seen in the log.
 
+use std::{io, path::Path};
+
 use super::{
     Entry, Event, Log, LogError,
     panda::{self, Call},
     stat::Backwards,
 };
+use crate::container::stream::{self, Sum};
 
 /// Something that makes a replay fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,31 @@ pub struct Finding {
     pub what: String,
     /// What it means.
     pub why: &'static str,
+}
+
+/// What of the rr2 archive at `path` is not as its own list says; nothing where
+/// it is none.
+///
+/// # Errors
+/// When the archive cannot be read.
+pub fn archive_findings(path: &Path) -> io::Result<Vec<Finding>> {
+    // PANDA's list leaves out the members that it adds last.
+    let wrong = |sum: &Sum| sum.listed.is_some() && !sum.is_right();
+    let sums = stream::verify(path)?.unwrap_or_default();
+    Ok(sums.iter().filter(|sum| wrong(sum)).map(wrong_sum).collect())
+}
+
+fn wrong_sum(sum: &Sum) -> Finding {
+    let what = match (&sum.listed, &sum.found) {
+        (Some(_), None) => format!("the archive lists {}, and does not hold it", sum.name),
+        (listed, found) => format!(
+            "the SHA-1 of {} is {}, listed is {}",
+            sum.name,
+            found.as_deref().unwrap_or_default(),
+            listed.as_deref().unwrap_or_default()
+        ),
+    };
+    Finding { name: "sha1", what, why: "the archive was changed or damaged after the recording" }
 }
 
 /// Looks at every entry.
@@ -104,10 +132,7 @@ impl Check {
     }
 
     fn header(&self, log: &Log) -> Option<Finding> {
-        let header = match log {
-            Log::Panda(log) => log.header(),
-            Log::Qemu(log) => log.header().into(),
-        };
+        let header = log.header();
         if header == 0 {
             return Some(Finding {
                 name: "header",

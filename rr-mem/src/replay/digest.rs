@@ -35,3 +35,55 @@ impl Digest {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
+
+/// A digest at an instruction count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DigestAt {
+    /// The instruction count.
+    pub instructions: u64,
+    /// Entries up to there.
+    pub entries: u64,
+    /// The digest of them, in hex.
+    pub digest: String,
+}
+
+/// Digests at every so many instructions, and at the end.
+#[derive(Clone, Debug)]
+pub struct Digests {
+    every: u64,
+    next: u64,
+    last: u64,
+    digest: Digest,
+}
+
+impl Digests {
+    /// At multiples of `every`, which is not 0; of `u64::MAX`, at the end alone.
+    #[must_use]
+    pub fn every(every: u64) -> Self {
+        Self { every, next: every, last: 0, digest: Digest::default() }
+    }
+
+    /// Adds an entry: the digest before it, where it passes a multiple. Of
+    /// several it stands for the last.
+    pub fn add(&mut self, entry: &Entry) -> Option<DigestAt> {
+        let passed = entry.instructions >= self.next;
+        let before = passed.then(|| {
+            let multiple = entry.instructions - entry.instructions % self.every;
+            self.next = multiple.saturating_add(self.every);
+            self.at(multiple)
+        });
+        self.last = entry.instructions;
+        self.digest.add(entry);
+        before
+    }
+
+    /// The digest of all entries.
+    #[must_use]
+    pub fn end(&self) -> DigestAt {
+        self.at(self.last)
+    }
+
+    fn at(&self, instructions: u64) -> DigestAt {
+        DigestAt { instructions, entries: self.digest.entries(), digest: self.digest.hex() }
+    }
+}

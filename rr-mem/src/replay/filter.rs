@@ -4,6 +4,9 @@ use std::ops::RangeInclusive;
 
 use super::{Entry, Key, panda, qemu};
 
+/// Names that are listed for one that is not known.
+const MOST_NEAR: usize = 8;
+
 /// What is asked for: all that hold with every list that is not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Criteria {
@@ -68,6 +71,20 @@ pub fn known_names() -> Vec<&'static str> {
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// The format's own form of a name that a user gave.
+///
+/// # Errors
+/// Known names that are like it, when it is none.
+pub fn known_name(name: &str) -> Result<String, Vec<&'static str>> {
+    let plain = plain_name(name);
+    let known = known_names();
+    if known.contains(&plain.as_str()) {
+        return Ok(plain);
+    }
+    let near = known.into_iter().filter(|known| known.contains(&plain));
+    Err(near.take(MOST_NEAR).collect())
 }
 
 impl Filter {

@@ -4,9 +4,13 @@
 //! A log is divided into blocks of about a megabyte; of each the lowest and the
 //! highest count are kept, so that logs whose counts go back are answered right.
 
+mod kept;
+
 use std::ops::RangeInclusive;
 
 use super::Entry;
+
+pub use kept::KeptIndex;
 
 /// Bytes of the log in a block, at least.
 const BLOCK: u64 = 1 << 20;

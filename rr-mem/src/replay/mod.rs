@@ -27,12 +27,15 @@ pub mod index;
 pub mod packets;
 pub mod panda;
 pub mod qemu;
+mod reading;
+pub mod serial;
 pub mod stat;
 mod window;
 
 use std::{io::Read, path::Path};
 
 pub use error::{LogError, LogErrorKind, OpenError};
+pub use reading::{Ending, Reading, read};
 use window::Window;
 
 use crate::{
@@ -329,6 +332,29 @@ impl EventLog for Log {
 }
 
 impl Log {
+    /// The number in the header: of PANDA's the instructions, 0 where the recording
+    /// never ended.
+    #[must_use]
+    pub fn header(&self) -> u64 {
+        match self {
+            Self::Panda(log) => log.header(),
+            Self::Qemu(log) => log.header().into(),
+        }
+    }
+
+    /// What kind of log it is, in words.
+    #[must_use]
+    pub fn format_words(&self) -> String {
+        match (self.format(), self) {
+            (Format::Qemu(version), Self::Qemu(log)) => format!(
+                "QEMU replay log {:#x}, {} causes of a shutdown",
+                version.number(),
+                log.ids().causes()
+            ),
+            _ => "PANDA nondet log".to_owned(),
+        }
+    }
+
     /// Opens the log at `path`: mapped, or as a stream where it is compressed.
     ///
     /// # Errors

@@ -44,6 +44,14 @@ pub fn line(out: &mut Vec<u8>, entry: &Entry, data: Data) {
     out.truncate(end);
 }
 
+/// The line of an entry as text.
+#[must_use]
+pub fn words(entry: &Entry) -> String {
+    let mut text = Vec::new();
+    line(&mut text, entry, Data::default());
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// A region's name is shown as a name.
 fn shows_data(entry: &Entry) -> bool {
     !matches!(entry.event(), Event::Panda(_, panda::Event::SkippedCall(Call::MemRegionChange(_))))

@@ -1,10 +1,19 @@
 //! Entries of record/replay logs as text and rows.
 
+mod answers;
 pub mod compat;
+mod difference;
 pub mod line;
+pub mod places;
+mod regions;
 mod row;
+mod stat;
 
+pub use answers::{DiskEvent, FindingRow, HashRow, PacketRow, SerialRow};
+pub use difference::LogDiffRow;
+pub use regions::{RegionRow, RegionsAt};
 pub use row::LogRow;
+pub use stat::{CountRow, LargeRow, StatRow};
 
 /// Digits of the largest number.
 const MOST_DIGITS: usize = 20;

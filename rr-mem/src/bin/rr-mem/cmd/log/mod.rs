@@ -5,7 +5,6 @@ mod cut;
 mod diff;
 mod export;
 mod hash;
-mod index;
 mod io_tables;
 mod places;
 mod print;
@@ -20,14 +19,12 @@ use rr_mem::{
     container,
     memory::MappedFile,
     replay::{
-        Entry, EventLog, Log, LogError, OpenError, filter,
+        self, Entry, EventLog, Log, OpenError, Reading, filter,
         filter::{Criteria, Filter},
-        index::Index,
-        stat::Backwards,
+        index::KeptIndex,
     },
 };
 
-use self::index::Kept;
 use crate::{
     cli::log::{Filters, LogCommand},
     output::{Outcome, Output, failed, note, usage},
@@ -124,77 +121,22 @@ fn between(from: Option<u64>, to: Option<u64>) -> anyhow::Result<Filter> {
 
 /// The format's own form of a name that a user gave.
 fn known(name: &str) -> anyhow::Result<String> {
-    let plain = filter::plain_name(name);
-    if filter::known_names().contains(&plain.as_str()) {
-        return Ok(plain);
-    }
-    let near = filter::known_names().into_iter().filter(|known| known.contains(&plain));
-    let near: Vec<_> = near.take(8).collect();
-    let hint = match near.is_empty() {
-        true => "`rr-mem log stat LOG` lists the names that a log has".to_owned(),
-        false => format!("did you mean {}?", near.join(", ")),
-    };
-    Err(usage(format!("no kind, call or callsite has the name {name:?}"), hint))
+    filter::known_name(name).map_err(|near| {
+        let hint = match near.is_empty() {
+            true => "`rr-mem log stat LOG` lists the names that a log has".to_owned(),
+            false => format!("did you mean {}?", near.join(", ")),
+        };
+        usage(format!("no kind, call or callsite has the name {name:?}"), hint)
+    })
 }
 
-/// What the end of a log shows, beyond its entries.
-#[derive(Default)]
-struct Ending {
-    previous: u64,
-    backwards: Option<Backwards>,
-    ended: bool,
-    entries: u64,
-}
-
-impl Ending {
-    #[inline(always)]
-    fn see(&mut self, entry: &Entry) {
-        if entry.instructions < self.previous && self.backwards.is_none() {
-            let (from, to) = (self.previous, entry.instructions);
-            self.backwards = Some(Backwards { index: entry.index, from, to });
-        }
-        self.previous = entry.instructions;
-        self.ended = entry.is_end();
-        self.entries = entry.index + 1;
-    }
-
-    /// Says what is unusual of a log that was read to its end, or to `error`.
-    fn say(
-        &self,
-        log: &Log,
-        error: Option<&LogError>,
-        output: &mut Output,
-    ) -> anyhow::Result<Outcome> {
-        output.flush()?;
-        if let Some(notice) = header_notice(log) {
-            note(notice);
-        }
-        if let Some(Backwards { index, from, to }) = self.backwards {
-            note(format!("the instruction count goes back from {from} to {to} at entry {index}"));
-        }
-        if let Some(error) = error {
-            output.complain(error, error.kind.hint())?;
-            return Ok(Outcome::Unreadable);
-        }
-        if !self.ended {
-            note(format!("the log has no end mark behind its {} entries", self.entries));
-        }
-        Ok(if self.entries == 0 { Outcome::Negative } else { Outcome::Answered })
-    }
-}
-
-/// What the header of a recording that never ended means.
-fn header_notice(log: &Log) -> Option<&'static str> {
-    let unfinished = match log {
-        Log::Panda(log) => log.header() == 0,
-        Log::Qemu(log) => log.header() == 0,
-    };
-    unfinished.then_some("the header is 0: the recording never ended")
+/// Nothing found is an answer.
+const fn found_any(found: bool) -> Outcome {
+    if found { Outcome::Answered } else { Outcome::Negative }
 }
 
 /// Calls `take` for every entry that the filter takes, and says how the log
-/// ended. Of a large file of which a range of instructions is asked for, only
-/// the part is read that holds it, once an index was made.
+/// ended.
 fn each(
     path: &Path,
     log: &mut Log,
@@ -203,62 +145,21 @@ fn each(
     mut take: impl FnMut(&Entry, &mut Output) -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
     let ranged = *filter.instructions() != (0..=u64::MAX) && !is_stdin(path);
-    let kept = ranged.then(|| Kept::of(path, log.size())).flatten();
-    if let Some(index) = kept.as_ref().and_then(Kept::get) {
-        return each_indexed(&index, log, filter, output, &mut take);
-    }
-    let mut made = kept.as_ref().map(|_| Index::default());
-    let mut ending = Ending::default();
-    let mut result = Ok(());
-    let mut see = |entry: &Entry| {
-        ending.see(entry);
-        if let Some(index) = &mut made {
-            index.add(entry);
-        }
-        if result.is_ok() && filter.takes(entry) {
-            result = take(entry, output);
-        }
-        result.is_ok()
-    };
-    let error = loop {
-        log.batch(&mut see);
-        match log.advance() {
-            Ok(true) if see(&log.entry()) => {}
-            Ok(_) => break None,
-            Err(error) => break Some(error),
-        }
-    };
-    result?;
-    if let (Some(kept), Some(index), None) = (kept, made, &error) {
-        // Without one the next question takes as long as this.
-        let _ = kept.put(&index);
-    }
-    ending.say(log, error.as_ref(), output)
+    let kept = ranged.then(|| KeptIndex::of(path, log.size())).flatten();
+    let reading = replay::read(log, filter, kept.as_ref(), |entry| take(entry, output))?;
+    say(&reading, log, output)
 }
 
-fn each_indexed(
-    index: &Index,
-    log: &mut Log,
-    filter: &mut Filter,
-    output: &mut Output,
-    take: &mut impl FnMut(&Entry, &mut Output) -> anyhow::Result<()>,
-) -> anyhow::Result<Outcome> {
-    for (block, end) in index.blocks(filter.instructions().clone()) {
-        log.seek(block.offset, block.index, block.instructions);
-        loop {
-            match log.next_entry() {
-                Ok(Some(entry)) if entry.offset < end => {
-                    if filter.takes(&entry) {
-                        take(&entry, output)?;
-                    }
-                }
-                Ok(_) => break,
-                Err(error) => {
-                    output.complain(&error, error.kind.hint())?;
-                    return Ok(Outcome::Unreadable);
-                }
-            }
-        }
+/// Says what is unusual of a log that was read.
+fn say(reading: &Reading, log: &Log, output: &mut Output) -> anyhow::Result<Outcome> {
+    output.flush()?;
+    let ending = reading.ending.as_ref();
+    ending.iter().flat_map(|ending| ending.remarks(log)).for_each(note);
+    if let Some(error) = &reading.error {
+        output.complain(error, error.kind.hint())?;
+        return Ok(Outcome::Unreadable);
     }
-    Ok(Outcome::Answered)
+    let Some(ending) = ending else { return Ok(Outcome::Answered) };
+    ending.without_mark().iter().for_each(note);
+    Ok(found_any(ending.entries > 0))
 }

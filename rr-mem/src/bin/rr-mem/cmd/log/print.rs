@@ -8,13 +8,11 @@ use rr_mem::{
         LogRow,
         compat::Compat,
         line::{Data, line},
+        places,
     },
 };
 
-use super::{
-    PIECE, each, open, open_sized,
-    places::{self, Regions},
-};
+use super::{PIECE, each, open, open_sized, places::Regions};
 use crate::{
     cli::log::Print,
     output::{Outcome, Output, usage},

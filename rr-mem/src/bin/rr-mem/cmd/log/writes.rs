@@ -5,13 +5,11 @@ use rr_mem::{
     report::log::{
         LogRow,
         line::{Data, line},
+        places::{self, Touched},
     },
 };
 
-use super::{
-    between, each, open,
-    places::{self, Regions},
-};
+use super::{between, each, found_any, open, places::Regions};
 use crate::{
     cli::log::Writes,
     output::{Outcome, Output, note},
@@ -24,9 +22,8 @@ pub fn run(args: &Writes, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut found = false;
     let mut doubtful = false;
     let outcome = each(&args.file.log, &mut log, &mut filter, output, |entry, output| {
-        let Some(touched) = regions.touched(entry).filter(|touched| touched.written) else {
-            return Ok(());
-        };
+        let touched = Touched::by(entry, regions.guest()).filter(|touched| touched.written);
+        let Some(touched) = touched else { return Ok(()) };
         if args.gpa.as_ref().is_some_and(|gpa| !touched.meets(gpa)) {
             return Ok(());
         }
@@ -37,8 +34,7 @@ pub fn run(args: &Writes, output: &mut Output) -> anyhow::Result<Outcome> {
     if doubtful && !regions.is_given() {
         note("CPU_MEM_UNMAP logs offsets within a region; --mtree or --pid shows which it can be");
     }
-    let empty = if found { Outcome::Answered } else { Outcome::Negative };
-    Ok(outcome.max(empty))
+    Ok(outcome.max(found_any(found)))
 }
 
 fn show(

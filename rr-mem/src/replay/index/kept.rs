@@ -2,14 +2,16 @@
 //! size, time of change, first and last bytes.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use rr_mem::{debuginfo::Cache, replay::index::Index};
 use sha2::{Digest, Sha256};
+
+use super::Index;
+use crate::{debuginfo::Cache, memory::write_whole};
 
 /// Logs of fewer bytes are read as fast without.
 const LEAST: u64 = 16 << 20;
@@ -19,13 +21,16 @@ const LOOKED_AT: u64 = 4096;
 const MOST: u64 = 256 << 20;
 
 /// Where the index of a log is, or will be.
-pub struct Kept {
+#[derive(Clone, Debug)]
+pub struct KeptIndex {
     path: PathBuf,
     size: u64,
 }
 
-impl Kept {
-    /// That of the log at `path`; none for what is small, or no file.
+impl KeptIndex {
+    /// That of the log at `path`, of `size` bytes; none for what is small, or no
+    /// file.
+    #[must_use]
     pub fn of(path: &Path, size: Option<u64>) -> Option<Self> {
         let size = size.filter(|&size| size >= LEAST)?;
         let name = fingerprint(path).ok()?;
@@ -34,6 +39,7 @@ impl Kept {
     }
 
     /// The index, if it was kept and is whole.
+    #[must_use]
     pub fn get(&self) -> Option<Index> {
         let mut bytes = Vec::new();
         File::open(&self.path).ok()?.take(MOST).read_to_end(&mut bytes).ok()?;
@@ -41,13 +47,11 @@ impl Kept {
     }
 
     /// Keeps an index: whole, or not at all.
+    ///
+    /// # Errors
+    /// The operating system's.
     pub fn put(&self, index: &Index) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&index.to_bytes())?;
-        file.persist(&self.path)?;
-        Ok(())
+        write_whole(&self.path, &index.to_bytes())
     }
 }
 

@@ -1,0 +1,84 @@
+//! Memory regions that came and went while a log was recorded.
+
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+
+use super::line::Escaped;
+use crate::replay::{
+    Entry, Event,
+    panda::{self, Call, RegionChange},
+};
+
+/// A region that came or went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RegionRow {
+    /// The instruction count.
+    pub instr: u64,
+    /// Whether it came.
+    pub added: bool,
+    /// Its first address.
+    pub start: String,
+    /// Bytes.
+    pub size: String,
+    /// What it is.
+    pub region_kind: &'static str,
+    /// Its name, with escapes.
+    pub name: String,
+}
+
+impl RegionRow {
+    /// That of an entry, if it is about a region.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Option<Self> {
+        let Event::Panda(_, panda::Event::SkippedCall(Call::MemRegionChange(change))) =
+            entry.event()
+        else {
+            return None;
+        };
+        let RegionChange { start, size, added, name, .. } = change;
+        Some(Self {
+            instr: entry.instructions,
+            added,
+            start: format!("{start:#x}"),
+            size: format!("{size:#x}"),
+            region_kind: change.kind_name(),
+            name: name.escape_ascii().to_string(),
+        })
+    }
+
+    fn is_same_region(&self, other: &Self) -> bool {
+        (&self.start, &self.size, &self.name) == (&other.start, &other.size, &other.name)
+    }
+}
+
+impl Display for RegionRow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { instr, added, start, size, region_kind, name } = self;
+        let sign = if *added { '+' } else { '-' };
+        let name = Escaped(name.as_bytes());
+        write!(f, "{instr:>12} {sign} {start}+{size} {region_kind} {name}")
+    }
+}
+
+/// How the regions differ from those at the start of the log.
+#[derive(Clone, Debug, Default)]
+pub struct RegionsAt(Vec<RegionRow>);
+
+impl RegionsAt {
+    /// Adds the next change.
+    pub fn add(&mut self, row: RegionRow) {
+        // One that came and went again, or went and came again, is as it was.
+        let undone = |other: &RegionRow| other.is_same_region(&row) && other.added != row.added;
+        match self.0.iter().rposition(undone) {
+            Some(at) => drop(self.0.remove(at)),
+            None => self.0.push(row),
+        }
+    }
+
+    /// The changes that count still.
+    #[must_use]
+    pub fn rows(&self) -> &[RegionRow] {
+        &self.0
+    }
+}

@@ -1,0 +1,168 @@
+//! The numbers of a log.
+
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+
+use crate::replay::{
+    EventLog, Log,
+    stat::{Count, Large, Stat},
+};
+
+/// Characters of the histogram's bars.
+const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The numbers of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StatRow {
+    /// What kind of log it is.
+    pub format: String,
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// The instructions that the header gives.
+    pub header_instr: Option<u64>,
+    /// The lowest instruction count.
+    pub first_instr: u64,
+    /// The highest.
+    pub last_instr: u64,
+    /// Whether the last entry is the mark at the end.
+    pub ended: bool,
+    /// How often the count goes back.
+    pub backwards: u64,
+    /// Interrupts, or changes of them.
+    pub interrupts: u64,
+    /// By kind, call and callsite.
+    pub kinds: Vec<CountRow>,
+    /// The largest runs of instructions without an entry.
+    pub gaps: Vec<LargeRow>,
+    /// The largest payloads.
+    pub payloads: Vec<LargeRow>,
+    /// Instructions that a bar of the histogram stands for.
+    pub bar_instr: u64,
+    /// Entries in each bar.
+    pub bars: Vec<u64>,
+}
+
+/// Entries of one kind, call and callsite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CountRow {
+    /// The kind.
+    pub kind: &'static str,
+    /// The call.
+    pub call: Option<&'static str>,
+    /// The callsite.
+    pub callsite: Option<&'static str>,
+    /// How many.
+    pub entries: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+/// Something large, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LargeRow {
+    /// Instructions without an entry, or bytes.
+    pub size: u64,
+    /// The entry: that behind the gap.
+    pub index: u64,
+    /// Its instruction count.
+    pub instr: u64,
+}
+
+impl From<Count> for CountRow {
+    fn from(count: Count) -> Self {
+        let (kind, call, callsite) = count.names;
+        Self { kind, call, callsite, entries: count.entries, bytes: count.bytes }
+    }
+}
+
+impl From<&Large> for LargeRow {
+    fn from(large: &Large) -> Self {
+        Self { size: large.size, index: large.index, instr: large.instructions }
+    }
+}
+
+impl StatRow {
+    /// The numbers of a log.
+    #[must_use]
+    pub fn new(log: &Log, stat: &Stat) -> Self {
+        let (bar_instr, bars) = stat.histogram();
+        Self {
+            format: log.format_words(),
+            entries: stat.entries(),
+            bytes: stat.bytes(),
+            header_instr: log.total_instructions(),
+            first_instr: stat.first.min(stat.last),
+            last_instr: stat.last,
+            ended: stat.ended,
+            backwards: stat.backwards,
+            interrupts: stat.interrupts(),
+            kinds: stat.counts().into_iter().map(Into::into).collect(),
+            gaps: stat.gaps.iter().map(Into::into).collect(),
+            payloads: stat.payloads.iter().map(Into::into).collect(),
+            bar_instr,
+            bars: bars.to_vec(),
+        }
+    }
+
+    fn counts(&self, span: u64, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "\n{:>10} {:>12} {:>6} {:>12}  kind, callsite",
+            "entries", "bytes", "bytes%", "per million"
+        )?;
+        for CountRow { kind, call, callsite, entries, bytes } in &self.kinds {
+            let share = *bytes as f64 * 100.0 / self.bytes as f64;
+            let names = [Some(*kind), *call, *callsite].into_iter().flatten().collect::<Vec<_>>();
+            let rate = rate(*entries, span);
+            let names = names.join(" ");
+            writeln!(f, "{entries:>10} {bytes:>12} {share:>6.1} {rate:>12}  {names}")?;
+        }
+        Ok(())
+    }
+
+    /// Entries over time, a character a bar.
+    fn histogram(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let most = self.bars.iter().copied().max().unwrap_or_default().max(1);
+        let bar = |&entries: &u64| BARS[(entries * 8).div_ceil(most).min(8) as usize];
+        let bars: String = self.bars.iter().map(bar).collect();
+        let width = self.bar_instr;
+        write!(f, "\nentries over time, {width} instructions a bar, up to {most}\n|{bars}|")
+    }
+}
+
+impl Display for StatRow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { format, entries, bytes, first_instr, last_instr, interrupts, .. } = self;
+        let span = last_instr.saturating_sub(*first_instr);
+        let header = self.header_instr.map_or(String::new(), |total| format!(", header {total}"));
+        writeln!(f, "{format}\n{entries} entries, {bytes} bytes")?;
+        writeln!(f, "instructions {first_instr} to {last_instr}{header}")?;
+        let rate = rate(*interrupts, span);
+        writeln!(f, "{interrupts} interrupts or changes of them, {rate} a million instructions")?;
+        self.counts(span, f)?;
+        larges("largest gaps", "instructions, before", &self.gaps, f)?;
+        larges("largest payloads", "bytes, in", &self.payloads, f)?;
+        self.histogram(f)
+    }
+}
+
+/// So many a million instructions.
+fn rate(count: u64, instructions: u64) -> String {
+    if instructions == 0 {
+        return "-".into();
+    }
+    format!("{:.1}", count as f64 * 1e6 / instructions as f64)
+}
+
+fn larges(title: &str, what: &str, list: &[LargeRow], f: &mut Formatter<'_>) -> fmt::Result {
+    if !list.is_empty() {
+        writeln!(f, "\n{title}")?;
+    }
+    for LargeRow { size, index, instr } in list {
+        writeln!(f, "{size:>12} {what} entry {index} at instruction {instr}")?;
+    }
+    Ok(())
+}
