@@ -11,9 +11,12 @@ from ._native import (
     Alias,
     Cpu,
     Entry,
+    Failure,
+    Fault,
     FlatRange,
     Guest,
     IncompleteWarning,
+    Line,
     Listing,
     Log,
     Mapping,
@@ -24,7 +27,11 @@ from ._native import (
     RamBlock,
     ReadError,
     Region,
+    Registers,
+    Rights,
+    Root,
     RrMemError,
+    Rwx,
     Section,
     SourceError,
     Step,
@@ -37,8 +44,8 @@ from ._native import (
 )
 
 __all__ = [
-    "Alias", "Cpu", "Entry", "FlatRange", "Guest", "IncompleteWarning", "Listing", "Log",
-    "Mapping", "MissingError", "NotMapped", "Piece", "Place", "RamBlock", "ReadError", "Region",
-    "RrMemError", "Section", "SourceError", "Step", "Symbols", "Translation", "UsageError", "Walk",
-    "Where", "__version__",
+    "Alias", "Cpu", "Entry", "Failure", "Fault", "FlatRange", "Guest", "IncompleteWarning", "Line",
+    "Listing", "Log", "Mapping", "MissingError", "NotMapped", "Piece", "Place", "RamBlock",
+    "ReadError", "Region", "Registers", "Rights", "Root", "RrMemError", "Rwx", "Section",
+    "SourceError", "Step", "Symbols", "Translation", "UsageError", "Walk", "Where", "__version__",
 ]

@@ -1,0 +1,154 @@
+//! What is written from the declaration of rows: the classes of the Python stub,
+//! and the tables of docs/json.md. `ROWS=overwrite cargo test --test rows` writes
+//! them anew.
+
+use std::{fs, path::PathBuf};
+
+use rr_mem::report::{FieldSchema, RowSchema, SCHEMAS, Shape};
+
+/// The rows that a command prints, in the order of the documentation.
+const COMMANDS: [(&str, &[&str]); 13] = [
+    ("v2p", &["V2pRow"]),
+    ("p2v", &["AliasRow"]),
+    ("find", &["FindRow"]),
+    ("x", &["XRow", "StopRow"]),
+    ("read", &["ReadRow", "StopRow"]),
+    ("write", &["WrittenRow"]),
+    ("pt", &["MappingRow"]),
+    ("roots", &["RootRow"]),
+    ("ps", &["PsRow"]),
+    ("cpus", &["CpuRow"]),
+    ("regs", &["RegsRow"]),
+    ("ram", &["RamRow"]),
+    ("where", &["WhereRow"]),
+];
+
+/// Rows inside the rows of commands, by the word of the documentation.
+const PARTS: [(&str, &str); 7] = [
+    ("rights", "RightsRow"),
+    ("rwx", "RwxRow"),
+    ("fault", "FaultRow"),
+    ("error", "ErrorRow"),
+    ("step", "StepRow"),
+    ("alias", "AliasRow"),
+    ("place", "WherePlace"),
+];
+
+fn schema(name: &str) -> &'static RowSchema {
+    SCHEMAS.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no row {name}"))
+}
+
+fn sentence(doc: &[&str]) -> String {
+    doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}
+
+/// The type in Python; in a class of answers, what was found is there.
+fn python(shape: &Shape) -> String {
+    match shape {
+        Shape::Bool => "bool".into(),
+        Shape::Number | Shape::Hex => "int".into(),
+        Shape::Text => "str".into(),
+        Shape::Optional(inner) | Shape::IfAsked(inner) => format!("Optional[{}]", python(inner)),
+        Shape::List(inner) => format!("List[{}]", python(inner)),
+        Shape::Named(inner) => format!("List[Tuple[str, {}]]", python(inner)),
+        Shape::Row(row) => row.classes.first().expect("its class").to_string(),
+    }
+}
+
+fn property(field: &FieldSchema, whole: bool) -> String {
+    let kind = match field.shape {
+        Shape::Optional(inner) if field.found && !whole => python(inner),
+        shape => python(shape),
+    };
+    format!("    @property\n    def {}(self) -> {kind}: ...\n", field.name)
+}
+
+fn class(row: &RowSchema, name: &str, whole: bool) -> String {
+    let fields = row.fields.iter().chain(row.beside);
+    let properties: String = fields.map(|field| property(field, whole)).collect();
+    let text =
+        "    @property\n    def text(self) -> str: ...\n    def __hash__(self) -> int: ...\n";
+    format!("@final\nclass {name}:\n    \"\"\"{}\"\"\"\n{properties}{text}\n", sentence(row.doc))
+}
+
+fn stub() -> String {
+    let classes = SCHEMAS.iter().flat_map(|row| {
+        row.classes.iter().zip([false, true]).map(move |(name, whole)| class(row, name, whole))
+    });
+    format!("\n{}", classes.collect::<String>())
+}
+
+/// What JSON has, in words.
+fn json(shape: &Shape) -> String {
+    match shape {
+        Shape::Bool => "true or false".into(),
+        Shape::Number => "number".into(),
+        Shape::Hex => "hex".into(),
+        Shape::Text => "text".into(),
+        Shape::Optional(Shape::Bool) => "true, false or null".into(),
+        Shape::Optional(inner) => format!("{} or null", json(inner)),
+        Shape::IfAsked(inner) => format!("{}, or no such key", json(inner)),
+        Shape::List(inner) => format!("list of {}", json(inner)),
+        Shape::Named(inner) => format!("object of {} by name", json(inner)),
+        Shape::Row(row) => part(row),
+    }
+}
+
+fn part(row: &RowSchema) -> String {
+    let (word, _) = PARTS.iter().find(|(_, name)| *name == row.name).expect("a word for it");
+    format!("[{word}](#{word})")
+}
+
+fn table(row: &RowSchema, out: &mut String) {
+    *out += &format!("\n{}\n\n| key | value | meaning |\n|---|---|---|\n", sentence(row.doc));
+    for FieldSchema { name, shape, doc, .. } in row.fields {
+        *out += &format!("| `{name}` | {} | {} |\n", json(shape), sentence(doc));
+    }
+}
+
+fn tables() -> String {
+    let mut out = String::new();
+    for (command, rows) in COMMANDS {
+        out += &format!("\n### `{command}`\n");
+        rows.iter().for_each(|name| table(schema(name), &mut out));
+    }
+    out += "\n## Parts of rows\n";
+    for (word, name) in PARTS {
+        out += &format!("\n### {word}\n");
+        table(schema(name), &mut out);
+    }
+    out + "\n"
+}
+
+/// Compares what stands between two lines of a file with what should, or writes
+/// it there.
+fn check(path: &str, begin: &str, end: &str, wanted: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let text = fs::read_to_string(&path).expect("is text");
+    let (before, rest) = text.split_once(begin).expect("the line before the rows");
+    let (found, after) = rest.split_once(end).expect("the line behind the rows");
+    if std::env::var("ROWS").is_ok_and(|word| word == "overwrite") {
+        fs::write(&path, [before, begin, wanted, end, after].concat()).expect("is written");
+    } else {
+        assert!(found == wanted, "{}: run `ROWS=overwrite cargo test --test rows`", path.display());
+    }
+}
+
+#[test]
+fn the_stub_has_the_classes_of_the_declaration() {
+    let (begin, end) = ("# Rows, as rr-mem/src/report/declared.rs has them.\n", "# End of rows.\n");
+    check("rr-mem-py/python/rr_mem/_native.pyi", begin, end, &stub());
+}
+
+#[test]
+fn the_documentation_has_the_tables_of_the_declaration() {
+    check("docs/json.md", "<!-- rows -->\n", "<!-- end of rows -->\n", &tables());
+}
+
+#[test]
+fn every_row_without_a_class_is_printed_by_a_command() {
+    let printed: Vec<_> = COMMANDS.iter().flat_map(|(_, rows)| *rows).collect();
+    for row in SCHEMAS.iter().filter(|row| row.classes.is_empty()) {
+        assert!(printed.contains(&&row.name), "{} is printed by no command", row.name);
+    }
+}
