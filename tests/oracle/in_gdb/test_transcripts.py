@@ -36,3 +36,14 @@ def test_the_transcript_is_as_it_was(fixture: List[str]) -> None:  # noqa: F811
         TRANSCRIPT.parent.mkdir(exist_ok=True)
         TRANSCRIPT.write_text(found)
     assert found == TRANSCRIPT.read_text()
+
+
+def test_the_pages_name_commands_that_gdb_knows() -> None:
+    """Every command and setting in the code of docs/gdb.md and gdb/README.md."""
+    pages = [(REPO / page).read_text() for page in ("docs/gdb.md", "gdb/README.md")]
+    code = [part for page in pages for part in re.findall(r"`([^`\n]+)`|^\((?:gdb|rr)\) (.+)$", page, re.MULTILINE)]
+    words = sorted({word for part in code for word in re.findall(r"\b(?:set rrmem \w+|rr[a-z0-9]+)", " ".join(part))})
+    commands = [word for word in words if word not in ("rrmem", "rr_mem")]
+    said = dict(zip(commands, answers([], [f"help {word}" for word in commands])))
+    assert len(said) >= 15
+    assert [word for word, text in said.items() if "Undefined" in text] == []
