@@ -37,6 +37,12 @@ pub const fn sign_extend(value: u64, bits: u32) -> u64 {
     ((value << unused) as i64 >> unused) as u64
 }
 
+/// Bytes as people write them: two hex digits each, the first byte first.
+#[must_use]
+pub fn hex_digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

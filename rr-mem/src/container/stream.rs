@@ -245,7 +245,7 @@ fn digest(reader: &mut impl Read) -> io::Result<String> {
             len => hasher.update(&piece[..len]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(crate::bits::hex_digits(&hasher.finalize()))
 }
 
 fn compare(list: &str, mut found: Vec<(String, String)>) -> Vec<Sum> {

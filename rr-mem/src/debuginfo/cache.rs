@@ -13,8 +13,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Layout, MemberList, elf::hex};
-use crate::memory::{FileIdentity, write_whole};
+use super::{Layout, MemberList};
+use crate::{
+    bits::hex_digits,
+    memory::{FileIdentity, write_whole},
+};
 
 /// No layout is larger.
 const MOST_BYTES: u64 = 4 << 20;
@@ -35,7 +38,7 @@ impl Key<'_> {
         let FileIdentity { device, inode, size, changed: (seconds, nanos) } = file;
         format!(
             "layout-{VERSION}-{}-{device:x}-{inode:x}-{size:x}-{seconds:x}-{nanos:x}-{:08x}.json",
-            hex(build_id),
+            hex_digits(build_id),
             wanted.fingerprint()
         )
     }

@@ -82,8 +82,3 @@ impl<'a> Elf<'a> {
         found.decompress().map_err(fail)
     }
 }
-
-/// A build-id as people write it.
-pub(super) fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
-}

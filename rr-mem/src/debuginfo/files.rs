@@ -9,11 +9,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::{
-    DebugError,
-    elf::{Elf, hex},
-};
-use crate::memory::MappedFile;
+use super::{DebugError, elf::Elf};
+use crate::{bits::hex_digits, memory::MappedFile};
 
 /// A file that is open.
 #[derive(Clone, Debug)]
@@ -46,7 +43,7 @@ impl Tries<'_> {
 
     fn by_build_id(&mut self, id: &[u8]) -> Option<Found> {
         let (first, rest) = id.split_first()?;
-        let name = format!(".build-id/{:02x}/{}.debug", first, hex(rest));
+        let name = format!(".build-id/{:02x}/{}.debug", first, hex_digits(rest));
         self.folders
             .iter()
             .find_map(|folder| self.open(folder.join(&name), |bytes| same_id(bytes, id)))
@@ -75,7 +72,7 @@ fn same_id(bytes: &[u8], id: &[u8]) -> Result<(), String> {
 
 /// A build-id in words.
 pub(super) fn shown(id: Option<&[u8]>) -> String {
-    id.map_or_else(|| "none".into(), hex)
+    id.map_or_else(|| "none".into(), hex_digits)
 }
 
 /// The debug file of the program at `path`: its path, or where it could have been.
@@ -134,7 +131,7 @@ pub(super) fn supplementary(of: &Found, folders: &[PathBuf]) -> Result<Option<Fo
     match found.or_else(|| tries.by_build_id(id)) {
         Some(found) => Ok(Some(found)),
         None => {
-            let (path, id) = (of.path.clone(), hex(id));
+            let (path, id) = (of.path.clone(), hex_digits(id));
             Err(DebugError::Supplementary { path, name, id, tried: tries.tried })
         }
     }

@@ -7,6 +7,9 @@
 mod child;
 mod difference;
 mod digest;
+mod inputs;
+mod kept;
+mod logs;
 mod outside;
 mod pair;
 mod qemu;
@@ -30,6 +33,9 @@ use crate::{
 pub use child::Stopper;
 pub use difference::{ByteRun, Differences, RegisterDifference};
 pub use digest::{Digest, Ignored};
+pub use inputs::{find_behind_inputs, find_first_write};
+pub use kept::{KeptPoints, SearchIdentity};
+pub use logs::{Extent, LogDifference, UnusableLog, entries_around, not_compared};
 pub use pair::{SearchError, Side};
 pub use qemu::{CommandError, Recording, Replay, StartError};
 pub use rr::{Recorded, StartError as TraceError, Traced};

@@ -4,6 +4,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::Entry;
+use crate::bits::hex_digits;
 
 /// The SHA-256 of everything so far that two recordings can share: the bytes of
 /// entries with host pointers and padding as zeros.
@@ -32,7 +33,7 @@ impl Digest {
     #[must_use]
     pub fn hex(&self) -> String {
         let bytes = self.hasher.clone().finalize();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex_digits(&bytes)
     }
 }
 

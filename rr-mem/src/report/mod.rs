@@ -6,6 +6,7 @@
 mod declare;
 mod declared;
 pub mod diff;
+pub mod diverge;
 mod emulator;
 pub mod examine;
 pub mod filter;

@@ -41,7 +41,7 @@ impl<'a> StateRow<'a> {
     /// The hex digits of bytes.
     #[must_use]
     pub fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::bits::hex_digits(bytes)
     }
 
     /// Whether the value is bytes, not a number.

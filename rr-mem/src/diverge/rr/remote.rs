@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::condition::Condition;
-use crate::addr::Hva;
+use crate::{addr::Hva, bits::hex_digits};
 
 /// No packet is longer.
 const LONGEST: u64 = 1 << 20;
@@ -114,7 +114,7 @@ impl<S: Read + Write> Remote<S> {
         let mut packet = format!("Z2,{:x},{len:x}", address.0);
         if let Some(condition) = condition {
             let code = condition.code();
-            let digits: String = code.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits = hex_digits(code);
             let _ = write!(packet, ";X{:x},{digits}", code.len());
         }
         self.accepted(&packet)
@@ -244,7 +244,7 @@ fn stop(answer: &str) -> io::Result<Stop> {
 }
 
 fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+    hex_digits(text.as_bytes())
 }
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {

@@ -257,7 +257,7 @@ fn build_id(bytes: &[u8]) -> Option<String> {
     notes.find_map(|mut notes| {
         while let Some(note) = notes.next().ok()? {
             if note.name() == b"GNU" && note.n_type(endian) == NT_GNU_BUILD_ID {
-                return Some(note.desc().iter().map(|byte| format!("{byte:02x}")).collect());
+                return Some(crate::bits::hex_digits(note.desc()));
             }
         }
         None

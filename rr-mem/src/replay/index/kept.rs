@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::Index;
-use crate::{debuginfo::Cache, memory::write_whole};
+use crate::{bits::hex_digits, debuginfo::Cache, memory::write_whole};
 
 /// Logs of fewer bytes are read as fast without.
 const LEAST: u64 = 16 << 20;
@@ -70,5 +70,5 @@ fn fingerprint(path: &Path) -> io::Result<String> {
         (&file).take(LOOKED_AT).read_to_end(&mut bytes)?;
         hasher.update(&bytes);
     }
-    Ok(hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex_digits(&hasher.finalize()[..16]))
 }

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 
 use super::line::Escaped;
+use crate::bits::hex_digits;
 use crate::replay::{
     Entry, Event,
     check::Finding,
@@ -85,7 +86,7 @@ impl PacketRow {
             destination: head.map(|head| address(&head[..6])),
             source: head.map(|head| address(&head[6..12])),
             ether_type: head.map(ether_type),
-            data: packet.data.iter().map(|byte| format!("{byte:02x}")).collect(),
+            data: hex_digits(packet.data),
         }
     }
 }

@@ -2,11 +2,9 @@
 
 mod logs;
 mod qemu;
-mod rows;
 mod rr;
 mod search;
 mod state;
-mod view;
 
 use std::thread;
 

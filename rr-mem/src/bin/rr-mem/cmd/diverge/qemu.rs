@@ -1,10 +1,9 @@
 //! `rr-mem diverge qemu`: two replays by QEMU itself.
 
-use rr_mem::diverge::{Recording, Replay};
+use rr_mem::diverge::{Extent, Recording, Replay, not_compared};
 
 use super::{
-    end_on, held_signals,
-    logs::{self, Extent},
+    end_on, held_signals, logs,
     search::{Question, Sides},
 };
 use crate::{
@@ -26,7 +25,7 @@ pub fn run(args: &Qemu, output: &mut Output) -> anyhow::Result<Outcome> {
         search: &args.search,
         words: sides.each_ref().map(|side| format!("{:?}", side.command)),
         logs: sides.each_ref().map(|side| Some(side.log.clone())),
-        not_compared: logs::not_compared(&extents, args.search.to),
+        not_compared: not_compared(&extents, args.search.to),
         different,
     };
     // Before there are threads that a signal could end us in.
@@ -73,7 +72,7 @@ fn sides(args: &Qemu) -> anyhow::Result<([Recording; 2], [Extent; 2])> {
         {
             first.clone_from(program);
         }
-        let extent = Extent::of(&log)?;
+        let extent = Extent::of(&log).map_err(logs::refuse)?;
         let instructions = Some(extent.instructions);
         let ignored_regions = args.search.ignore_region.clone();
         Ok((Recording { command, log, instructions, ignored_regions }, extent))

@@ -1,28 +1,21 @@
 //! The search between two executions of any kind, and the report.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use rr_mem::{
-    addr::RangeSet,
     diverge::{
-        Execution, ExecutionError, Found, Ignored, Options, Parting, SearchError, Stopper, Verdict,
-        find_first_difference,
+        Execution, ExecutionError, Found, Ignored, LogDifference, Options, Parting, SearchError,
+        Stopper, Verdict, find_behind_inputs, find_first_write,
     },
+    report::diverge::{DivergeRow, LogEntries, PartingView},
+    symbols::Symbols,
 };
 
-use super::{
-    logs,
-    rows::{LogDifference, LogEntries, Report, WriterRow, registers},
-    state::State,
-    view::View,
-};
+use super::{logs, state::State};
 use crate::{
     cli::diverge::Search,
     output::{Outcome, Output, failed, note},
 };
-
-/// Instructions in which a value that differs is mostly stored.
-const SOON: u64 = 1 << 16;
 
 /// Two executions.
 pub struct Sides<'e> {
@@ -54,16 +47,18 @@ impl Question<'_> {
         output: &mut Output,
     ) -> anyhow::Result<Outcome> {
         let mut state = State::open(self.search, &self.words, &self.logs)?;
-        let found = self.first_difference(sides, &mut state);
+        let options = self.options(state.points());
+        let differ = self.different.as_ref().map(|different| different.instructions);
+        let found = find_behind_inputs(sides.a, sides.b, &options, differ, &mut state);
         state.save();
         if stopper.is_stopped() {
             let hint = "what was compared is kept: go on with --resume";
             return Err(failed("interrupted", hint));
         }
         let found = found.map_err(|error| self.explain(&error))?;
-        let mut report = self.report(sides, found)?;
+        let mut report = self.report(sides, &found)?;
         report.remarks = self.remarks(sides);
-        report.log_difference = self.different;
+        report.log_difference = self.different.map(Into::into);
         report.remarks.iter().for_each(note);
         print(&report, output)
     }
@@ -77,44 +72,18 @@ impl Question<'_> {
         remarks
     }
 
-    fn options(&self, state: &State) -> Options {
+    fn options(&self, known: BTreeMap<u64, bool>) -> Options {
         Options {
             from: self.search.from,
             to: self.search.to,
             exhaustive: self.search.exhaustive,
-            ignored: Ignored { memory: self.memory(), registers: self.search.ignore_reg.clone() },
-            known: state.points(),
+            ignored: Ignored {
+                memory: self.search.ignore_gpa.iter().cloned().collect(),
+                registers: self.search.ignore_reg.clone(),
+            },
+            known,
             ..Options::default()
         }
-    }
-
-    fn memory(&self) -> RangeSet {
-        self.search.ignore_gpa.iter().cloned().collect()
-    }
-
-    /// Inputs are the same up to where the logs differ: there the search starts,
-    /// and only when they differ there already, before it.
-    fn first_difference(
-        &self,
-        sides: &mut Sides<'_>,
-        state: &mut State,
-    ) -> Result<Found, SearchError> {
-        let mut options = self.options(state);
-        if let (None, None, Some(different)) =
-            (options.from, options.exhaustive, self.different.as_ref())
-        {
-            let from = different.instr.saturating_sub(1);
-            options.from = Some(from);
-            let found = find_first_difference(sides.a, sides.b, &options, state)?;
-            match &found.verdict {
-                Verdict::Parted(parting) if parting.last_equal.is_none() && from > 0 => {
-                    (options.from, options.to) = (None, Some(from));
-                    options.known = found.points;
-                }
-                _ => return Ok(found),
-            }
-        }
-        find_first_difference(sides.a, sides.b, &options, state)
     }
 
     /// A search that failed, with what the log says there.
@@ -137,34 +106,14 @@ impl Question<'_> {
         failed(error, hint)
     }
 
-    fn report(&self, sides: &mut Sides<'_>, found: Found) -> anyhow::Result<Report> {
-        let mut report = Report {
-            probes: found.points.len(),
-            from: found.points.keys().next().copied().unwrap_or_default(),
-            to: found.points.keys().next_back().copied().unwrap_or_default(),
-            unread_pages: found.unread,
-            ..Report::default()
-        };
-        let shown = match found.verdict {
-            Verdict::Same { from, to, ended } => {
-                (report.from, report.to) = (from, to);
-                report.ended = ended.map(|side| match &found.failure {
-                    Some(failure) => {
-                        format!("{side} does not go on behind instruction {to}: {failure}")
-                    }
-                    None => format!("{side} ends behind instruction {to}"),
-                });
-                report.ended = report.ended.or_else(|| self.not_compared.clone());
-                report.ended.is_some().then_some(to)
-            }
-            Verdict::Parted(parting) => {
-                self.parting(sides, &parting, &mut report).map_err(|error| {
-                    failed(error, "the emulators ended while they were looked at: try again")
-                })?;
-                Some(parting.first)
-            }
-        };
-        if let Some(instruction) = shown {
+    fn report(&self, sides: &mut Sides<'_>, found: &Found) -> anyhow::Result<DivergeRow> {
+        let mut report = DivergeRow::new(found, self.not_compared.as_deref());
+        if let Verdict::Parted(parting) = &found.verdict {
+            self.parting(sides, parting, &mut report).map_err(|error| {
+                failed(error, "the emulators ended while they were looked at: try again")
+            })?;
+        }
+        if let Some(instruction) = report.of_interest() {
             report.log_entries = self.log_entries(instruction)?;
         }
         Ok(report)
@@ -182,68 +131,40 @@ impl Question<'_> {
         &self,
         sides: &mut Sides<'_>,
         parting: &Parting,
-        report: &mut Report,
+        report: &mut DivergeRow,
     ) -> anyhow::Result<()> {
         sides.a.go_to(parting.first)?;
-        let view = View::new(sides.a, parting, self.search)?;
-        report.found = true;
-        report.instr = Some(parting.first);
-        report.last_equal_instr = parting.last_equal;
-        report.cpu = parting.cpu;
-        report.guest_pc = parting.pc.map(|pc| format!("{pc:#x}"));
-        report.symbol = parting.pc.and_then(|pc| view.symbol(pc));
-        report.registers = registers(&parting.differences);
-        report.bytes = view.bytes(&parting.differences.runs);
-        report.bytes_differing = parting.differences.bytes;
-        report.pages_differing = parting.differences.pages;
-        report.writer = view.writer(parting);
-        drop(view);
-        if let (None, Some(equal)) = (&parting.writer, parting.last_equal) {
-            report.writer = self.first_write(sides, parting, equal)?;
+        report.part(&self.view(sides.a, parting)?, parting);
+        if parting.writer.is_none() && parting.last_equal.is_some() {
+            let options = self.options(BTreeMap::new());
+            if let Some(write) = find_first_write(sides.a, sides.b, &options, parting)? {
+                sides.a.go_to(write.first)?;
+                report.writer = self.view(sides.a, &write)?.writer(&write);
+            }
         }
         Ok(())
     }
 
-    /// The first write that differs, where registers did so before: the same
-    /// search, of memory alone.
-    fn first_write(
+    /// An execution where it stands, with the names of the guest kernel's
+    /// addresses if its file is given.
+    fn view<'a>(
         &self,
-        sides: &mut Sides<'_>,
+        execution: &'a mut dyn Execution,
         parting: &Parting,
-        equal: u64,
-    ) -> anyhow::Result<Option<WriterRow>> {
-        let names = parting.cpus.iter().flat_map(|cpu| &cpu.registers);
-        let ignored = Ignored {
-            memory: self.memory(),
-            registers: names.map(|(name, _)| name.clone()).collect(),
-        };
-        let end = self.search.to.unwrap_or(u64::MAX);
-        for to in [parting.first.saturating_add(SOON).min(end), end] {
-            let options = Options {
-                from: Some(equal),
-                to: Some(to),
-                ignored: ignored.clone(),
-                ..Options::default()
-            };
-            let found = find_first_difference(sides.a, sides.b, &options, &mut ())?;
-            if let Verdict::Parted(write) = found.verdict {
-                sides.a.go_to(write.first)?;
-                return Ok(View::new(sides.a, &write, self.search)?.writer(&write));
-            }
-            if to == end {
-                break;
+    ) -> anyhow::Result<PartingView<'a>> {
+        let mut view = PartingView::new(execution, parting)?;
+        if let Some(path) = &self.search.guest_symbols {
+            let symbols = Symbols::open(path).map_err(|error| failed(&error, error.hint()))?;
+            if let Err(error) = view.name_by(symbols) {
+                note(format!("no symbols: {error}"));
             }
         }
-        Ok(None)
+        Ok(view)
     }
 }
 
-fn print(report: &Report, output: &mut Output) -> anyhow::Result<Outcome> {
-    if output.json {
-        output.row(report)?
-    } else {
-        output.line(report)?
-    }
+fn print(report: &DivergeRow, output: &mut Output) -> anyhow::Result<Outcome> {
+    output.answer(report)?;
     if report.unread_pages > 0 {
         let what = format!("{} pages could not be read", report.unread_pages);
         output.complain(what, "check your rights to the emulator's process")?;

@@ -2,15 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use indicatif::HumanDuration;
-use rr_mem::{debuginfo::Cache, diverge::Observer};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use rr_mem::diverge::{KeptPoints, Observer, SearchIdentity};
 
 use crate::{
     cli::diverge::Search,
@@ -20,19 +18,10 @@ use crate::{
 /// How often the file is written, at most.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The file's contents.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    /// What was asked.
-    question: String,
-    /// By instruction: whether both were equal.
-    points: BTreeMap<u64, bool>,
-}
-
 /// Keeps points, and says how the search gets on.
 pub struct State {
     path: Option<PathBuf>,
-    kept: Kept,
+    kept: KeptPoints,
     written: Instant,
     progress: Progress,
     between: (u64, u64),
@@ -48,11 +37,17 @@ impl State {
         words: &[String; 2],
         logs: &[Option<PathBuf>; 2],
     ) -> anyhow::Result<Self> {
-        let question = question(args, words, logs);
-        let path = args.state.clone().or_else(|| in_cache(&question));
-        let mut kept = Kept { question, points: BTreeMap::new() };
+        let identity = SearchIdentity {
+            words,
+            logs,
+            ignored_memory: &args.ignore_gpa,
+            ignored_regions: &args.ignore_region,
+            ignored_registers: &args.ignore_reg,
+        };
+        let mut kept = KeptPoints::new(identity.text());
+        let path = args.state.clone().or_else(|| kept.usual_path());
         if let Some(path) = path.as_deref().filter(|_| args.resume) {
-            match read(path) {
+            match KeptPoints::read(path) {
                 Ok(earlier) if earlier.question == kept.question => kept = earlier,
                 Ok(_) => {
                     let hint = "leave --resume away, or give the same logs, command and options";
@@ -81,7 +76,7 @@ impl State {
     pub fn save(&mut self) {
         self.written = Instant::now();
         let Some(path) = &self.path else { return };
-        if let Err(error) = write(path, &self.kept) {
+        if let Err(error) = self.kept.write(path) {
             note(format!("{}: {error}: --resume will not work", path.display()));
             self.path = None;
         }
@@ -108,39 +103,4 @@ impl Observer for State {
             self.save();
         }
     }
-}
-
-fn read(path: &Path) -> io::Result<Kept> {
-    Ok(serde_json::from_slice(&fs::read(path)?)?)
-}
-
-fn write(path: &Path, kept: &Kept) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer(&mut file, kept)?;
-    file.persist(path)?;
-    Ok(())
-}
-
-/// What makes a search the same as another: what is run, logs, what counts.
-fn question(args: &Search, words: &[String; 2], logs: &[Option<PathBuf>; 2]) -> String {
-    let of = |side: usize| match &logs[side] {
-        None => words[side].clone(),
-        Some(log) => {
-            let about = fs::metadata(log);
-            let changed = about.as_ref().ok().and_then(|about| about.modified().ok());
-            let size = about.map_or(0, |about| about.len());
-            format!("{} {} {size} {changed:?}", words[side], log.display())
-        }
-    };
-    let Search { ignore_gpa, ignore_region, ignore_reg, .. } = args;
-    format!("{} | {} | {ignore_gpa:?} {ignore_region:?} {ignore_reg:?}", of(0), of(1))
-}
-
-fn in_cache(question: &str) -> Option<PathBuf> {
-    let digest: String =
-        Sha256::digest(question).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    Some(Cache::of_user()?.folder().join(format!("diverge-{digest}.json")))
 }

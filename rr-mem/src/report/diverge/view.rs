@@ -1,19 +1,18 @@
 //! Where two executions part, by the names that the first of them has for it.
 
-use rr_mem::{
+use thiserror::Error;
+
+use super::{BytesRow, WriterRow};
+use crate::{
     addr::Gva,
-    diverge::{ByteRun, Execution, Frame, Parting, Snapshot},
+    bits::hex_digits,
+    diverge::{ByteRun, Execution, ExecutionError, Frame, Parting, Snapshot},
     guest::Guest,
     memory::Memory,
     mmu::{SpaceLimits, VirtualSpace},
+    region::RenderError,
     report::AliasRow,
-    symbols::Symbols,
-};
-
-use super::rows::{BytesRow, WriterRow, hex};
-use crate::{
-    cli::diverge::Search,
-    output::{failed, note},
+    symbols::{Symbols, SymbolsError},
 };
 
 /// Virtual addresses that are listed for a byte.
@@ -21,19 +20,30 @@ const ALIASES: usize = 16;
 /// Runs of bytes of which the virtual addresses are looked up.
 const LISTED: usize = 64;
 
-/// The guest of the first execution, where it stands.
-pub struct View<'a> {
+/// Why an execution cannot be looked at.
+#[derive(Debug, Error)]
+pub enum ViewError {
+    /// It gives no snapshot.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
+    /// Its memory map is damaged.
+    #[error(transparent)]
+    Regions(#[from] RenderError),
+}
+
+/// The guest of an execution, where it stands.
+pub struct PartingView<'a> {
     guest: Guest<Box<dyn Memory + Sync + 'a>>,
     space: Option<VirtualSpace>,
     symbols: Option<Symbols>,
 }
 
-impl<'a> View<'a> {
-    pub fn new(
-        execution: &'a mut dyn Execution,
-        parting: &Parting,
-        search: &Search,
-    ) -> anyhow::Result<Self> {
+impl<'a> PartingView<'a> {
+    /// The guest of `execution`, which stands where it parts from another one.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn new(execution: &'a mut dyn Execution, parting: &Parting) -> Result<Self, ViewError> {
         let cpu =
             parting.cpus.iter().find(|known| parting.cpu.is_none_or(|cpu| known.number == cpu));
         let regs = cpu.and_then(|cpu| cpu.paging);
@@ -43,14 +53,26 @@ impl<'a> View<'a> {
             None => Guest::new(Some(memory), regs, None)?,
         };
         let space = guest.space(Gva(0)..=Gva(u64::MAX), SpaceLimits::default()).ok();
-        let symbols = symbols(&guest, search)?;
-        Ok(Self { guest, space, symbols })
+        Ok(Self { guest, space, symbols: None })
     }
 
+    /// Names the kernel's addresses by `symbols`, moved to where it is.
+    ///
+    /// # Errors
+    /// When they are not those of this guest.
+    pub fn name_by(&mut self, symbols: Symbols) -> Result<(), SymbolsError> {
+        self.symbols = Some(symbols.in_guest(&self.guest)?);
+        Ok(())
+    }
+
+    /// The name of an address of the kernel.
+    #[must_use]
     pub fn symbol(&self, pc: u64) -> Option<String> {
         self.symbols.as_ref()?.name(Gva(pc))
     }
 
+    /// Bytes that differ, and where they are.
+    #[must_use]
     pub fn bytes(&self, runs: &[ByteRun]) -> Vec<BytesRow> {
         let aliases = self.space.as_ref().map(VirtualSpace::aliases);
         let rows = runs.iter().enumerate().map(|(number, run)| {
@@ -62,14 +84,15 @@ impl<'a> View<'a> {
                 region: place.map(|place| place.region.to_owned()),
                 offset: place.map(|place| format!("{:#x}", place.offset)),
                 gvas: gvas.iter().map(|alias| AliasRow::new(run.gpa, alias)).collect(),
-                a: hex(&run.a),
-                b: hex(&run.b),
+                a: hex_digits(&run.a),
+                b: hex_digits(&run.b),
             }
         });
         rows.collect()
     }
 
     /// Where memory parts, as the first write that differs.
+    #[must_use]
     pub fn writer(&self, parting: &Parting) -> Option<WriterRow> {
         let writer = parting.writer.as_ref()?;
         let frames = |frames: &[Frame]| {
@@ -90,18 +113,5 @@ impl<'a> View<'a> {
             host_a: frames(&writer.a.host),
             host_b: frames(&writer.b.host),
         })
-    }
-}
-
-/// The names of the guest kernel's addresses, if its file is given.
-fn symbols<M: Memory>(guest: &Guest<M>, search: &Search) -> anyhow::Result<Option<Symbols>> {
-    let Some(path) = &search.guest_symbols else { return Ok(None) };
-    let symbols = Symbols::open(path).map_err(|error| failed(&error, error.hint()))?;
-    match symbols.in_guest(guest) {
-        Ok(symbols) => Ok(Some(symbols)),
-        Err(error) => {
-            note(format!("no symbols: {error}"));
-            Ok(None)
-        }
     }
 }

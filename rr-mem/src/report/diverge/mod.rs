@@ -1,35 +1,54 @@
-//! What `rr-mem diverge` reports, as JSON and as text.
+//! Where two executions part, as rows and as text.
+
+mod view;
 
 use std::fmt::{self, Display, Formatter};
 
-use rr_mem::{addr::Gpa, diverge::Differences, report::AliasRow};
 use serde::Serialize;
 
+use super::AliasRow;
+use crate::{
+    addr::Gpa,
+    bits::hex_digits,
+    diverge::{Differences, Found, LogDifference, Parting, Verdict},
+};
+
+pub use view::{PartingView, ViewError};
+
 /// All that was found.
-#[derive(Debug, Default, Serialize)]
-pub struct Report {
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DivergeRow {
+    /// Whether they part.
     pub found: bool,
     /// The first instruction count at which they differ.
     pub instr: Option<u64>,
+    /// The last at which they were equal.
     pub last_equal_instr: Option<u64>,
     /// The CPU that ran the instruction between the two.
     pub cpu: Option<u64>,
     /// Its linear address.
     pub guest_pc: Option<String>,
+    /// Its name.
     pub symbol: Option<String>,
-    pub registers: Vec<RegisterRow>,
+    /// Registers that differ.
+    pub registers: Vec<RegisterPairRow>,
+    /// Bytes that differ.
     pub bytes: Vec<BytesRow>,
-    /// How many bytes differ in all, and in how many pages.
+    /// How many bytes differ in all.
     pub bytes_differing: u64,
+    /// In how many pages.
     pub pages_differing: u64,
+    /// The first write that differs.
     pub writer: Option<WriterRow>,
     /// The entries of the logs around `instr`.
     pub log_entries: LogEntries,
     /// Where the logs differ first.
-    pub log_difference: Option<LogDifference>,
+    pub log_difference: Option<LogDifferenceRow>,
     /// At how many points they were compared.
     pub probes: usize,
+    /// The first of them.
     pub from: u64,
+    /// The last.
     pub to: u64,
     /// Pages that could not be read at the worst point.
     pub unread_pages: usize,
@@ -40,55 +59,90 @@ pub struct Report {
 }
 
 /// A register that differs.
-#[derive(Debug, Serialize)]
-pub struct RegisterRow {
+#[derive(Clone, Debug, Serialize)]
+pub struct RegisterPairRow {
+    /// The CPU.
     pub cpu: u64,
+    /// Its name.
     pub register: String,
+    /// What the first execution has.
     pub a: Option<String>,
+    /// What the second has.
     pub b: Option<String>,
 }
 
 /// Neighbouring bytes that differ.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct BytesRow {
+    /// The address of the first.
     pub gpa: Gpa,
+    /// The region.
     pub region: Option<String>,
+    /// The byte in the region.
     pub offset: Option<String>,
     /// Virtual addresses that map the first of them, of the CPU that ran.
     pub gvas: Vec<AliasRow>,
+    /// What the first execution has.
     pub a: String,
+    /// What the second has.
     pub b: String,
 }
 
 /// The first write that differs.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct WriterRow {
+    /// The instruction count behind it.
     pub instr: u64,
+    /// The last at which memory was equal.
     pub last_equal_instr: u64,
+    /// The CPU that wrote.
     pub cpu: Option<u64>,
+    /// The linear address of its instruction.
     pub guest_pc: Option<String>,
+    /// Its name.
     pub symbol: Option<String>,
+    /// What was written.
     pub bytes: Vec<BytesRow>,
     /// Whether a second run came to the same.
     pub confirmed: bool,
-    /// The emulator's code, where the backend knows it.
+    /// The emulator's code in the first execution, where it is known.
     pub host_a: Vec<String>,
+    /// That in the second.
     pub host_b: Vec<String>,
 }
 
 /// Entries of both logs.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct LogEntries {
+    /// Of the first execution.
     pub a: Vec<String>,
+    /// Of the second.
     pub b: Vec<String>,
 }
 
 /// Where two logs differ first.
 #[derive(Clone, Debug, Serialize)]
-pub struct LogDifference {
+pub struct LogDifferenceRow {
+    /// The instruction count.
     pub instr: u64,
+    /// The entry of the first log; `None` where it ends.
     pub a: Option<String>,
+    /// That of the second.
     pub b: Option<String>,
+}
+
+impl From<LogDifference> for LogDifferenceRow {
+    fn from(LogDifference { instructions, a, b }: LogDifference) -> Self {
+        Self { instr: instructions, a, b }
+    }
+}
+
+impl LogDifferenceRow {
+    /// The entries of both logs, in words.
+    #[must_use]
+    pub fn entries(&self) -> [&str; 2] {
+        [&self.a, &self.b].map(|side| side.as_deref().unwrap_or("(the end of the log)"))
+    }
 }
 
 /// Bytes that a line shows.
@@ -96,17 +150,15 @@ const SHOWN: usize = 16;
 /// Lines of one kind.
 const LINES: usize = 16;
 
-impl Display for Report {
+impl Display for DivergeRow {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if let Some(instr) = self.instr {
             self.parting(instr, f)?;
         }
-        if let Some(LogDifference { instr, a, b }) = &self.log_difference {
-            let entry = |side: &Option<String>| {
-                side.clone().unwrap_or_else(|| "(the end of the log)".to_owned())
-            };
-            writeln!(f, "first difference of the logs, at instruction {instr}:")?;
-            writeln!(f, "A {}\nB {}", entry(a), entry(b))?;
+        if let Some(different) = &self.log_difference {
+            let [a, b] = different.entries();
+            writeln!(f, "first difference of the logs, at instruction {}:", different.instr)?;
+            writeln!(f, "A {a}\nB {b}")?;
         }
         for (side, entries) in [("A", &self.log_entries.a), ("B", &self.log_entries.b)] {
             if !entries.is_empty() {
@@ -123,7 +175,53 @@ impl Display for Report {
     }
 }
 
-impl Report {
+impl DivergeRow {
+    /// What a search found; where nothing differs, `not_compared` says what was
+    /// left out. Where they part is still to be told by [`DivergeRow::part`].
+    #[must_use]
+    pub fn new(found: &Found, not_compared: Option<&str>) -> Self {
+        let points = &found.points;
+        let mut row = Self {
+            probes: points.len(),
+            from: points.keys().next().copied().unwrap_or_default(),
+            to: points.keys().next_back().copied().unwrap_or_default(),
+            unread_pages: found.unread,
+            ..Self::default()
+        };
+        if let Verdict::Same { from, to, ended } = &found.verdict {
+            (row.from, row.to) = (*from, *to);
+            let ended = ended.map(|side| match &found.failure {
+                Some(failure) => {
+                    format!("{side} does not go on behind instruction {to}: {failure}")
+                }
+                None => format!("{side} ends behind instruction {to}"),
+            });
+            row.ended = ended.or_else(|| not_compared.map(str::to_owned));
+        }
+        row
+    }
+
+    /// Tells where they part.
+    pub fn part(&mut self, view: &PartingView<'_>, parting: &Parting) {
+        self.found = true;
+        self.instr = Some(parting.first);
+        self.last_equal_instr = parting.last_equal;
+        self.cpu = parting.cpu;
+        self.guest_pc = parting.pc.map(|pc| format!("{pc:#x}"));
+        self.symbol = parting.pc.and_then(|pc| view.symbol(pc));
+        self.registers = registers(&parting.differences);
+        self.bytes = view.bytes(&parting.differences.runs);
+        self.bytes_differing = parting.differences.bytes;
+        self.pages_differing = parting.differences.pages;
+        self.writer = view.writer(parting);
+    }
+
+    /// The instruction around which logs are worth a look.
+    #[must_use]
+    pub fn of_interest(&self) -> Option<u64> {
+        self.instr.or_else(|| self.ended.as_ref().map(|_| self.to))
+    }
+
     fn parting(&self, instr: u64, f: &mut Formatter<'_>) -> fmt::Result {
         match self.last_equal_instr {
             Some(equal) if instr - equal == 1 => {
@@ -139,7 +237,7 @@ impl Report {
         }
         for row in self.registers.iter().take(LINES) {
             let of = |side: &Option<String>| side.clone().unwrap_or_else(|| "-".to_owned());
-            let RegisterRow { cpu, register, a, b } = row;
+            let RegisterPairRow { cpu, register, a, b } = row;
             writeln!(f, "  CPU {cpu}  {register:<8} {} | {}", of(a), of(b))?;
         }
         more(self.registers.len(), f)?;
@@ -204,17 +302,12 @@ fn cut(digits: &str) -> String {
 }
 
 /// Every register that differs.
-pub fn registers(differences: &Differences) -> Vec<RegisterRow> {
-    let rows = differences.registers.iter().map(|found| RegisterRow {
+fn registers(differences: &Differences) -> Vec<RegisterPairRow> {
+    let rows = differences.registers.iter().map(|found| RegisterPairRow {
         cpu: found.cpu,
         register: found.register.clone(),
-        a: found.a.as_deref().map(|bytes| format!("0x{}", hex(bytes))),
-        b: found.b.as_deref().map(|bytes| format!("0x{}", hex(bytes))),
+        a: found.a.as_deref().map(|bytes| format!("0x{}", hex_digits(bytes))),
+        b: found.b.as_deref().map(|bytes| format!("0x{}", hex_digits(bytes))),
     });
     rows.collect()
-}
-
-/// Two digits a byte.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
