@@ -124,8 +124,8 @@ address!(
     AddressKind::Image
 );
 
-/// Bytes of the smallest page of any architecture here. No source leaves out
-/// less, so that memory is kept, compared and counted in these.
+/// Bytes of the smallest page of any architecture here. Sources leave out whole
+/// pages, so memory is kept, compared and counted in these.
 pub const PAGE: u64 = 4096;
 
 /// An address of the guest, virtual or physical.

@@ -1,6 +1,5 @@
-//! What wraps other files: gzip, zstd and lz4, found by magic; rr2 archives, of
-//! which the snapshot is taken; snapshots in qcow2 images. Knows nothing of the
-//! contents.
+//! What wraps other files: gzip, zstd and lz4, found by magic; the snapshot in
+//! rr2 archives; snapshots in qcow2 images. Knows nothing of the contents.
 //!
 //! Contents are unpacked once, into an unlinked temporary file that keeps long
 //! runs of zeros as holes, and mapped from there.
@@ -194,8 +193,8 @@ impl Read for Lz4Frames<'_> {
     }
 }
 
-/// Bytes whose end is an error: the decoder takes the end of the data for that
-/// of the frame.
+/// A reader whose end is an error: otherwise the decoder takes the end of the
+/// data for the end of the frame.
 struct Whole<'a>(&'a [u8]);
 
 impl Read for Whole<'_> {

@@ -166,8 +166,8 @@ pub enum PlaceError {
 }
 
 /// What is where on machine type `name` with these blocks (name, bytes), in the
-/// order of their precedence: where pieces overlap, the first one counts.
-/// Flash is taken to be readable, as it is unless it is being written.
+/// order of their precedence: where pieces overlap, the first one counts. Flash
+/// is taken to be readable, which it is except while it is being written.
 ///
 /// # Errors
 /// When the machine type is not known, or has no such main RAM.

@@ -191,7 +191,7 @@ impl<'a> Disk<'a> {
         Err(Qcow2Error::NoSuchSnapshot { wanted: wanted.map(str::to_owned), names })
     }
 
-    /// The entry of the snapshot table at `at`, and where the next one is.
+    /// The snapshot table's entry at `at`, and where the next entry is.
     fn snapshot(&self, at: u64) -> Result<(Snapshot, u64), Qcow2Error> {
         let end = || damaged("a snapshot that ends behind the end", at);
         let extra_size = u64::from(self.u32(at.checked_add(36).ok_or_else(end)?)?);

@@ -1,6 +1,5 @@
 //! Compressed files as streams, for contents that are read once, front to back:
-//! gzip and zstd, found by magic, and PANDA's rr2 archives, of which the log is
-//! taken.
+//! gzip and zstd, found by magic, and the log in PANDA's rr2 archives.
 //!
 //! An rr2 archive is a gzip'ed pax tar that starts with a member `RRv2` and has
 //! the log as `nondetlog` (PANDA, panda_rr2.c).
@@ -201,8 +200,8 @@ impl Sum {
     }
 }
 
-/// Computes the SHA-1 of the members of an rr2 archive, and compares it with
-/// the list in its member `sha1`. None when it is no such archive.
+/// Computes the SHA-1 of each member of an rr2 archive, and compares it with
+/// the list in member `sha1`. `None` for other files.
 ///
 /// # Errors
 /// When the file cannot be read or unpacked.

@@ -1,8 +1,8 @@
 //! Layouts that were read before, by build-id and file, in the user's cache
 //! folder. XDG Base Directory Specification, "Environment variables".
 //!
-//! A build-id alone can be forged, so that it does not name an entry: what one
-//! file says is never taken for another.
+//! A build-id can be forged. An entry is therefore named by the file too, and
+//! what one file says is never taken for another's.
 //!
 //! An entry is a line with the CRC of what follows, and a layout as JSON. One
 //! that is damaged counts as none.

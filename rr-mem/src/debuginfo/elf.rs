@@ -1,6 +1,6 @@
-//! What an ELF file says of its debug info: sections, also compressed ones,
-//! the build-id, and links to other files. System V ABI, "Sections"; the GNU
-//! notes and links as gdb's manual tells in "Separate Debug Files".
+//! What an ELF file says of its debug info: sections (also compressed ones),
+//! the build-id, links to other files. System V ABI, "Sections"; for the GNU
+//! notes and links, gdb's manual, "Separate Debug Files".
 //!
 //! Not here: what the sections hold, and where other files are.
 

@@ -2,7 +2,7 @@
 //! build-id, by `.gnu_debuglink`, or given by hand; and the supplementary file
 //! that dwz makes (`.gnu_debugaltlink`). GDB manual, "Separate Debug Files".
 //!
-//! A file found is the right one by build-id or CRC, or it is none.
+//! A file counts only if its build-id or CRC is right.
 
 use std::{
     fs, io,

@@ -1,6 +1,6 @@
-//! Code that a program made as it ran, as it tells debuggers of it: Debugging
-//! with GDB, chapter "JIT Compilation Interface". Each piece of code comes with
-//! an ELF image in the program's memory.
+//! Code that a program generated while it ran, as it announces it to debuggers:
+//! Debugging with GDB, chapter "JIT Compilation Interface". Each piece of code
+//! comes with an ELF image in the program's memory.
 
 use crate::{
     addr::Hva,

@@ -70,9 +70,8 @@ impl Search {
     /// The members `wanted` of the structs of `program`. Structs that it does
     /// not have are left out.
     ///
-    /// # Errors
-    /// When there is no debug info, or it is damaged, of another build, not
-    /// whole, or at odds with itself.
+    /// # Errors When there is no debug info, or it is damaged, incomplete,
+    /// contradictory, or of another build.
     pub fn layout(&self, program: Program<'_>, wanted: &MemberList) -> Result<Layout, DebugError> {
         let elf = parse(program.path, program.file)?;
         let given = self.given(program, &elf)?;

@@ -19,8 +19,8 @@ impl SymbolError {
     }
 }
 
-/// The addresses, in the file, of the symbols `names` that the ELF file `elf`
-/// defines, in the order of `names`.
+/// The addresses (in the file) of the symbols `names` in the ELF file `elf`, in
+/// the order of `names`.
 ///
 /// # Errors
 /// When it is no object file.
@@ -52,9 +52,9 @@ fn look<'data, const N: usize>(
     }
 }
 
-/// The function of the ELF file `elf` that holds `address`, in the file, and how
-/// many bytes behind its beginning that is. None where no symbol says so: of a
-/// stripped program, only what it exports has a name.
+/// The function of the ELF file `elf` that holds `address` (an address in the
+/// file), and the offset in it. `None` without such a symbol: a stripped program
+/// names only what it exports.
 #[must_use]
 pub fn function(elf: &[u8], address: u64) -> Option<(String, u64)> {
     let file = File::parse(elf).ok()?;

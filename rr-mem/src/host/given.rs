@@ -1,5 +1,5 @@
-//! A host whose parts are given: some memory, the text of its memory map, and
-//! files that may be its modules. This is how a debugger's inferior comes in.
+//! A host made from parts: its memory, the text of its memory map, and files
+//! that may be its modules. A debugger's inferior comes in this way.
 
 use std::{
     fs::File,
@@ -31,7 +31,7 @@ pub struct Given<M> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GivenError {
-    /// The text of the memory map has not one line of one.
+    /// No line of the text is one of a memory map.
     #[error("the text given is no memory map: none of its lines is a mapping")]
     NoMap,
 }
@@ -146,7 +146,7 @@ fn same(path: &Path, head: &[u8], given: &[(&Path, MappedFile)]) -> Option<Mappe
     given.or_else(|| open(path).filter(begins))
 }
 
-/// Where nothing tells files apart but their names.
+/// For files that only their names tell apart.
 fn by_name(path: &Path, given: &[(&Path, MappedFile)]) -> Option<MappedFile> {
     let named = given.iter().find(|(other, _)| other.file_name() == path.file_name());
     named.map(|(_, file)| file.clone()).or_else(|| open(path))

@@ -1,8 +1,8 @@
-//! The emulator's process, or what is left of it in a core file: its memory,
-//! its modules, its threads. Knows nothing of QEMU.
+//! The emulator's process, or its core file: memory, modules, threads. Knows
+//! nothing of QEMU.
 //!
-//! A third kind, a debugger's inferior, comes in from outside: whoever has a
-//! memory, a memory map and the modules' files can be a [`Given`].
+//! A third kind is a debugger's inferior, made from outside: a memory, a memory
+//! map and the modules' files make a [`Given`].
 
 mod any;
 mod areas;
@@ -42,8 +42,8 @@ pub trait Host {
         true
     }
 
-    /// How many of `len` bytes from `start` on it has memory for now, where that
-    /// is known.
+    /// How many of `len` bytes from `start` on are in its memory now, where
+    /// known.
     fn resident(&self, _start: Hva, _len: u64) -> Option<u64> {
         None
     }

@@ -10,10 +10,10 @@ use object::{
 
 use crate::memory::MappedFile;
 
-/// What the kernel puts behind the name of a file that is no more.
+/// What the kernel appends to the name of a deleted file.
 pub(super) const DELETED: &str = " (deleted)";
-/// Bytes by which a file is told from another of the same path: the ELF header,
-/// the program headers and the build-id are in them.
+/// Bytes that tell a file from another of the same path. They hold the ELF
+/// header, the program headers and the build-id.
 pub(super) const HEAD: usize = 1024;
 
 /// An ELF file that the process has loaded.

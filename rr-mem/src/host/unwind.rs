@@ -29,11 +29,11 @@ pub struct StackRegisters {
     pub fp: u64,
 }
 
-/// The code addresses of a thread's frames, innermost first: the first is that
-/// of the next instruction, the others lie within the call that has not
-/// returned yet. `generated` are ELF images of code that has no file, with the
-/// addresses that it has in the process. As far as the stack can be followed,
-/// and at most 64.
+/// The code addresses of a thread's frames, innermost first. The first is the
+/// next instruction; each other lies within a call that has not returned.
+/// `generated` are ELF images of code without a file, with its addresses in the
+/// process. Ends where the stack can be followed no further, and after 64
+/// frames.
 pub fn frames<M: Memory<Hva>>(
     modules: &[Module],
     generated: &[Vec<u8>],

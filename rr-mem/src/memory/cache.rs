@@ -1,15 +1,14 @@
-//! A page cache in front of memory that is dear to read.
+//! A page cache in front of memory that is slow to read.
 
 use std::{cell::RefCell, collections::HashMap};
 
 use super::{Memory, ReadError};
 use crate::addr::{Address, PAGE};
 
-/// Keeps up to `capacity` pages of 4096 bytes; one thread at a time, so that
-/// the source may be one that must not be called from elsewhere.
+/// Keeps up to `capacity` pages of 4096 bytes. It is for one thread: some
+/// sources must not be called from another.
 ///
-/// Pages that cannot be read whole are not kept: their bytes are asked for
-/// again each time, one request a read.
+/// A page that cannot be read whole is not kept: each read asks the source.
 #[derive(Debug)]
 pub struct PageCache<M, A> {
     source: M,

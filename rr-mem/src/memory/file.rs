@@ -17,7 +17,7 @@ use crate::addr::FileOffset;
 /// The bytes of a file, mapped, never copied; cheap to clone.
 ///
 /// Another process that truncates a mapped file makes the kernel deliver
-/// SIGBUS; that is the price of zero-copy and the same for every mapped reader.
+/// SIGBUS. Every reader that maps files pays this price.
 #[derive(Clone, Debug)]
 pub struct MappedFile(Arc<Bytes>);
 
@@ -28,9 +28,8 @@ enum Bytes {
     Static(&'static [u8]),
 }
 
-/// Which file of this machine it is, and in which state: another one, or the
-/// same after a change, has another identity (the time of the last change is
-/// the kernel's to set). `stat(2)`.
+/// Identifies a file of this machine in one state. A changed file has another
+/// identity: the kernel alone sets the time of the last change. `stat(2)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileIdentity {
     /// The device, `st_dev`.
@@ -108,7 +107,7 @@ impl MappedFile {
         Self(Arc::new(Bytes::Static(bytes)))
     }
 
-    /// Which file it is; `None` of bytes that are in none as they are.
+    /// Which file it is; `None` if the bytes are in no file, or were unpacked.
     #[must_use]
     pub fn identity(&self) -> Option<FileIdentity> {
         match &*self.0 {
@@ -117,8 +116,8 @@ impl MappedFile {
         }
     }
 
-    /// Lets go of the pages of `range` (in bytes) that are mapped: what is read
-    /// there again comes from the file again.
+    /// Releases the mapped pages of `range` (in bytes). Reading them again
+    /// reads the file again.
     pub fn give_back(&self, range: std::ops::Range<usize>) {
         let Bytes::Mapped(map, _) = &*self.0 else { return };
         if range.start >= range.end || range.end > map.len() {

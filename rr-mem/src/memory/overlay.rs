@@ -19,8 +19,8 @@ impl<M> Overlay<M> {
         Self { below, patches: BTreeMap::new() }
     }
 
-    /// Replaces the bytes from `addr` on; what would lie past the end of the
-    /// space is dropped.
+    /// Replaces the bytes from `addr` on. Bytes past the end of the space are
+    /// dropped.
     pub fn patch<A: Address>(&mut self, addr: A, bytes: &[u8]) {
         let addresses = (0..).map_while(|i| addr.raw().checked_add(i));
         self.patches.extend(addresses.zip(bytes.iter().copied()));

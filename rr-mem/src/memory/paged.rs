@@ -1,8 +1,8 @@
 //! Bytes in pages that lie anywhere in a file: as they are, packed, as one byte
 //! that fills the page, or not at all.
 //!
-//! Knows no format: who reads one fills a [`PageIndex`], and brings an
-//! [`Unpack`] where pages are packed.
+//! Knows no format: a format's reader fills a [`PageIndex`], and brings an
+//! [`Unpack`] if pages are packed.
 
 use std::{
     fmt,
@@ -51,8 +51,7 @@ impl Page {
     }
 }
 
-/// Where each of a row of pages is. Takes memory for the parts only in which a
-/// page was set.
+/// Where each page of a row is. Only parts in which a page was set take memory.
 #[derive(Debug)]
 pub struct PageIndex(Vec<u64>);
 
@@ -266,8 +265,8 @@ impl ImageBytes {
         }
     }
 
-    /// Where the byte at `addr` is in the file (unpacked, where a compressed
-    /// file was): none of bytes that the file does not hold as they are.
+    /// Where the byte at `addr` is in the file, after any compression was taken
+    /// off. `None` if the file does not hold the byte as it is.
     #[must_use]
     pub fn file_offset(&self, addr: ImageOffset) -> Option<FileOffset> {
         match self {
@@ -276,8 +275,8 @@ impl ImageBytes {
         }
     }
 
-    /// The first run of `len` bytes from `addr` on of which the file has the
-    /// bytes (`true`), or has not: how long it is.
+    /// The length of the first run within `len` bytes from `addr` on that is
+    /// either all in the file (`true`) or all not.
     #[must_use]
     pub fn run(&self, addr: ImageOffset, len: u64) -> (bool, u64) {
         let Self::Paged(paged) = self else { return (true, len) };

@@ -1,4 +1,4 @@
-//! Remembers which bytes were read, to know what an answer stands on.
+//! Remembers which bytes were read: the bytes that an answer depends on.
 
 use std::{
     collections::HashSet,

@@ -1,10 +1,11 @@
 //! Where an emulator counts guest instructions: QEMU, "TCG Instruction
 //! Counting" (docs/devel/tcg-icount.rst).
 //!
-//! With `-icount`, a CPU gets a budget for a slice of time; what it has not
-//! executed of that is left in a decrementer, of 16 bits, and in an `extra`
-//! that refills it. Translated code takes a block's instructions off before it
-//! executes the block; at the end of the slice they go into the total.
+//! With `-icount`, a CPU gets a budget of instructions for a slice of time.
+//! What is left of it is in a decrementer of 16 bits, and in an `extra` that
+//! refills the decrementer. Translated code subtracts a block's instructions
+//! before it executes the block. At the end of the slice they are added to the
+//! total.
 
 use super::{
     Wrong, cpus,
@@ -43,8 +44,8 @@ pub struct Slice {
 }
 
 impl InstructionCounter {
-    /// The instructions that were executed, or begun: while a CPU is inside a
-    /// translated block, all instructions of the block count.
+    /// The instructions executed so far. While a CPU is inside a translated
+    /// block, all instructions of the block count.
     ///
     /// # Errors
     /// When the emulator's memory cannot be read.

@@ -128,9 +128,9 @@ pub(super) fn list<'a, M: Memory<Hva>>(
     Ok(cpus)
 }
 
-/// The address of a CPU's registers. Up to 8.0 a pointer leads there; later
-/// they follow the common part, of which the pointer leads to the same place.
-/// That tells builds apart whose configuration moved members.
+/// The address of a CPU's registers. Up to 8.0 a pointer leads there. Later
+/// they follow the common part, and the same pointer leads to it. The test
+/// tells apart builds whose configuration moved members.
 pub(super) fn env<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
     target: Target,

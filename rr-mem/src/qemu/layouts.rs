@@ -1,6 +1,6 @@
-//! The layouts that come with the program, for QEMUs without debug info on
-//! x86_64 hosts. Configuration moves members: what the distribution builds with
-//! comes before the plain build of a version. Which one fits is tested, see [`super::read`].
+//! The layouts that come with the program, for QEMUs without debug info on x86_64 hosts.
+//! Configuration moves members: a distribution's layout comes before the plain one of a
+//! version. Which one fits is tested, see [`super::read`].
 
 use crate::debuginfo::{Layout, MemberList};
 

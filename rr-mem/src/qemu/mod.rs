@@ -2,10 +2,9 @@
 //! [`Host`] by the offsets of a [`Layout`]. Symbols that a stripped QEMU still
 //! exports are enough to begin with.
 //!
-//! The only place that knows how QEMU's structs drift: members are tested for,
-//! versions never. Memory that is torn (the emulator runs on) or hostile is
-//! expected: every list is bounded, every pointer is one that can be read or
-//! an error.
+//! Only this folder knows how QEMU's structs drift: members are tested for,
+//! versions never. Memory may be torn (the emulator runs on) or hostile: every
+//! list is bounded, and a pointer that cannot be read is an error.
 //!
 //! Not here: what lies behind an IOMMU, and guest page tables.
 //!

@@ -2,8 +2,8 @@
 //! made each region, as the monitor's `info mtree -o` says it. Every object is
 //! a child property of its parent; the names of these properties are its path.
 //!
-//! Properties are in a hash table of GLib (glib/ghash.c), which is no part of
-//! anybody's debug info: its two forms, before and since 2.64, are known here.
+//! Properties are in a hash table of GLib (glib/ghash.c), which no debug info
+//! of QEMU describes. Its two forms, before and since 2.64, are known here.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

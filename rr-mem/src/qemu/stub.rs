@@ -1,9 +1,9 @@
 //! A CPU's registers as QEMU's own gdb stub names them. QEMU documentation,
 //! "GDB usage"; the target descriptions of the releases 4.2 to 10.
 //!
-//! Not here: the stub's protocol, which is the debugger's affair; and whether
-//! 32-bit user code on AArch64 has a kernel of 32 bits, which the stub does not
-//! tell: one of 64 bits is taken for it.
+//! Not here: the stub's protocol, which the debugger speaks. The stub does not
+//! tell whether 32-bit user code on AArch64 has a 32-bit kernel: a 64-bit
+//! kernel is assumed.
 
 use thiserror::Error;
 

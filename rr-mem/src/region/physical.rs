@@ -1,6 +1,6 @@
-//! Guest-physical memory: ranges of guest physical addresses, each backed by
-//! an address of some source (a file, the emulator's process), or by zeroes,
-//! or by nothing that can be read.
+//! Guest-physical memory: ranges of guest physical addresses. Each is backed by
+//! a source (a file, the emulator's process), by zeros, or by nothing that can
+//! be read.
 
 use std::sync::Arc;
 
@@ -67,8 +67,8 @@ const MOST_OVERLAPS: usize = 1 << 22;
 /// Guest-physical memory over a `source` addressed by `A`: a file's offsets or
 /// a process's addresses.
 ///
-/// Reads cross ranges; one that meets a hole, a device or bytes that the source
-/// leaves out stops there and says so.
+/// Reads cross ranges. A read stops with an error at a hole, a device, or bytes
+/// that the source leaves out.
 #[derive(Clone, Debug)]
 pub struct PhysicalMemory<A, S> {
     /// First addresses, sorted; beside `ranges`, so that a search touches
@@ -101,9 +101,8 @@ impl<A: Address, S> PhysicalMemory<A, S> {
     }
 
     /// The memory that `view`, a flat view of `map`, shows over `source`.
-    /// `backing` says what lies behind the first byte of a RAM block; a block
-    /// that it does not know is absent. What does not read like memory is a
-    /// device.
+    /// `backing` says what is behind the first byte of a RAM block; an unknown
+    /// block is absent. Ranges that do not read like memory are devices.
     #[must_use]
     pub fn of_view(
         map: &RegionMap,

@@ -158,10 +158,11 @@ impl Renderer<'_> {
 }
 
 impl RegionMap {
-    /// The flat view of the tree below `root`, by QEMU's rules: subregions
-    /// before their container, in the order of its list; what is there stays;
-    /// disabled regions are not there; read-only and nonvolatile hold for all
-    /// that is seen through a region; neighbours that go on are one range.
+    /// The flat view of the tree below `root`, by QEMU's rules. Subregions come
+    /// before their container, in the order of its list. What was placed first
+    /// stays. Disabled regions are left out. Read-only and nonvolatile hold for
+    /// all that is seen through a region. Ranges that continue each other are
+    /// one.
     ///
     /// # Errors
     /// When aliases form a circle, or multiply beyond all reason: the work is

@@ -150,18 +150,18 @@ impl RegionMap {
         std::iter::successors(Some(id), |&id| self.region(id).container)
     }
 
-    /// The container of containers that a region is in (itself, when it is in
-    /// none), and the address in it of the region's byte `addr`; wraps as
-    /// QEMU's addresses do.
+    /// The outermost container of a region (the region itself, without one),
+    /// and the address in it of the region's byte `addr`. Wraps as QEMU's
+    /// addresses do.
     #[must_use]
     pub fn to_root(&self, region: RegionId, addr: u64) -> (RegionId, u64) {
         self.climb(region)
             .fold((region, addr), |(_, sum), id| (id, sum.wrapping_add(self.region(id).addr)))
     }
 
-    /// The region that QEMU renders for an address space with root `region`:
-    /// it goes through whole aliases and only children, so that address spaces
-    /// share flat views. `None` when nothing is enabled.
+    /// The region that QEMU renders for an address space with root `region`.
+    /// QEMU skips whole aliases and only children, so that address spaces share
+    /// flat views. `None` when nothing is enabled.
     #[must_use]
     pub fn view_root(&self, region: RegionId) -> Option<RegionId> {
         let mut at = region;
@@ -213,8 +213,8 @@ impl RegionMap {
     /// range in `addr..addr + size` of the address space that `region` is in.
     ///
     /// The root of an address space may itself be in a container (`system` is
-    /// in `secure-memory` with `-M virt,secure=on`): to ask for what a CPU sees
-    /// take [`RegionMap::view`] of its address space and [`FlatView::find`].
+    /// in `secure-memory` with `-M virt,secure=on`): for what a CPU sees, use
+    /// [`RegionMap::view`] of its address space and [`FlatView::find`].
     ///
     /// Where no address space has that root, QEMU finds nothing; we render the
     /// root. A size of 0 is taken as 1, see [`FlatView::find`].

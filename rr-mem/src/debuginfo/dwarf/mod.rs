@@ -2,8 +2,8 @@
 //! Information Format", version 5, chapters "Data Representation" and "Type
 //! Entries"; for dwz and type units of older versions GCC's extensions.
 //!
-//! All units are gone over in parallel and nothing is indexed. Every definition
-//! of a struct counts: units that disagree are an error, unless one is chosen.
+//! All units are scanned in parallel; nothing is indexed. Every definition of a
+//! struct counts: units that disagree are an error, unless the user chose one.
 //!
 //! Not here: .dwo files, and anything about code.
 

@@ -1,5 +1,5 @@
-//! One pass over a unit's outermost entries: where the structs that are wanted
-//! are defined. Everything else is stepped over, by `DW_AT_sibling` where the
+//! One pass over a unit's outermost entries, to find where the wanted structs
+//! are defined. Everything else is skipped, by `DW_AT_sibling` where the
 //! compiler wrote it. DWARF 5, "Type Entries", "Imported Unit Entries".
 
 use gimli::{Abbreviation, AttributeValue, DwTag, EntriesRaw, constants as c};

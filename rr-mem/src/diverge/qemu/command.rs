@@ -1,9 +1,8 @@
 //! The command line of a recording, made to replay: QEMU, "Invocation"
 //! (qemu-options.hx).
 //!
-//! The log, the monitors and the display become ours; serial lines go to
-//! sockets of ours; images that the guest can write are copied. All else stays
-//! as it was recorded.
+//! The log, monitors, display and serial lines are replaced by our own; images
+//! that the guest can write are copied. Everything else stays as recorded.
 
 use std::{
     fs, io,

@@ -1,8 +1,8 @@
 //! The text of the monitor's `info registers -a`, of x86 and ARM guests.
 //!
-//! It has more than the gdb stub tells: segments, control registers, EFER. What
-//! QEMU keeps of flags that are not computed yet depends on how it translates,
-//! and is left out.
+//! It has more than the gdb stub: segments, control registers, EFER. Left out
+//! are flags that QEMU has not computed yet: their form depends on how it
+//! translates.
 
 use crate::diverge::CpuState;
 

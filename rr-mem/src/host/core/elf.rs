@@ -36,7 +36,7 @@ pub(super) struct Contents {
     pub threads: Vec<u64>,
     /// Bytes of segments that the file is too short for.
     pub cut: u64,
-    /// The file is too short for its notes: gcore writes them last.
+    /// The file is too short for its notes, which gcore writes last.
     pub notes_cut: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The bytes of a core, and of the files that were mapped and left out of it.
-//! Nothing is copied; what neither holds is an error, never zeros.
+//! The bytes of a core, and of mapped files that the core leaves out. Nothing
+//! is copied. Bytes in neither are an error, never zeros.
 
 use std::sync::Arc;
 

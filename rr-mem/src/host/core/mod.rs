@@ -1,11 +1,11 @@
-//! What is left of an emulator's process: its ELF core, as gcore, the kernel
-//! and coredumpctl write it, compressed or not. "core(5)"; "gcore(1)".
+//! An emulator's ELF core, as gcore, the kernel and coredumpctl write it,
+//! compressed or not. "core(5)"; "gcore(1)".
 //!
-//! A core leaves memory out: what is in files (the filter of "core(5)"), what
-//! the process asked to be left out (`dump-guest-core=off`) or never wrote to,
-//! what a full disk cut off. Which of these it was, it does not say. Code and
-//! constants then come from the files themselves, where these are the ones that
-//! ran; everything else is [`ReadCause::NotInCore`].
+//! A core leaves memory out, and does not say why. Reasons are: it is in a file
+//! (the filter of "core(5)"), the process asked for it (`dump-guest-core=off`),
+//! it was never written, or the disk was full. Code and constants then come
+//! from the files that ran, if these are still there. Everything else is
+//! [`ReadCause::NotInCore`].
 //!
 //! Not here: cores of 32-bit and big-endian processes, and the cores of guests
 //! that `dump-guest-memory` writes (those are images).
@@ -182,7 +182,7 @@ impl Core {
         self.without_executable.as_deref()
     }
 
-    /// What is missing and what was assumed, a sentence each.
+    /// What is missing and what was assumed, one sentence each.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
@@ -211,7 +211,8 @@ fn areas(contents: &Contents) -> Areas {
         writable: segment.writable,
         name: match contents.file_at(segment.start) {
             Some(file) => Some(file.path.clone()),
-            // Without the list of files nobody knows what has none.
+            // Without the list of files, it is unknown which segments have
+            // none.
             None => (!contents.files.is_empty()).then(String::new),
         },
     };

@@ -1,9 +1,9 @@
-//! The ELF files that a process had loaded, found by the names in its core and
-//! told from others of the same name by what the core holds of them.
+//! The ELF files that a process had loaded. They are found by the names in its
+//! core, and checked against the bytes of them that the core holds.
 //!
-//! Their bytes stand in for what the core leaves out, but only where their own
-//! program headers say that nobody writes: relocated data is in the core or
-//! nowhere. Not known: code that was relocated in place (DT_TEXTREL).
+//! Their bytes replace what the core leaves out, but only read-only segments:
+//! relocated data is in the core or nowhere. Not here: code that was relocated
+//! in place (DT_TEXTREL).
 
 use std::{collections::HashMap, path::Path};
 
@@ -145,7 +145,7 @@ impl Modules {
         self.list.push(Module { path, bias, file });
     }
 
-    /// A given file that no name in the core stands for.
+    /// A given file that no name in the core matches.
     fn add_unnamed(
         &mut self,
         contents: &Contents,
@@ -175,7 +175,7 @@ impl Modules {
         bias(file.bytes(), start, 0)
     }
 
-    /// Where the executable was, if `file` is it.
+    /// Where the executable was, if `file` is the executable.
     fn assume(&mut self, contents: &Contents, file: &MappedFile) -> Option<u64> {
         let [_, at] = contents.executable;
         let bias = at?.wrapping_sub(entry(file.bytes())?);
@@ -199,7 +199,7 @@ impl Candidate<'_> {
     }
 }
 
-/// Whether a file begins as the core says that one did which was mapped.
+/// Whether a file begins as the mapped one does in the core.
 fn is(head: Option<&[u8]>, file: &[u8]) -> bool {
     let Some(head) = head.filter(|head| head.starts_with(MAGIC)) else { return false };
     let same_id = || build_id(head).is_none_or(|id| build_id(file) == Some(id));
@@ -269,8 +269,8 @@ fn entry(file: &[u8]) -> Option<u64> {
     Some(header.e_entry(header.endian().ok()?))
 }
 
-/// What reads as the file does, whatever the process did: number `file` of all
-/// files, loaded at `bias`.
+/// The parts that the process cannot have changed, of file number `file`,
+/// loaded at `bias`.
 fn fixed(bytes: &[u8], bias: u64, file: usize) -> Vec<FileRun> {
     let Ok(header) = FileHeader64::<Endianness>::parse(bytes) else { return Vec::new() };
     let Ok(endian) = header.endian() else { return Vec::new() };

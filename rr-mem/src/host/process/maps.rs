@@ -25,8 +25,7 @@ pub(in crate::host) struct Mapping {
 }
 
 impl Mapping {
-    /// Memory that no file and no other process is behind: what the process
-    /// has not touched reads as zero.
+    /// Private memory without a file: untouched parts read as zero.
     pub fn is_anonymous(&self) -> bool {
         let special = self.name().starts_with("[v");
         self.private && self.inode == 0 && self.area.readable && !special
@@ -60,8 +59,8 @@ pub(in crate::host) fn parse(text: &[u8]) -> Vec<Mapping> {
     mappings
 }
 
-/// The first mapping of each file that is loaded: what is only read, as a
-/// debugger reads symbols, has no mapping that may be executed.
+/// The first mapping of each loaded file. A file that is only read, as a
+/// debugger reads symbols, has no executable mapping and is left out.
 pub(in crate::host) fn loaded(mappings: &[Mapping]) -> Vec<&Mapping> {
     let key = |mapping: &&Mapping| (mapping.name().to_owned(), mapping.inode);
     let named = || mappings.iter().filter(|mapping| mapping.name().starts_with('/'));

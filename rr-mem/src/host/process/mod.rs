@@ -1,5 +1,6 @@
 //! A running process, read from outside: `proc(5)`, "process_vm_readv(2)".
-//! Nothing is stopped, attached to or written, but by who asks for a [`Frozen`].
+//! Nothing is stopped except by [`Frozen`], and nothing is written except by
+//! [`Process::write`].
 //!
 //! Not here: symbols.
 

@@ -1,8 +1,8 @@
 //! Which process serves a Unix socket: "unix(7)", SO_PEERCRED.
 //!
-//! The kernel names the process that called listen(2) last: QEMU does on a socket
-//! that a manager hands over to it too, other servers may not. Nothing is sent;
-//! the server sees a client that comes and goes.
+//! The kernel names the process that called listen(2) last. QEMU calls it also on
+//! a socket that a manager hands over; other servers may not. Nothing is sent,
+//! but the server sees a client that comes and goes.
 
 use std::{io, os::fd::AsRawFd, path::Path};
 

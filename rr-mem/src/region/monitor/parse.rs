@@ -1,10 +1,10 @@
 //! Reading the text of `info mtree -f` into a map.
 //!
-//! The text names regions and does not identify them: lines with the same
-//! name, priority and sort (RAM or ROM, ROM device, RAM device, the rest) are
-//! taken as parts of one region. RAM blocks are named after their regions and
-//! get offsets in the order of the text. A tree is made up that renders to
-//! just what the text says.
+//! The text names regions and does not identify them. Lines with the same name,
+//! priority and sort (RAM or ROM, ROM device, RAM device, others) are taken as
+//! parts of one region. RAM blocks are named after their regions and get
+//! offsets in the order of the text. The tree is made up, and renders to what
+//! the text says.
 
 use std::collections::HashMap;
 
@@ -111,9 +111,8 @@ const SPACE: &str = "a line ` AS \"NAME\", root: NAME` or ` Root memory region: 
 
 /// Reads the text of `info mtree -f`, of any QEMU or PANDA.
 ///
-/// The monitor's banner and prompt, carriage returns, blocks of `info mtree`
-/// in the same text, the mark ` KVM` of ranges and their owners (`-o`) are
-/// passed over.
+/// Skipped: the monitor's banner and prompt, carriage returns, blocks of `info
+/// mtree`, the mark ` KVM` of ranges, and owners (`-o`).
 ///
 /// # Errors
 /// [`ParseError::TreeForm`] for the text of `info mtree`, else the first line

@@ -1,6 +1,6 @@
-//! What a release's log looks like beyond its version: how many causes of a
-//! shutdown it knows, and how wide its audio counts are. Neither is in the
-//! header, so the numbers of all later events depend on what fits.
+//! How many shutdown causes a release knows, and how wide its audio counts are.
+//! Neither is in the header; the numbers of all later events depend on them, so
+//! what fits the log is found here.
 
 use super::{
     Stop,

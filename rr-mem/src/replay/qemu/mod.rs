@@ -3,10 +3,10 @@
 //! "Replay log format", and replay/*.c.
 //!
 //! Big-endian: u32 version (0 until a recording ends), u64 reserved, then events
-//! of a u8 number and what belongs to it. Instruction counts come as events of
-//! their own: so many since the last. The numbers behind the causes of a
-//! shutdown depend on how many causes the release knows, which the version does
-//! not tell: [`Ids`] is what fits the log.
+//! of a u8 number and what belongs to it. Instruction counts are events of their
+//! own: instructions since the last. Event numbers after those for shutdown
+//! causes depend on how many causes the release knows. The version does not
+//! tell: [`Ids`] is what fits the log.
 //!
 //! Not here: the snapshot that a replay starts from, and which device an id is.
 
