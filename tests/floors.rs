@@ -34,8 +34,8 @@ const LIBRARY: House = House {
         &["image", "qemu", "replay"],
         &["guest", "sample"],
         &["source"],
-        &["diverge", "symbols", "write"],
-        &["report", "watch"],
+        &["diverge", "symbols", "watch", "write"],
+        &["report"],
         &["lib"],
     ],
     never: &["anstream", "anstyle", "anyhow", "clap", "indicatif", "pyo3", "rr_mem"],
@@ -49,13 +49,7 @@ const PROGRAM: House = House {
 
 const PYTHON: House = House {
     root: "rr-mem-py/src",
-    floors: &[
-        &["error"],
-        &["log", "options", "reader", "rows", "symbols"],
-        &["source"],
-        &["guest"],
-        &["lib"],
-    ],
+    floors: &[&["error"], &["log", "options", "reader", "rows"], &["source"], &["guest"], &["lib"]],
     never: &["anyhow", "clap", "gimli", "object"],
 };
 

@@ -1,5 +1,7 @@
 //! The class `Guest`.
 
+mod symbols;
+
 use std::{path::PathBuf, sync::Arc};
 
 use pyo3::{
@@ -25,13 +27,14 @@ use rr_mem::{
     watch, write,
 };
 
+pub use symbols::Symbols;
+
 use crate::{
     error::{Bridge, IncompleteWarning, MissingError, RrMemError, raise, usage},
     options::{offsets, physical_ranges, region_map},
     reader::{PhysicalReader, Reader, bytes_of},
     rows,
     source::{Source, emulator, no_emulator, of_emulator},
-    symbols::Symbols,
 };
 
 /// What an address that is not mapped is in the answer to a batch.

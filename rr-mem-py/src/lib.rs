@@ -10,7 +10,6 @@ mod options;
 mod reader;
 mod rows;
 mod source;
-mod symbols;
 
 use pyo3::prelude::*;
 
@@ -20,6 +19,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(module)?;
     rows::register(module)?;
     log::register(module)?;
-    module.add_class::<symbols::Symbols>()?;
+    module.add_class::<guest::Symbols>()?;
     module.add_class::<guest::Guest>()
 }

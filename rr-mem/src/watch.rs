@@ -11,10 +11,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::{
-    addr::{Gpa, GuestAddress, Hex, Hva},
+    addr::{Gpa, GuestAddress, Hva},
     guest::{Guest, GuestReadError},
     memory::{Memory, ReadCause, ReadError},
-    report::PieceRow,
 };
 
 /// Watchpoint registers of a processor.
@@ -33,12 +32,6 @@ pub struct Watched {
     pub hva: Hva,
     /// Bytes: 1, 2, 4 or 8.
     pub len: usize,
-}
-
-impl From<&Watched> for PieceRow {
-    fn from(&Watched { address, gpa, hva, len }: &Watched) -> Self {
-        Self { address: Hex(address.raw()), gpa, host: hva, length: len }
-    }
 }
 
 /// Why bytes cannot be watched.

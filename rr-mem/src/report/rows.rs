@@ -3,8 +3,8 @@
 use super::{
     IfAsked,
     declared::{
-        AliasRow, ErrorRow, FaultRow, FindRow, MappingRow, RightsRow, RootRow, RwxRow, StepRow,
-        V2pRow,
+        AliasRow, ErrorRow, FaultRow, FindRow, MappingRow, PieceRow, RightsRow, RootRow, RwxRow,
+        StepRow, V2pRow,
     },
 };
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     },
     region::Section,
     regs::Regs,
+    watch::Watched,
 };
 
 impl Copy for RwxRow {}
@@ -224,6 +225,12 @@ impl From<&Mapping> for MappingRow {
             rights: mapping.rights.into(),
             every,
         }
+    }
+}
+
+impl From<&Watched> for PieceRow {
+    fn from(&Watched { address, gpa, hva, len }: &Watched) -> Self {
+        Self { address: Hex(address.raw()), gpa, host: hva, length: len }
     }
 }
 

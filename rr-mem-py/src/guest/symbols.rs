@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use rr_mem::{addr::Gva, symbols::Symbols as Library};
 
-use crate::{error::Bridge, guest::Guest};
+use super::Guest;
+use crate::error::Bridge;
 
 /// Names for a guest kernel's addresses, from its vmlinux or System.map.
 #[pyclass(frozen, module = "rr_mem")]
