@@ -165,8 +165,8 @@ impl Symbols {
         found.map(|(address, _)| Gva(address.wrapping_add(self.offset)))
     }
 
-    /// The same, moved to where the guest's kernel is: by the tables, and by
-    /// the text that every Linux has at `linux_banner`.
+    /// The same, moved to where the guest's kernel is. The tables and the text
+    /// at `linux_banner`, which every Linux has, tell where that is.
     ///
     /// # Errors
     /// When the symbols are not a Linux kernel's, or it is nowhere.

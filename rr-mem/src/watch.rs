@@ -1,7 +1,7 @@
-//! Where a debugger must watch the emulator to see guest bytes change: pieces
-//! that one watchpoint register of the host's processor covers, naturally
-//! aligned and of 1, 2, 4 or 8 bytes. Intel SDM volume 3, "Debug Registers";
-//! the x86 has four.
+//! Where a debugger must watch the emulator to see guest bytes change. Each
+//! piece fits one watchpoint register of the host's processor: 1, 2, 4 or 8
+//! bytes, naturally aligned. Intel SDM volume 3, "Debug Registers"; the x86 has
+//! four.
 //!
 //! Not here: who sets watchpoints, and what they miss. Writes by the host's
 //! kernel and, under KVM, by the guest itself trigger none.

@@ -1,9 +1,9 @@
-//! Changing the guest memory of a running emulator: first a plan in which every
-//! byte is checked, then the bytes, then a look whether they are there.
+//! Changes the guest memory of a running emulator: a plan checks every byte,
+//! then the bytes are written, then they are read again.
 //!
 //! Only RAM can be changed. The guest's page rights do not count, as in a
-//! debugger. Not here: what QEMU does beside a store. It is not told, so that
-//! TCG keeps code that it has translated, and neither a migration nor a screen
+//! debugger. Not here: what QEMU does beside a store. QEMU is not told: TCG
+//! keeps code that it has translated, and neither a migration nor a screen
 //! takes note of the page.
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct WrittenRun {
     pub len: usize,
 }
 
-/// Why bytes were not written. Of [`WriteError::Host`] and
+/// Why bytes were not written. With [`WriteError::Host`] and
 /// [`WriteError::Differs`] some may have been.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -119,7 +119,7 @@ impl WriteError {
     }
 }
 
-/// Where `len` bytes from `target` on lie in `host`, in their order; every one
+/// Where `len` bytes from `target` on lie in `host`, in their order. Every one
 /// of them can be written.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
-//! A guest at one point in few bytes: its registers, and a hash of every page
-//! of its RAM (xxh3, 64 bits). Pages are named by guest-physical address, never
-//! by where the emulator keeps them.
+//! A digest of a guest at one point: its registers, and a hash of every page of
+//! its RAM (xxh3, 64 bits). Pages are named by guest-physical address, because
+//! emulators keep them at different places.
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
@@ -35,8 +35,8 @@ pub struct Digest {
     pub cpus: Vec<CpuState>,
     /// What was hashed.
     pub ram: RangeSet,
-    /// A hash for each piece of it, lowest first; none where bytes could not be
-    /// had.
+    /// A hash for each piece of it, lowest first; `None` if its bytes could not
+    /// be read.
     pages: Vec<Option<u64>>,
 }
 

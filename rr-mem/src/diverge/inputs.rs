@@ -1,5 +1,5 @@
-//! Searches that know more than two executions: where their inputs differ, or
-//! that registers parted before memory did.
+//! Searches that know more than the two executions: where their inputs differ,
+//! or that registers differed before memory did.
 
 use super::{
     Execution, Found, Ignored, Observer, Options, Parting, SearchError, Verdict,
@@ -10,8 +10,8 @@ use super::{
 const SOON: u64 = 1 << 16;
 
 /// As [`find_first_difference`], of executions whose inputs are the same up to
-/// instruction `inputs_differ`: there the search starts, and only when they
-/// differ there already, before it.
+/// instruction `inputs_differ`. The search starts there; if the executions
+/// differ there already, it searches before it.
 ///
 /// # Errors
 /// As [`find_first_difference`].
@@ -37,8 +37,8 @@ pub fn find_behind_inputs(
     }
 }
 
-/// The first write that differs, where registers did so before: the same search
-/// from `parting` on, of memory alone.
+/// The first write that differs, if registers differed first: the same search
+/// of memory alone, from `parting` on.
 ///
 /// # Errors
 /// As [`find_first_difference`].

@@ -85,7 +85,7 @@ impl Extent {
     }
 }
 
-/// What of two executions that do not differ was not compared, because a log
+/// What was not compared of two executions that do not differ, because a log
 /// ends.
 #[must_use]
 pub fn not_compared(logs: &[Extent; 2], to: Option<u64>) -> Option<String> {

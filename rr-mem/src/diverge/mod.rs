@@ -1,8 +1,8 @@
 //! Where two executions of one guest part: the first guest instruction after
 //! which they differ, what differs, and the code that wrote it.
 //!
-//! The search asks for no more than an [`Execution`] gives; a backend knows one
-//! way to move through a recording, and nothing of the search.
+//! The search uses only what an [`Execution`] gives. A backend knows one way to
+//! move through a recording, and nothing of the search.
 
 mod child;
 mod difference;
@@ -51,15 +51,15 @@ pub trait Execution: Send {
     /// As [`Execution::go_to`].
     fn position(&mut self) -> Result<u64, ExecutionError>;
 
-    /// Goes to `instruction`, or where it cannot stop there to the first point
-    /// behind at which it can; says which.
+    /// Goes to `instruction`, or to the first point behind it at which it can
+    /// stop. Returns where it stands.
     ///
     /// # Errors
     /// [`ExecutionError::Ended`] when there is no such point.
     fn go_to(&mut self, instruction: u64) -> Result<u64, ExecutionError>;
 
-    /// Where it is cheaper to go than to `instruction`: behind that and before
-    /// `limit`, or there if there is no such point.
+    /// A point that is cheaper to go to than `instruction`, behind it and
+    /// before `limit`; without one, `instruction`.
     ///
     /// # Errors
     /// As [`Execution::go_to`].
@@ -74,7 +74,7 @@ pub trait Execution: Send {
     /// As [`Execution::go_to`].
     fn end(&mut self) -> Result<u64, ExecutionError>;
 
-    /// Makes it cheap to come back here, where it can.
+    /// Makes it cheap to come back here, if possible.
     ///
     /// # Errors
     /// As [`Execution::go_to`].
@@ -82,8 +82,8 @@ pub trait Execution: Send {
         Ok(())
     }
 
-    /// Whether it goes back as fast as forwards. Where it does not, a search
-    /// compares many points on one way forwards instead of bisecting.
+    /// Whether it goes back as fast as forwards. If not, a search compares many
+    /// points in one run forwards instead of bisecting.
     fn goes_back(&self) -> bool {
         true
     }
@@ -94,10 +94,10 @@ pub trait Execution: Send {
     /// As [`Execution::go_to`].
     fn snapshot(&mut self) -> Result<Snapshot<'_>, ExecutionError>;
 
-    /// Runs forward until a byte of one of the `places` is written with another
-    /// value, and stops there, within a block where it can: the first point
-    /// behind that. None when that does not happen before `until`. At most
-    /// [`Execution::most_places`] at a time.
+    /// Runs forward until a write changes a byte of one of the `places`, and
+    /// stops at the first point behind it; inside a block, if it can. `None` if
+    /// no such write comes before `until`. At most [`Execution::most_places`]
+    /// at a time.
     ///
     /// # Errors
     /// As [`Execution::go_to`].
@@ -107,8 +107,8 @@ pub trait Execution: Send {
         until: u64,
     ) -> Result<Option<u64>, ExecutionError>;
 
-    /// How many places can be watched in one run; hardware has four. None where
-    /// [`Execution::next_change`] is not to be asked.
+    /// How many places can be watched in one run; hardware has four. `None` if
+    /// [`Execution::next_change`] is not supported.
     fn most_places(&self) -> usize {
         4
     }

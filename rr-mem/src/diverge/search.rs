@@ -70,8 +70,7 @@ pub struct Found {
     pub points: BTreeMap<u64, bool>,
     /// Pages that could not be read at the worst of these points.
     pub unread: usize,
-    /// Why the execution that ended before its time did, if it did not end
-    /// properly.
+    /// Why an execution ended early, if it did not end properly.
     pub failure: Option<ExecutionError>,
 }
 
@@ -94,7 +93,7 @@ pub enum Verdict {
 /// Where two executions part.
 #[derive(Clone, Debug)]
 pub struct Parting {
-    /// The last point at which they were found equal; none when they differ
+    /// The last point at which they were found equal; `None` if they differ
     /// from the start.
     pub last_equal: Option<u64>,
     /// The first at which they differ.
@@ -164,8 +163,8 @@ impl Search<'_> {
         }
     }
 
-    /// Steps forwards until a point differs; else how far that went. Where one
-    /// of them does not come to a point, the last that both come to is found.
+    /// Steps forwards until a point differs; otherwise returns how far it went.
+    /// If one of them does not reach a point, the last common point is found.
     fn forwards(&mut self, from: u64, mut to: u64) -> Result<Result<Bracket, u64>, SearchError> {
         self.observer.between(from, to);
         let step =
@@ -247,7 +246,7 @@ impl Search<'_> {
     }
 
     /// Whether both are equal at the first common point at `instruction` or
-    /// behind it; none when one of them ends before that.
+    /// behind it; `None` if one of them ends before that.
     fn compare(&mut self, instruction: u64) -> Result<Option<(u64, bool)>, SearchError> {
         if let Some(equal) = self.points.get(&instruction) {
             return Ok(Some((instruction, *equal)));

@@ -1,5 +1,5 @@
 //! The first write that differs: runs forwards from the last equal point, with
-//! watches on bytes that differ later, as many at a time as there are.
+//! as many watches as there are on bytes that differ later.
 
 use std::ops::RangeInclusive;
 
@@ -21,8 +21,8 @@ const CHANGES: usize = 100_000;
 pub struct Writer {
     /// The first point behind the write.
     pub at: u64,
-    /// Where it wrote; none when the write was not watched for, since the two
-    /// points are one instruction apart.
+    /// Where it wrote; `None` if no watch was needed, because the two points
+    /// are one instruction apart.
     pub gpa: Option<Gpa>,
     /// Whether a second run came to the same.
     pub confirmed: bool,
@@ -80,8 +80,8 @@ fn places(differences: &Differences) -> Vec<RangeInclusive<Gpa>> {
     starts.into_iter().map(|start| Gpa(start)..=Gpa(start + (WATCH - 1))).collect()
 }
 
-/// The first write to one of the places that the two do not have in common,
-/// and the first byte that differs there.
+/// The first write to one of the places in which the two executions differ, and
+/// the first byte that differs there.
 fn first_in(
     pair: &mut Pair<'_>,
     places: &[RangeInclusive<Gpa>],

@@ -15,8 +15,8 @@ use crate::{
 pub type ImageMemory = PhysicalMemory<ImageOffset, ImageBytes>;
 
 impl ImageMemory {
-    /// Where the byte at `gpa` is in the file (unpacked, where it was
-    /// compressed); none of bytes that the file does not hold as they are.
+    /// Where the byte at `gpa` is in the file, after any compression was taken
+    /// off. `None` if the file does not hold the byte as it is.
     #[must_use]
     pub fn file_offset(&self, gpa: Gpa) -> Option<FileOffset> {
         self.source().file_offset(self.locate(gpa)?.0)
@@ -54,8 +54,8 @@ pub struct Image {
     pub memory: ImageMemory,
     /// The region map, where the file holds one.
     pub regions: Option<RegionMap>,
-    /// The address space of the map that physical addresses are of, by its
-    /// place; without, the one called `memory`.
+    /// The place in the map of the address space that physical addresses belong
+    /// to; by default the one called `memory`.
     pub address_space: Option<usize>,
     /// Whose text the region map was read from, if from a text.
     pub style: Option<Style>,

@@ -83,8 +83,8 @@ impl Contents {
         Ok(contents)
     }
 
-    /// What p_memsz has beyond p_filesz is not in the file: no guest's dump
-    /// means zeros by it.
+    /// Bytes of p_memsz beyond p_filesz are not in the file. In a guest's dump
+    /// they do not mean zeros.
     fn load<P: ProgramHeader<Endian = Endianness>>(
         &mut self,
         segment: &P,

@@ -1,6 +1,6 @@
-//! kdump-compressed dumps, of `dump-guest-memory` and makedumpfile: bitmaps of
-//! the pages that there are and of those that are in the file, a descriptor for
-//! each of these, pages packed with zlib, lzo, snappy or zstd. makedumpfile's
+//! kdump-compressed dumps, of `dump-guest-memory` and makedumpfile: a bitmap of
+//! the guest's pages, a bitmap of those in the file, a descriptor for each of
+//! these, and pages packed with zlib, lzo, snappy or zstd. makedumpfile's
 //! IMPLEMENTATION, "Compressed kdump format"; header version 1 to 6.
 //!
 //! makedumpfile's flattened form is put in order first ([`flat`]). Not here:

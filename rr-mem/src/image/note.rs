@@ -50,8 +50,8 @@ pub struct Description {
     /// The region map.
     #[serde(default)]
     pub regions: Option<RegionMap>,
-    /// The address space of the map that physical addresses are of, by its
-    /// place; without, the one called `memory`.
+    /// The place in the map of the address space that physical addresses belong
+    /// to; by default the one called `memory`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_space: Option<usize>,
     /// Whose text the map was read from.
@@ -300,8 +300,8 @@ fn interned(set: u32) -> &'static [&'static str] {
     })
 }
 
-/// The registers of `names` (in either case), for [`Cpu::missing`]; names of no
-/// register are passed over.
+/// The registers of `names` (in either case), for [`Cpu::missing`]; other names
+/// are skipped.
 #[must_use]
 pub fn missing<'a>(names: impl Iterator<Item = &'a str>) -> &'static [&'static str] {
     let place = |name: &str| NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
@@ -342,8 +342,8 @@ fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
     Some(Cpu { regs, missing: &["EFER", "A20", "PHYS_BITS"] })
 }
 
-/// The exception level and PAN of an ARM CPU, from the PSTATE of its
-/// NT_PRSTATUS: all that a dump holds of what steers paging.
+/// The exception level and PAN of an ARM CPU, from the PSTATE in its
+/// NT_PRSTATUS. A dump holds nothing else that steers paging.
 fn arm_prstatus(bytes: &[u8], arch: Arch) -> Option<Cpu> {
     // struct elf_prstatus: 112 bytes before the registers on 64-bit hosts, 72
     // on 32-bit ones; then x0-x30, sp, pc, pstate or r0-r15, cpsr.

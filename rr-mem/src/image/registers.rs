@@ -12,8 +12,8 @@ use super::{
 };
 use crate::regs::{Aarch64General, Arch, ArmGeneral, GeneralRegs, Segment, X86General};
 
-/// The notes of these CPUs, by their numbers, in a core of this architecture;
-/// none if it has no place for the registers of one of them.
+/// The notes of these CPUs, by their numbers, in a core of this architecture.
+/// Empty if the core has no place for the registers of one of them.
 #[must_use]
 pub fn register_notes(cpus: &[(u64, GeneralRegs)], arch: Arch) -> Vec<CoreNote> {
     let qemu = cpus.iter().filter_map(|(_, regs)| match regs {

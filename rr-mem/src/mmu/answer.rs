@@ -78,9 +78,9 @@ impl fmt::Display for Rwx {
 }
 
 /// Effective rights, combined over all levels of the walk and the control
-/// registers that the CPU keeps constant (CR0.WP, CR4.SMEP; SCTLR.WXN). What
-/// changes from one instruction to the next (RFLAGS.AC with SMAP, PSTATE.PAN)
-/// counts only in [`Query::Access`].
+/// registers that the CPU keeps constant (CR0.WP, CR4.SMEP; SCTLR.WXN). State
+/// that changes from one instruction to the next (RFLAGS.AC with SMAP,
+/// PSTATE.PAN) counts only in [`Query::Access`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rights {
     /// The supervisor; EL1 or the regime's own level.

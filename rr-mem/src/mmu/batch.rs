@@ -1,5 +1,5 @@
-//! Many addresses at once: the walk of each goes on from the last table of a
-//! walk nearby, found in a small cache, instead of from the top.
+//! Many addresses at once: each walk starts from the last table of a nearby
+//! walk, found in a small cache, instead of from the top.
 
 use super::{
     Mmu, Query, Translation, WalkError, each_paging,
@@ -7,13 +7,13 @@ use super::{
 };
 use crate::{addr::Gva, bits::mask, memory::Memory};
 
-/// The most slots of the cache: 16 GB of neighbouring addresses, and few of a
-/// thousand clusters share one.
+/// The most slots of the cache. They hold 16 GB of neighbouring addresses; of a
+/// thousand clusters, few share a slot.
 const MOST_SLOTS: usize = 8192;
 
 impl Mmu {
-    /// Asks for every address of `gvas`, in their order; `each` gets the index
-    /// and the answer, which is exactly that of [`Mmu::query`].
+    /// Asks for every address of `gvas`, in order. `each` gets the index and
+    /// the answer, which is exactly that of [`Mmu::query`].
     #[inline]
     pub fn query_batch<M: Memory + ?Sized>(
         &self,
@@ -68,8 +68,8 @@ struct Known<I> {
 }
 
 impl<I: Copy + Eq> Known<I> {
-    /// The `table` that maps `gva`; `None` where another first table has a part
-    /// of its addresses.
+    /// The `table` that maps `gva`; `None` if another first table has a part of
+    /// its addresses.
     fn new<P: Paging<Inherited = I>>(paging: &P, gva: Gva, table: Table<I>) -> Option<Self> {
         let bits = table.shift + table.bits;
         let inside = mask(u32::from(bits));

@@ -96,8 +96,8 @@ impl Mmu {
         each_paging!(self, paging => paging.base_register(gva))
     }
 
-    /// What is left of `range` without the addresses whose tables `registers`
-    /// hold the base of; empty where nothing is.
+    /// The part of `range` whose tables are not below `registers`; empty if
+    /// nothing is left.
     #[must_use]
     pub fn range_without(
         &self,

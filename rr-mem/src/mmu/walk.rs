@@ -141,13 +141,13 @@ pub(crate) trait Paging: Copy {
     /// The meaning of the entry `raw` of `table`: presence only.
     fn decode(&self, table: &Table<Self::Inherited>, raw: u64) -> Decoded<Self::Inherited>;
 
-    /// Why the CPU would refuse the entry `raw` of `table` however it is
-    /// accessed, given that [`Paging::decode`] found it valid.
+    /// Why the CPU would refuse any access by the entry `raw` of `table`, which
+    /// [`Paging::decode`] found valid.
     fn malformed(&self, table: &Table<Self::Inherited>, raw: u64) -> Option<FaultKind>;
 
-    /// The bits set in the valid entry `raw` of `table` that software should
-    /// leave 0 although the CPU looks past them: no reason to refuse the entry,
-    /// but one to doubt that `table` is one.
+    /// Bits of the valid entry `raw` of `table` that software should leave 0
+    /// and the CPU ignores. They do not refuse the entry, but are a reason to
+    /// doubt that `table` is a table.
     fn should_be_zero(&self, table: &Table<Self::Inherited>, raw: u64) -> u64 {
         let _ = (table, raw);
         0

@@ -20,8 +20,8 @@ pub struct Finding {
     pub why: &'static str,
 }
 
-/// What of the rr2 archive at `path` is not as its own list says; nothing where
-/// it is none.
+/// What of the rr2 archive at `path` differs from its own list; nothing for
+/// other files.
 ///
 /// # Errors
 /// When the archive cannot be read.

@@ -1,5 +1,5 @@
-//! The place in a log that is read entry by entry, the same for every format:
-//! what was read last, how to read on, and where it stopped making sense.
+//! The place in a log that is read entry by entry, for every format: what was
+//! read last, how to read on, and where the log stopped making sense.
 
 use super::{
     Coding, Entry, LogError, LogErrorKind,

@@ -8,8 +8,8 @@ use super::{
     qemu,
 };
 
-/// Writes entries as a log that readers take. It has no snapshot to start from:
-/// it is to be looked at, not replayed.
+/// Writes entries as a log that readers take. It has no snapshot to start from,
+/// so it can be read but not replayed.
 #[derive(Debug)]
 pub struct Cut<W> {
     out: W,

@@ -64,8 +64,8 @@ impl Digests {
         Self { every, next: every, last: 0, digest: Digest::default() }
     }
 
-    /// Adds an entry: the digest before it, where it passes a multiple. Of
-    /// several it stands for the last.
+    /// Adds an entry. Returns the digest before it if it passes a multiple; if
+    /// it passes several, that of the last.
     pub fn add(&mut self, entry: &Entry) -> Option<DigestAt> {
         let passed = entry.instructions >= self.next;
         let before = passed.then(|| {

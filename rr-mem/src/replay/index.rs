@@ -1,5 +1,5 @@
-//! Where the entries of a range of instruction counts are, so that questions
-//! about a part of a large log read that part only.
+//! Where the entries of a range of instruction counts are, so that a question
+//! about a part of a large log reads only that part.
 //!
 //! A log is divided into blocks of about a megabyte; of each the lowest and the
 //! highest count are kept, so that logs whose counts go back are answered right.

@@ -96,8 +96,8 @@ pub struct Fields<'a> {
     pub callsite: Option<&'static str>,
     /// What kind of call, clock, checkpoint or cause.
     pub call: Option<&'static str>,
-    /// The guest address it is about: of a region's start or within a region for
-    /// those that log it so.
+    /// The guest address it is about. Some calls log a region's start, or an
+    /// offset within a region.
     pub address: Option<u64>,
     /// Bytes that it is about.
     pub length: Option<u64>,
@@ -249,8 +249,8 @@ pub trait EventLog {
         Ok(if self.advance()? { Some(self.entry()) } else { None })
     }
 
-    /// Gives entries to `take` as long as it answers true, and as far as that
-    /// goes at full speed: there may be more afterwards, or an error, which
+    /// Gives entries to `take` while it answers true, as far as they can be
+    /// read at full speed. More entries or an error may follow:
     /// [`Self::advance`] tells.
     fn batch(&mut self, take: impl FnMut(&Entry<'_>) -> bool)
     where
@@ -399,8 +399,9 @@ enum Kind {
 }
 
 impl Kind {
-    /// By what fits the start of a log. A replay log starts with its version,
-    /// which is 0 when the recording was killed, as is a nondet log's count.
+    /// By what fits the start of a log. The header alone does not tell: a
+    /// replay log's version and a nondet log's count are both 0 when the
+    /// recording was killed.
     fn of(start: &[u8]) -> Result<Self, OpenError> {
         let Some(first) = start.first_chunk::<4>() else {
             return Err(OpenError::Short(start.len()));

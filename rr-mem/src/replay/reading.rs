@@ -61,9 +61,9 @@ impl Ending {
     }
 }
 
-/// Calls `take` for every entry that the filter takes. Of a large file of which a
-/// range of instructions is asked for, only the part is read that holds it, once
-/// an index was made; `kept` is where.
+/// Calls `take` for every entry that the filter takes. If a range of instructions
+/// is asked of a large file that has an index, only that part is read. Indexes
+/// are in `kept`.
 ///
 /// # Errors
 /// Those of `take`, which end the reading.

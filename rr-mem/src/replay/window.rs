@@ -104,7 +104,8 @@ impl Window {
     }
 
     /// Reads on, so that there is more than now; false at the end of the log.
-    /// What is kept grows with what has come, never with what is claimed.
+    /// Memory grows with the bytes that came, never with a length that is
+    /// claimed.
     pub fn more(&mut self) -> io::Result<bool> {
         let Source::Stream { reader, kept, filled, ended } = &mut self.source else {
             return Ok(false);

@@ -126,8 +126,8 @@ impl Monitor {
     }
 }
 
-/// The ticks of processor time that a process has used (proc(5), `stat`); none
-/// while it waits for a disk.
+/// The ticks of processor time that a process has used (proc(5), `stat`);
+/// `None` while it waits for a disk.
 fn processor_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;

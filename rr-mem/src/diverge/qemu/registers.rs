@@ -26,8 +26,8 @@ pub fn parse(text: &str) -> Vec<CpuState> {
     cpus
 }
 
-/// The registers of one line: `NAME=VALUE`, where a value may go on behind
-/// spaces and a name may end before them.
+/// The registers of one line, each `NAME=VALUE`. Spaces may stand inside a
+/// value, and behind a name.
 fn line(line: &str, registers: &mut Vec<(String, Vec<u8>)>) {
     let mut found: Vec<(&str, String)> = Vec::new();
     let mut before = "";

@@ -1,9 +1,10 @@
 //! How many guest instructions have been executed when a replay stops behind a
-//! write to what counts them.
+//! write to the emulator's counter.
 //!
-//! Translated code counts a block before it executes it, so behind that write
-//! the last reading is what has been executed. The emulator's own code writes
-//! too: at the ends of a slice of time, and when a block is left early.
+//! Translated code counts a block before it executes the block. Behind such a
+//! write, the last reading is the number of executed instructions. The
+//! emulator's own code writes too: at the ends of a slice of time, and when a
+//! block is left early.
 
 use super::BLOCK;
 use crate::{
@@ -27,8 +28,8 @@ impl Meter {
         Self { last }
     }
 
-    /// Takes a reading behind a write, by translated code or not: how many
-    /// instructions have been executed, where that is known.
+    /// Takes a reading behind a write, by translated code or not. Returns how
+    /// many instructions have been executed, if known.
     pub fn take(
         &mut self,
         counter: &InstructionCounter,
@@ -37,7 +38,7 @@ impl Meter {
     ) -> Result<Option<u64>, ReadError> {
         let begun = counter.read(memory)?;
         if let InstructionCounter::Panda(_) = counter {
-            // It counts each instruction before that is executed.
+            // PANDA counts each instruction before it is executed.
             return Ok(begun.checked_sub(1).filter(|_| translated));
         }
         if !translated {
@@ -49,10 +50,10 @@ impl Meter {
     }
 }
 
-/// What has been executed behind a write by the emulator's own code, which
-/// changes a slice in several steps: when it ends one, gives a new one, or
-/// refills the decrementer, the total is right and the slices are not yet;
-/// when it leaves a block early, it takes back what was not executed.
+/// The instructions executed behind a write by the emulator's own code, which
+/// changes a slice in several steps. While it ends a slice, begins one, or
+/// refills the decrementer, the total is right and the slices are not yet. When
+/// it leaves a block early, it takes back what was not executed.
 fn settled(
     counter: &InstructionCounter,
     memory: &impl Memory<Hva>,

@@ -1,12 +1,11 @@
 //! An execution by an emulator that rr has recorded: rr(1). Any emulator that
 //! counts guest instructions will do: PANDA, and QEMU with `-icount`.
 //!
-//! rr moves by events of the host; in between, watchpoints on the emulator's
-//! counter stop it. The points of this execution are, of QEMU, the beginnings of
-//! translated blocks, where all registers of the guest are in their places; of
-//! PANDA, which counts one by one, all instructions, where registers are those
-//! that the block has stored so far. Guest memory is read through the task that
-//! replays.
+//! rr moves by events of the host; between these, watchpoints on the emulator's
+//! counter stop it. Points of QEMU are the beginnings of translated blocks,
+//! where all registers of the guest are stored. PANDA counts every instruction,
+//! so all instructions are points; its registers are those that the block has
+//! stored so far. Guest memory is read through the task that replays.
 
 mod condition;
 mod meter;
@@ -238,8 +237,8 @@ impl Traced {
         self.task.as_ref().ok_or(ExecutionError::Ended { at })
     }
 
-    /// The instructions that were begun; none where the counter cannot be read,
-    /// as before there is a machine.
+    /// The instructions that were begun; `None` if the counter cannot be read,
+    /// as before the machine exists.
     fn begun(&mut self) -> Result<Option<u64>, ExecutionError> {
         let Some(counter) = self.counter.clone() else { return Ok(None) };
         let task = self.task()?;

@@ -1,5 +1,6 @@
-//! Which events of a recording lie before which guest instruction: learnt as
-//! they are visited, so that a point is looked for between two that are near.
+//! Which events of a recording lie before which guest instruction. Every
+//! visited event is remembered, so that a point is searched between two near
+//! events.
 
 use std::{
     collections::BTreeMap,
@@ -32,8 +33,9 @@ impl Places {
         self.known.insert(event, count);
     }
 
-    /// How many were begun at `event` cannot be known: it counts as the next one
-    /// that is known, and so lies before nothing.
+    /// How many instructions were begun at `event` cannot be known. It gets the
+    /// count of the next known event, and so never serves as a place before an
+    /// instruction.
     pub fn pass_over(&mut self, event: u64) {
         let next = self.known.range((Excluded(event), Unbounded)).next();
         let count = next.map_or(self.most(), |(_, count)| *count);
@@ -42,8 +44,8 @@ impl Places {
 
     /// Where to go on the way to the end of `instruction`.
     pub fn step(&self, instruction: u64) -> Step {
-        // PANDA begins again at 0 when it is done: what is behind the most, or
-        // behind so many as are wanted, is not before it.
+        // PANDA begins again at 0 when it is done. Events behind the highest
+        // count, or behind the wanted one, do not lie before it.
         let wanted = instruction.min(self.most());
         let end = self.known.iter().find(|(_, count)| **count >= wanted);
         let Some((&end, &most)) = end else { return Step::None };
@@ -63,8 +65,8 @@ impl Places {
         }
     }
 
-    /// The instructions begun at the first event that was visited at which as
-    /// many as `instruction` were.
+    /// The count at the first visited event at which at least `instruction`
+    /// instructions were begun.
     pub fn behind(&self, instruction: u64) -> Option<u64> {
         self.known.values().copied().find(|count| *count >= instruction)
     }
@@ -85,8 +87,8 @@ pub fn are_near(from: u64, to: u64) -> bool {
     to.saturating_sub(from) <= NEAR
 }
 
-/// An event between two, about where the instruction is if they are evenly
-/// spread, and never so near to one of them that little is learnt.
+/// An event between two: where the instruction would be if they were evenly
+/// spread, but not so near to one of them that little is learnt.
 fn between(low: (u64, u64), high: (u64, u64), instruction: u64) -> u64 {
     let events = high.0 - low.0;
     let share = u128::from(instruction - low.1) * u128::from(events);

@@ -32,8 +32,8 @@ pub fn of_stack(registers: &[u8]) -> Option<StackRegisters> {
     Some(StackRegisters { pc: register(RIP)?, sp: register(RSP)?, fp: register(RBP)? })
 }
 
-/// A CPU of the guest. Of x86, flags are left out that are not computed before
-/// somebody asks.
+/// A CPU of the guest. Left out are x86's flags that QEMU computes only on
+/// demand.
 pub fn of_cpu(cpu: &VirtualCpu) -> CpuState {
     let mut registers = Vec::new();
     if let Some(general) = &cpu.general {

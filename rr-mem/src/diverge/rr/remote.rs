@@ -76,7 +76,7 @@ impl<S: Read + Write> Remote<S> {
     }
 
     /// Runs on, to the next stop. The first time behind [`Remote::seek`] rr
-    /// stops at once, as if it were interrupted: that is passed over.
+    /// stops at once, as if interrupted; that stop is skipped.
     ///
     /// # Errors
     /// Those of the connection, and of an answer that is none.

@@ -110,8 +110,8 @@ fn text(said: &Mutex<String>) -> String {
     said.lines().filter(|line| !line.starts_with("Launch")).collect::<Vec<_>>().join("; ")
 }
 
-/// The process of the trace that is an emulator: the first whose program is
-/// called one, else the first of all.
+/// The emulator's process in the trace: the first whose program has an
+/// emulator's name, else the first of all.
 fn emulator(recorded: &Recorded) -> Result<u32, StartError> {
     let failed = |what: String| StartError::Rr { program: recorded.program(), what };
     let output = command(recorded).arg("ps").arg(&recorded.trace).output();

@@ -83,8 +83,8 @@ impl Task {
     }
 }
 
-/// What a file was called that rr has put into its trace, under a name such as
-/// `mmap_hardlink_4_qemu-system-x86_64`.
+/// The original name of a file that rr has put into its trace under a name such
+/// as `mmap_hardlink_4_qemu-system-x86_64`.
 fn original(name: &str) -> &str {
     let numbered = ["mmap_hardlink_", "mmap_clone_", "mmap_copy_", "mmap_pack_"]
         .iter()

@@ -1,6 +1,6 @@
-//! How a replay by rr comes to a guest instruction: it is replayed to its end
-//! once, to know which events lie before which instruction; then by an event or
-//! a checkpoint to a place that is near, and from there from block to block.
+//! How a replay by rr comes to a guest instruction. It is replayed to its end
+//! once, to know which events lie before which instruction. Then it goes to a
+//! near event or checkpoint, and from there from block to block.
 
 use super::{
     BLOCK, Point, STOPS, Traced, WATCHES, WORD,
@@ -21,8 +21,8 @@ const SURVEYED: u64 = 64;
 const KEPT: u64 = 4;
 /// How much further back the last point is looked for, time after time.
 const FURTHER: u64 = 64;
-/// Instructions within one event that are not run through block by block: the
-/// slices of time in it are looked for first, from this far before.
+/// Within one event, more instructions than these are not run through block by
+/// block: the slices of time in it are searched first, from this far before.
 const MANY: u64 = 1 << 19;
 /// Ends of slices that are looked at.
 const SLICES: usize = 64;
@@ -112,8 +112,8 @@ impl Traced {
         }
     }
 
-    /// Goes to the last point: to one that is surely before it, then nearer and
-    /// nearer, then from one to the next.
+    /// Goes to the last point: first to a point surely before it, then nearer
+    /// in steps, then from point to point.
     pub(super) fn find_end(&mut self) -> Result<u64, ExecutionError> {
         let most = self.places.most();
         let mut back = BLOCK;

@@ -1,6 +1,6 @@
-//! makedumpfile's flattened form: the writes that make up a file, in the order
-//! that they were done, so that a dump goes through a pipe. makedumpfile's
-//! IMPLEMENTATION, "Flattened format"; numbers are big-endian.
+//! makedumpfile's flattened form: the writes that make up a file, in their
+//! order, so that a dump can go through a pipe. makedumpfile's IMPLEMENTATION,
+//! "Flattened format"; numbers are big-endian.
 
 use std::{
     io::{self, Seek, SeekFrom, Write},

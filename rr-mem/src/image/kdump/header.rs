@@ -24,8 +24,8 @@ const NARROW: HeaderOffsets =
     HeaderOffsets { status: 412, split: 8, offset_note: 32, note_size: (40, false), max_page: 72 };
 
 impl HeaderOffsets {
-    /// The one that fits: the name of the machine is the emulator's, whatever
-    /// the word size of what it ran.
+    /// The header that fits. The machine's name does not decide: it is the
+    /// emulator's, whatever word size its guest had.
     fn of(bytes: &[u8]) -> &'static Self {
         let fits = |layout: &Self| {
             let word = |place: usize| u32_at(bytes, layout.status + 4 * place).unwrap_or(0);

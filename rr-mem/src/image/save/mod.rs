@@ -2,8 +2,8 @@
 //! `dump-guest-memory` makes them, LiME dumps, raw RAM. Blocks of zeros become
 //! holes of the file.
 //!
-//! What cannot be read is left out and answered, never written as zeros. Who
-//! calls brings a fresh file; nothing here opens or names one.
+//! Bytes that cannot be read are left out and counted, never written as zeros.
+//! The caller brings a fresh file; nothing here opens or names one.
 
 mod elf;
 mod lime;

@@ -1,6 +1,6 @@
-//! Where the pages of large streams are, kept in the user's cache folder: by
-//! file, so that one that has changed is read anew. One that is damaged counts
-//! as none.
+//! Where the pages of large streams are, kept in the user's cache folder. An
+//! entry is for one state of a file: a changed file is read again. A damaged
+//! entry counts as none.
 
 use std::{
     fs,

@@ -3,8 +3,8 @@
 //!
 //! Everything is big-endian: `QEVM` and the version; the configuration, which
 //! names the machine; the section `ram`; a section for each device; a JSON
-//! description of all but RAM. RAM is read by its own rules, so that a stream
-//! without the description, or one that is cut, still gives its RAM.
+//! description of all but RAM. RAM is read by its own rules: a stream that has
+//! no description, or is cut, still gives its RAM.
 //!
 //! Not here: where RAM blocks lie in guest-physical memory, which the stream
 //! does not say (`machine` does).
@@ -186,11 +186,10 @@ impl Stream {
         self.description.is_some()
     }
 
-    /// Shows `visit` every field of every device, until it breaks off.
+    /// Shows `visit` every field of every device, until `visit` breaks off.
     ///
-    /// # Errors
-    /// When the description does not fit the stream; what was visited before is
-    /// right.
+    /// # Errors When the description does not fit the stream. Fields visited
+    /// before that are right.
     pub fn fields(
         &self,
         visit: &mut dyn FnMut(&StateField<'_>) -> ControlFlow<()>,
@@ -377,7 +376,7 @@ impl Configuration {
 }
 
 /// Reads RAM, with the page size that the stream names, or else the first that
-/// fits; if none does, what the one that got furthest says.
+/// fits. If none fits, the error is that of the size that got furthest.
 fn front(
     cursor: Cursor<'_>,
     configuration: &Configuration,

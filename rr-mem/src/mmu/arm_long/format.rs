@@ -120,7 +120,7 @@ impl Format {
     }
 
     /// Whether an access finds the output address too large. With LPAE bits
-    /// 47:40 count, which ARMv7 ignores: presence does not ask for them.
+    /// 47:40 count too. ARMv7 ignores them, so presence does not ask for them.
     pub const fn oversized(self, descriptor: Descriptor) -> bool {
         let reserved =
             matches!(self.address_form, AddressForm::Lpae) && field(descriptor.0, 47, 40) != 0;

@@ -294,8 +294,9 @@ impl Ttbcr {
         self.t2e() && bit(self.0, 42)
     }
 
-    /// A size of 0 is "what the other one leaves": TTBR0 has all of it when
-    /// both are. Between two sizes lies a gap that nothing maps.
+    /// A size of 0 means the part that the other one leaves; if both are 0,
+    /// TTBR0 has all of it. Between two sizes above 0 lies a gap that nothing
+    /// maps.
     fn halves(self, regs: &ArmRegs) -> [Option<Half>; 2] {
         let all = u64::from(u32::MAX);
         let (low_bits, high_bits) = (32 - self.t0sz(), 32 - self.t1sz());

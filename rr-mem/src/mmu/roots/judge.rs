@@ -1,10 +1,10 @@
-//! What a table leads to, and whether it is one at all: each table once.
+//! What a table leads to, and whether it is a table at all. Each is judged
+//! once.
 //!
-//! Anything can be read as a table. A real one shows by its entries: reserved
-//! bits are 0, the tables below are in memory and are tables themselves, and
-//! what is not valid is 0, but for the notes that kernels keep in the entries
-//! of pages that are away. Few entries may be otherwise, for guests are only
-//! almost tidy.
+//! Anything can be read as a table. A real table shows by its entries. Reserved
+//! bits are 0; the tables below are in memory and are tables themselves;
+//! invalid entries are 0, or notes that kernels keep of pages that are away. A
+//! few entries may differ: guests are only almost tidy.
 
 use std::{borrow::Cow, collections::HashMap, hash::Hasher, ops::Range};
 
@@ -28,7 +28,7 @@ const LARGEST_PAGE: u8 = 30;
 const KNOWN: usize = 4 << 20;
 
 /// Entries decoded per entry in memory before the search gives up. Guests stay
-/// far below 1: of most pages the first entries tell that they are no table.
+/// far below 1: the first entries of most pages show that they are no table.
 pub(super) const EFFORT: u64 = 4;
 
 /// Entries that may be decoded however little memory there is.
@@ -100,8 +100,8 @@ pub(super) struct Look<I> {
 
 /// An entry that is not 0, read by itself.
 enum Entry<I> {
-    /// Neither here nor there: not valid, but as kernels leave entries; a table
-    /// that the source leaves out.
+    /// Neither for nor against: an invalid entry as kernels leave them, or a
+    /// table that the source leaves out.
     Neutral,
     /// As no table has it.
     Odd,
@@ -246,9 +246,9 @@ impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
         }
     }
 
-    /// Whether the kernel may keep something else in `table`'s entries that are
-    /// not valid: what it protects by taking away the valid bit, what is
-    /// swapped out. With 4-byte entries this is too much like anything else.
+    /// Whether the kernel may keep something in invalid entries of `table`:
+    /// pages that it protects by clearing the valid bit, pages that are swapped
+    /// out. Such 4-byte entries look too much like any other bytes.
     fn may_hold_notes(&self, table: &Table<P::Inherited>) -> bool {
         self.paging.entry_bytes() == 8 && 1 << table.shift == self.paging.granule()
     }

@@ -3,11 +3,10 @@
 //!
 //! Every aligned piece of memory is read as a first table. It is one when its
 //! kernel half leads to sound tables only (`judge`) and maps the table itself:
-//! kernels map all of their memory, their own tables included. What a table
-//! below leads to is decided once for all candidates. A table of KPTI's, which
-//! maps as little of the kernel as it can, is found beside its full one
-//! (`pair`); candidates that share their kernel half with most others come
-//! first (`rank`).
+//! kernels map all of their memory, their own tables included. A lower table is
+//! judged once for all candidates. KPTI's user table, which maps as little of
+//! the kernel as it can, is found beside its full one (`pair`). Candidates that
+//! share their kernel half with most others come first (`rank`).
 //!
 //! Not found: the tables of a kernel that does not map its tables where they
 //! are in memory, and TTBR0's tables of AArch64, which hold no kernel.
@@ -103,8 +102,9 @@ struct Found {
     kernel_half: u64,
     /// 4 KB units of memory that the kernel half maps.
     held: u64,
-    /// What only the kernel may read in the user's half: next to nothing in a
-    /// process, all of memory in a table to switch paging on and off with.
+    /// Pages of the user's half that only the kernel may read. A process has
+    /// nearly none; a table for switching paging on and off maps all of memory
+    /// so.
     misplaced: u64,
 }
 

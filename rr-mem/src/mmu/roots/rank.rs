@@ -32,8 +32,8 @@ pub(super) fn ranked(found: Vec<Found>) -> Vec<RootCandidate> {
     with_pairs(ranked)
 }
 
-/// The same table in the same register is the same candidate, whatever view or
-/// pass it was found by, the likeliest first; other kinds of tables aside.
+/// Keeps one candidate of each table and register, whatever view or pass found
+/// it, the likeliest first; other kinds of tables are kept apart.
 fn identity(candidate: &RootCandidate) -> (Gpa, &'static str, (&'static str, u64)) {
     (candidate.root, candidate.register, family(candidate))
 }

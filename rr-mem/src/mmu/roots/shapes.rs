@@ -9,8 +9,8 @@ use crate::{
     regs::{Arch, ArmRegs, Regs, X86Regs},
 };
 
-/// No guest whose image one scans has more than 64 TB of physical addresses:
-/// what leads further is no table.
+/// No scanned guest has more than 64 TB of physical addresses: an entry that
+/// leads further is not one of a table.
 const PHYS_BITS: u8 = 46;
 
 /// TCR_EL1 of the usual AArch64 kernels, T0SZ = T1SZ and TG0 = TG1: TxSZ, TG0,

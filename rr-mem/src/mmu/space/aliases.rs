@@ -1,7 +1,7 @@
 //! From a physical address to every virtual one: an index of the runs by
-//! physical address, and of the tables by those that point to them. One
-//! question alone is answered by a look at every run, which takes less time
-//! than sorting them does.
+//! physical address, and of the tables by those that point to them. A single
+//! question is answered by a look at every run, which is faster than sorting
+//! them.
 
 use std::{ops::ControlFlow, sync::OnceLock};
 

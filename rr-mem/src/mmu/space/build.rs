@@ -54,8 +54,8 @@ enum Content {
     Node(u32),
 }
 
-/// A table, and the address that its entry 0 maps where it matters: where not
-/// all of the table is asked for.
+/// A table, and the address that its entry 0 maps. The address matters only if
+/// a part of the table is asked for.
 struct Part<I> {
     table: Table<I>,
     gva: Option<Gva>,
@@ -291,8 +291,8 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         })
     }
 
-    /// `shift`, or less where a border of the span lies within the `1 << shift`
-    /// bytes at `gva`: how finely they must be cut so that it does not.
+    /// How finely the `1 << shift` bytes at `gva` must be cut so that no border
+    /// of the span lies inside a part: `shift`, or less.
     fn border_shift(&self, gva: Option<Gva>, shift: u8) -> u8 {
         let Some(gva) = gva else { return shift };
         let last = Gva(gva.0 | mask(u32::from(shift)));
@@ -303,9 +303,8 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         shift.min(borders.trailing_zeros() as u8)
     }
 
-    /// `1 << shift` bytes of a page, cut where physical addresses stop being
-    /// linear (A20 off), and without what lies outside the span, where it
-    /// matters that they are at `gva`.
+    /// The `1 << shift` bytes of a page at `gva`, cut where physical addresses
+    /// stop being linear (A20 off) and at the borders of the span.
     fn add_pieces(&mut self, page: &Page, gva: Option<Gva>, shift: u8, unit_shift: u8) -> u32 {
         let bits = shift - unit_shift;
         let mut items = Vec::new();

@@ -2,9 +2,9 @@
 //! back from a physical address to each of its virtual ones.
 //!
 //! Tables are decoded once per (table, level, inherited rights) and kept as a
-//! graph, so that tables that are entered again and again (a zero page mapped a
-//! billion times, a table that points to itself) cost nothing more: the graph
-//! is lossless, and as large as the tables are. Listing it is lazy.
+//! graph. A table that is entered again and again (a zero page mapped a billion
+//! times, a table that points to itself) costs nothing more. The graph is
+//! lossless, and as large as the tables are. Listing it is lazy.
 
 mod aliases;
 mod build;
@@ -66,8 +66,8 @@ struct Node {
     items: u32,
     /// log2 of the bytes that one entry maps.
     shift: u8,
-    /// All that the table maps, from address 0 on, where it is one range of
-    /// equal rights; else there is a border in it.
+    /// All that the table maps, from address 0 on, if it is one range of equal
+    /// rights; otherwise a border lies in it.
     whole: Option<Mapping>,
 }
 

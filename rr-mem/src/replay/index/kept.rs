@@ -28,8 +28,8 @@ pub struct KeptIndex {
 }
 
 impl KeptIndex {
-    /// That of the log at `path`, of `size` bytes; none for what is small, or no
-    /// file.
+    /// The index of the log at `path`, of `size` bytes; `None` for small logs,
+    /// and for what is no file.
     #[must_use]
     pub fn of(path: &Path, size: Option<u64>) -> Option<Self> {
         let size = size.filter(|&size| size >= LEAST)?;

@@ -26,8 +26,8 @@ enum Fit {
     Ends,
 }
 
-/// The numbering under which `events` can be read farthest; `ended` says that
-/// the log ends with them. All ways are followed until one is left.
+/// The numbering by which most of `events` can be read; `ended` says that the
+/// log ends with them. All numberings are tried until one is left.
 pub(super) fn ids(events: &[u8], version: Version, ended: bool) -> Ids {
     let mut ways: Vec<Way> = CAUSES.map(|causes| Way::new(Ids::new(version, causes))).collect();
     // The one that is behind goes on, so that all stop where one is left.
