@@ -273,7 +273,10 @@ impl Guest {
     /// `access` (r, w, x) and `priv` (user, kernel, current) ask whether the CPU
     /// could make this access; `NotMapped` has the fault if not. `symbols` gives
     /// the address a name.
-    #[pyo3(signature = (gva, *, access = None, r#priv = None, symbols = None))]
+    #[pyo3(
+        signature = (gva, *, access = None, r#priv = None, symbols = None),
+        text_signature = "($self, gva, *, access=None, priv=None, symbols=None)"
+    )]
     fn v2p(
         &self,
         py: Python<'_>,
@@ -292,7 +295,10 @@ impl Guest {
 
     /// The walk of a guest virtual address, entry by entry, whatever it finds;
     /// the rest is as for `v2p`.
-    #[pyo3(signature = (gva, *, access = None, r#priv = None, symbols = None))]
+    #[pyo3(
+        signature = (gva, *, access = None, r#priv = None, symbols = None),
+        text_signature = "($self, gva, *, access=None, priv=None, symbols=None)"
+    )]
     fn walk(
         &self,
         py: Python<'_>,

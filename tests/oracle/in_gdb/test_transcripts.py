@@ -15,7 +15,9 @@ from .test_rrwatch import fixture  # noqa: F401
 
 TRANSCRIPT = REPO / "tests" / "data" / "gdb" / "fixture.txt"
 COMMANDS = [
-    "rrcpu", "rrram", "rrmtree", "rrmtree -f", "rrv2p -v 0x400010", "rrv2p 0x10", "rrp2v 0x10", "rrfind 0x10",
+    "rrcpu", "rrram", "rrmtree", "rrmtree -f", "rrv2p -v 0x400010", "rrv2p 0x10", "rrv2p -a w -p user 0x400010",
+    "rrv2p -p kernel -v 0x400010", "rrv2p -a q 0x10", "rrv2p -p", "complete rrv2p -p k",
+    "help rrv2p", "rrp2v 0x10", "rrfind 0x10",
     "rrx/2gx 0x400000", "rrx/s 0x400000", "rrxp/4xb 0x10", "p $rr_u32(0x400000)", "p/x $rr_phys(0x400010)",
     "rrwhere $rr_host(0x400010)", "rrpt", "rrwatch 0x400010 4", "info rrwatch", "delete", "info rrwatch",
     "rrset 0x400010 = 1", "rrx 0x500000", "rrx/99q 0", "help rrwatch", "show rrmem write",
