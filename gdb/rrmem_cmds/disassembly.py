@@ -23,7 +23,7 @@ class GuestInfo(DisassembleInfo):
 
 
 class Guest(Disassembler):
-    """Stands in for gdb's own at one address."""
+    """Replaces gdb's own disassembler at one address."""
 
     def __init__(self, read):
         super().__init__("rr-mem guest")

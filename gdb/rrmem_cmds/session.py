@@ -28,7 +28,7 @@ class Session:
         settings.CHANGED.append(self.forget)
 
     def forget(self):
-        """Reads everything anew from now on."""
+        """Forgets what was read: the next command reads it again."""
         self._guests.clear()
 
     def guest(self):
