@@ -1,7 +1,7 @@
-//! Cores of an emulator's process: what is read from the core, what from the
-//! files that it names, and what is an error. The cores and executables here
-//! are generated, byte by byte, without the reader's layouts; real ones are in
-//! tests/oracle/process/test_core.py.
+//! Cores of an emulator's process: which bytes come from the core, which from
+//! the files that it names, and which are an error. The cores and executables
+//! here are generated, byte by byte, without the reader's layouts; real ones
+//! are in tests/oracle/process/test_core.py.
 
 use std::path::Path;
 
@@ -356,8 +356,8 @@ fn segments_that_overlap_or_pass_the_end_of_all_addresses_are_clipped() {
 }
 
 proptest! {
-    /// Whatever is in a core, what can be read of it is what its first segment
-    /// at the address holds.
+    /// Whatever a core holds, a read gives the bytes of the first segment at
+    /// the address.
     #[test]
     fn bytes_are_those_of_the_lowest_segment(
         segments in prop::collection::vec((0u64..64, 0usize..48, 0u64..48, any::<u8>()), 0..12),

@@ -1,6 +1,6 @@
 //! The floors of the house: a file imports only from floors below its own, and
-//! from its own folder. Read off every `use` and every path in the code of the
-//! library, the program and the Python module.
+//! from its own folder. Every `use` and every path is read, in library, program
+//! and Python module.
 
 #[path = "floors/scan.rs"]
 mod scan;

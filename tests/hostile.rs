@@ -1,4 +1,4 @@
-//! Emulators whose memory changes while it is read, and such that lie. The
+//! Emulators whose memory changes while it is read, and emulators that lie. The
 //! emulator is a fixture.
 
 #[path = "emulator/fixture.rs"]
@@ -130,8 +130,8 @@ fn use_it(emulator: &Emulator, machine: &mut Machine) {
     }
 }
 
-/// What may be written over an emulator's structs: pointers to its structs
-/// make circles and mix kinds, others are plausible lengths, or nonsense.
+/// What is written over an emulator's structs: pointers to its structs, which
+/// make circles and mix kinds; plausible lengths; nonsense.
 fn value() -> impl Strategy<Value = u64> {
     let near = (select(PLACES.to_vec()), 0..0x400u64).prop_map(|(place, more)| place + more);
     prop_oneof![3 => select(PLACES.to_vec()), 2 => near, 2 => 0..0x1_0001u64, 1 => any::<u64>()]

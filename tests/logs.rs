@@ -1,6 +1,6 @@
 //! Record/replay logs of the library: real recordings of PANDA against its own
-//! rr_print, and logs written here, by the formats' descriptions alone, that are
-//! whole, cut at every byte, or damaged.
+//! rr_print, and logs written here by the formats' descriptions alone: whole,
+//! cut at every byte, or damaged.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! Rendering and guest-physical reads against slow models that are written in
-//! another manner: they ask for one byte at a time, from the top.
+//! Rendering and guest-physical reads against slow models of another design:
+//! they ask for one byte at a time, from the top.
 
 use proptest::prelude::*;
 use rr_mem::{
@@ -73,9 +73,9 @@ fn seed() -> impl Strategy<Value = Seed> {
     )
 }
 
-/// Region 0 is the root; each other is put into one before it, or stands
-/// alone. Aliases lead to any region; one that would close a circle is left
-/// out but when `circles`.
+/// Region 0 is the root. Each other region is put into an earlier one, or
+/// stands alone. Aliases lead to any region; those that close a circle are made
+/// only with `circles`.
 fn build(seeds: &[Seed], circles: bool) -> RegionMap {
     let mut regions: Vec<MemoryRegion> =
         vec![MemoryRegion { size: 1 << 64, ..MemoryRegion::default() }];

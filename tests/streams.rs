@@ -1,5 +1,5 @@
-//! Migration streams: PANDA's snapshots answer as PANDA did, with nothing but
-//! the file; streams that are cut, strange or hostile never answer wrongly. The
+//! Migration streams. PANDA's snapshots answer as PANDA did, from the file
+//! alone. Streams that are cut, strange or hostile never answer wrongly. The
 //! small streams are written here, without the reader's layouts.
 
 use std::{fs, io::Read, ops::ControlFlow, path::PathBuf};
@@ -191,8 +191,8 @@ fn units_of_1_kb_are_told_apart_from_pages() {
     assert_eq!((paged.page_size(), paged.index().len()), (1024, 0xb81_0000 / 1024));
 }
 
-/// Every place at which a stream is cut: what can still be read is what the
-/// whole stream says.
+/// A stream cut at every place: bytes that can still be read are those of the
+/// whole stream.
 #[test]
 fn a_cut_stream_answers_rightly_or_not_at_all() {
     for name in ["tinycomplete", "tinyarm", "x64-gtkern"] {

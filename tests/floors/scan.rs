@@ -93,7 +93,7 @@ impl Scan {
 }
 
 /// The path as seen from the file's own module, for code `depth` inline modules
-/// deep; none of what is inside the file.
+/// deep; `None` for a path inside the file.
 fn seen(path: Vec<String>, depth: usize) -> Option<Vec<String>> {
     let up = path.iter().take_while(|word| *word == "super").count();
     let inside = (1..=depth).contains(&up);

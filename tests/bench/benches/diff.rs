@@ -1,5 +1,5 @@
-//! What comparing two moments costs: the bytes of two mapped images, beside what
-//! reading them costs all cores and one; and their page tables.
+//! What comparing two moments costs: the bytes of two mapped images, beside
+//! merely reading them on all cores and on one; and their page tables.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::ops::ControlFlow;

@@ -1,5 +1,5 @@
 //! What a probe of the divergence search costs: the digest of a guest's RAM,
-//! mapped and read from another process, beside what reading it costs all cores.
+//! mapped and read from another process, beside merely reading it on all cores.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;

@@ -1,6 +1,6 @@
-//! What it costs to have a QEMU's struct offsets: from DWARF, and from the
-//! cache. `RR_MEM_ELF` names a program with debug info; without, one is made of
-//! the fixture's structs, as large as a QEMU.
+//! What a QEMU's struct offsets cost: from DWARF, and from the cache.
+//! `RR_MEM_ELF` names a program with debug info; by default one as large as a
+//! QEMU is made of the fixture's structs.
 #![allow(clippy::print_stderr)]
 #![allow(missing_docs, clippy::unwrap_used)]
 

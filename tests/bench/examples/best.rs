@@ -1,5 +1,5 @@
 //! The fastest of many rounds of each question, for machines whose cores are
-//! shared: what others do there slows a round down, never speeds it up.
+//! shared: others can slow a round down, but never speed it up.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::{hint::black_box, time::Instant};

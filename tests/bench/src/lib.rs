@@ -3,8 +3,8 @@
 //! all over both halves of the address space.
 //!
 //! Intel SDM volume 3, "4-Level Paging". Nothing here is taken from rr-mem: the
-//! tables are written, and walked, by the manual alone, so that what rr-mem
-//! answers has something to agree with.
+//! tables are written and walked by the manual alone, so that rr-mem's answers
+//! can be checked.
 
 pub mod moments;
 

@@ -1,5 +1,5 @@
-//! Two images of 1 GB that differ in every sixteenth page, and what reading
-//! them costs who does nothing else.
+//! Two images of 1 GB that differ in every sixteenth page, and what merely
+//! reading them costs.
 #![allow(clippy::unwrap_used)]
 
 use std::{hint::black_box, io::Write};

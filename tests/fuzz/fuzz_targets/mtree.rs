@@ -1,5 +1,5 @@
-//! Any text as the monitor's `info mtree -f`: what it is read as prints to a
-//! text that is read, and printed, as the same.
+//! Any text as the monitor's `info mtree -f`. If it is read, the result prints
+//! to a text that reads and prints the same.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! What the fuzz targets share: guests whose every register and byte is the
-//! fuzzer's choice.
+//! What the fuzz targets share: guests of which the fuzzer chooses every
+//! register and byte.
 
 pub mod log;
 

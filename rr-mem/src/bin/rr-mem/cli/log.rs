@@ -118,9 +118,9 @@ pub struct Stat {
 /// Find which device writes put bytes at a guest address, and when
 ///
 /// Memory that a device wrote (CPU_MEM_RW, CPU_MEM_UNMAP) and transfers into RAM. CPU_MEM_UNMAP
-/// logs an offset within a region: with a source of regions (--mtree, --pid, ...) it is taken for
-/// every place that it can be, without for a guest-physical address, which it is on a PC below the
-/// PCI hole and on no ARM machine.
+/// logs an offset within a region: a source of regions (--mtree, --pid, ...) gives every place that
+/// it can be. Without one it is taken for a guest-physical address, which is right on a PC below
+/// the PCI hole, and wrong on ARM.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
