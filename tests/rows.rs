@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf};
 use rr_mem::report::{FieldSchema, RowSchema, SCHEMAS, Shape};
 
 /// The rows that a command prints, in the order of the documentation.
-const COMMANDS: [(&str, &[&str]); 13] = [
+const COMMANDS: [(&str, &[&str]); 14] = [
     ("v2p", &["V2pRow"]),
     ("p2v", &["AliasRow"]),
     ("find", &["FindRow"]),
@@ -21,6 +21,7 @@ const COMMANDS: [(&str, &[&str]); 13] = [
     ("regs", &["RegsRow"]),
     ("ram", &["RamRow"]),
     ("where", &["WhereRow"]),
+    ("state", &["StateRow"]),
 ];
 
 /// Rows inside the rows of commands, by the word of the documentation.

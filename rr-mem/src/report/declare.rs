@@ -148,6 +148,14 @@ pub(super) const fn is_found(declared: &str) -> bool {
     matches!(declared.as_bytes(), [b'F', b'o', b'u', b'n', b'd', b' ' | b'<', ..])
 }
 
+/// The key of a field; a word of Rust's own is written `r#word`.
+pub(super) const fn key(name: &'static str) -> &'static str {
+    match name.as_bytes() {
+        [b'r', b'#', ..] => name.split_at(2).1,
+        _ => name,
+    }
+}
+
 /// Makes structs of rows: documentation, `struct Name as Class, whole Class
 /// { fields } beside { fields that JSON leaves out }`. Classes and `beside` may
 /// be left out.
@@ -200,7 +208,7 @@ macro_rules! row_structs {
 macro_rules! field {
     ($field:ident: $type:ty, [$($doc:literal),*]) => {
         crate::report::FieldSchema {
-            name: stringify!($field),
+            name: crate::report::declare::key(stringify!($field)),
             shape: &<$type as crate::report::Shaped>::SHAPE,
             found: crate::report::declare::is_found(stringify!($type)),
             doc: &[$($doc),*],

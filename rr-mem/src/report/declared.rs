@@ -395,6 +395,22 @@ macro_rules! declared_rows {
                 bytes: usize,
             }
 
+            /// A field of a device's state.
+            struct StateRow {
+                /// The device.
+                device: String,
+                /// Which of the devices of that name.
+                instance: u32,
+                /// The field in it.
+                field: String,
+                /// Its type by QEMU's name.
+                r#type: String,
+                /// Its first byte in the stream.
+                offset: Hex<u64>,
+                /// A number as `0x..`, anything else as the hex digits of its bytes.
+                value: String,
+            }
+
             /// An emulator that runs.
             struct PsRow {
                 /// Its process.

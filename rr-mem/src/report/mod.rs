@@ -20,8 +20,7 @@ pub mod tlb;
 pub use declare::{FieldSchema, Found, IfAsked, Named, RowSchema, Shape, Shaped};
 pub use declared::{
     AliasRow, CpuRow, ErrorRow, FaultRow, FindRow, FlatRangeRow, MappingRow, PieceRow, PsRow,
-    RamRow, ReadRow, RegionRow, RegsRow, RightsRow, RootRow, RwxRow, SCHEMAS, StepRow, StopRow,
-    V2pRow, WherePlace, WhereRow, WrittenRow, XRow,
+    RamRow, ReadRow, RegionRow, RegsRow, RightsRow, RootRow, RwxRow, SCHEMAS, StateRow, StepRow,
+    StopRow, V2pRow, WherePlace, WhereRow, WrittenRow, XRow,
 };
-pub use state::StateRow;
 pub use text::size;

@@ -1,47 +1,26 @@
 //! Fields of device state.
 
-use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
 
-use crate::image::savevm::StateField;
+use super::StateRow;
+use crate::{addr::Hex, bits::hex_digits, image::savevm::StateField};
 
-/// A field of a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StateRow<'a> {
-    /// The device.
-    pub device: &'a str,
-    /// Which of the devices of that name.
-    pub instance: u32,
-    /// The field in it.
-    pub field: &'a str,
-    /// Its type by QEMU's name.
-    #[serde(rename = "type")]
-    pub kind: &'a str,
-    /// Its first byte in the stream.
-    pub offset: String,
-    /// A number as `0x..`, anything else as the hex digits of its bytes.
-    pub value: String,
-}
+/// Digits of a buffer that are shown in a line of text.
+const SHOWN: usize = 64;
 
-impl<'a> StateRow<'a> {
+impl StateRow {
     /// The row of a field.
     #[must_use]
-    pub fn new(field: &StateField<'a>) -> Self {
+    pub fn new(field: &StateField<'_>) -> Self {
+        let number = field.number().map(|number| Hex(number).to_string());
         Self {
-            device: field.device,
+            device: field.device.to_owned(),
             instance: field.instance,
-            field: field.path,
-            kind: field.kind,
-            offset: format!("{:#x}", field.offset),
-            value: field
-                .number()
-                .map_or_else(|| Self::hex(field.bytes), |number| format!("{number:#x}")),
+            field: field.path.to_owned(),
+            r#type: field.kind.to_owned(),
+            offset: Hex(field.offset),
+            value: number.unwrap_or_else(|| hex_digits(field.bytes)),
         }
-    }
-
-    /// The hex digits of bytes.
-    #[must_use]
-    pub fn hex(bytes: &[u8]) -> String {
-        crate::bits::hex_digits(bytes)
     }
 
     /// Whether the value is bytes, not a number.
@@ -68,11 +47,23 @@ impl<'a> StateRow<'a> {
     }
 }
 
+/// The field and its value; of a long buffer, its start.
+impl Display for StateRow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { r#type, value, .. } = self;
+        write!(f, "{}  {type}  ", self.name())?;
+        match value.get(..SHOWN).filter(|_| self.is_bytes()) {
+            Some(start) => write!(f, "{start}... ({:#x} bytes)", value.len() / 2),
+            None => f.write_str(value),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn row(device: &'static str, instance: u32, field: &'static str) -> StateRow<'static> {
+    fn row(device: &'static str, instance: u32, field: &'static str) -> StateRow {
         let (kind, bytes) = ("uint16", &[1, 2][..]);
         StateRow::new(&StateField { device, instance, path: field, kind, offset: 16, bytes })
     }
@@ -80,7 +71,7 @@ mod tests {
     #[test]
     fn a_path_names_a_device_a_field_or_what_a_field_is_in() {
         let row = row("0000:00:01.3/piix4_pm", 0, "ar.gpe[2].sts");
-        assert_eq!((&*row.value, &*row.offset), ("0x102", "0x10"));
+        assert_eq!((&*row.value, row.offset), ("0x102", Hex(16)));
         for path in ["0000:00:01.3/piix4_pm", "0000:00:01.3/piix4_pm.ar.gpe", &row.name()] {
             assert!(row.is_in(path), "{path}");
         }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use rr_mem::{
-    image::{self, OpenOptions, savevm::StateField},
+    image::{self, OpenOptions},
     report::StateRow,
 };
 
@@ -11,9 +11,6 @@ use crate::{
     cli::State,
     output::{Outcome, Output, Progress, failed},
 };
-
-/// Bytes of a buffer that are shown in a line of text.
-const SHOWN: usize = 32;
 
 pub fn run(args: &State, output: &mut Output) -> anyhow::Result<Outcome> {
     let shown = args.file.display();
@@ -31,24 +28,10 @@ pub fn run(args: &State, output: &mut Output) -> anyhow::Result<Outcome> {
             return ControlFlow::Continue(());
         }
         outcome = Outcome::Answered;
-        printed = print(field, &row, output);
+        printed = output.answer(&row);
         if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     printed?;
     visited.map_err(fail)?;
     Ok(outcome)
-}
-
-fn print(field: &StateField<'_>, row: &StateRow<'_>, output: &mut Output) -> anyhow::Result<()> {
-    if output.json {
-        return output.row(row);
-    }
-    let (kind, name) = (field.kind, row.name());
-    match field.bytes.get(..SHOWN).filter(|_| row.is_bytes()) {
-        Some(start) => {
-            let (start, len) = (StateRow::hex(start), field.bytes.len());
-            output.line(format_args!("{name}  {kind}  {start}... ({len:#x} bytes)"))
-        }
-        None => output.line(format_args!("{name}  {kind}  {}", row.value)),
-    }
 }
