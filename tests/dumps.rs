@@ -9,7 +9,7 @@ use rr_mem::{
     addr::{Gpa, RangeSet},
     image::{
         self, CoreNote, Description, Image, ImageError, OpenOptions,
-        save::{self, Format},
+        save::{self, FileFormat},
     },
     memory::{MappedFile, Memory, ReadCause, SliceMemory},
     regs::{Arch, ArmRegs, ArmState, Cpu, Regs, X86Regs},
@@ -336,7 +336,7 @@ proptest! {
 
 // Writing
 
-fn saved(format: &Format<'_>, memory: &dyn Memory, wanted: &RangeSet) -> (Vec<u8>, RangeSet) {
+fn saved(format: &FileFormat<'_>, memory: &dyn Memory, wanted: &RangeSet) -> (Vec<u8>, RangeSet) {
     let mut file = tempfile::tempfile().expect("a temporary folder");
     let written = save::save(&mut file, format, memory, wanted, &mut |_| {}).expect("a disk");
     let file = MappedFile::map(&file).expect("maps");
@@ -359,7 +359,7 @@ proptest! {
         let wanted = set(&ranges);
         let arch = if narrow { Arch::Arm } else { Arch::Aarch64 };
         let notes = |_: &RangeSet| Vec::new();
-        for format in [Format::Elf(arch, &notes), Format::Lime] {
+        for format in [FileFormat::Elf(arch, &notes), FileFormat::Lime] {
             let (bytes, written) = saved(&format, &memory, &wanted);
             prop_assert_eq!(&written, &wanted);
             let image = open(bytes).expect("is a format of ours");
@@ -393,7 +393,7 @@ impl Memory for Holed {
 fn a_page_that_cannot_be_read_is_left_out_and_told() {
     let memory = Holed((0..0x8000u64).map(|i| (i / 64) as u8).collect());
     let notes = |_: &RangeSet| Vec::new();
-    for format in [Format::Elf(Arch::X86_64, &notes), Format::Lime] {
+    for format in [FileFormat::Elf(Arch::X86_64, &notes), FileFormat::Lime] {
         let (bytes, written) = saved(&format, &memory, &set(&[(0, 0x7fff)]));
         assert_eq!(written, set(&[(0, 0x2fff), (0x4000, 0x7fff)]));
         let image = open(bytes).expect("is whole");
@@ -409,7 +409,7 @@ fn an_elf_core_may_have_more_ranges_than_its_header_counts() {
     let memory = SliceMemory::new(Gpa(0), &ram);
     let wanted: RangeSet = (0..70_000u64).map(|n| n * 16..=n * 16 + 7).collect();
     let notes = |_: &RangeSet| Vec::new();
-    let (bytes, _) = saved(&Format::Elf(Arch::X86_64, &notes), &memory, &wanted);
+    let (bytes, _) = saved(&FileFormat::Elf(Arch::X86_64, &notes), &memory, &wanted);
     let image = open(bytes).expect("is whole");
     assert_eq!(image.memory.ranges().len(), 70_000);
     assert_eq!(read(&image, 69_999 * 16, 8), Ok(vec![(69_999 % 256) as u8; 8]));
@@ -421,7 +421,7 @@ fn memory_above_4_gb_makes_a_core_of_64_bits() {
     let memory = SliceMemory::new(Gpa(0x1_0000_0000), &[7; 4096]);
     let notes = |_: &RangeSet| Vec::new();
     let wanted = set(&[(0x1_0000_0000, 0x1_0000_0fff)]);
-    let (bytes, _) = saved(&Format::Elf(Arch::I386, &notes), &memory, &wanted);
+    let (bytes, _) = saved(&FileFormat::Elf(Arch::I386, &notes), &memory, &wanted);
     assert_eq!((bytes[4], bytes[18]), (2, 3));
     assert_eq!(read(&open(bytes).expect("is whole"), 0x1_0000_0ffe, 2), Ok(vec![7, 7]));
 }
@@ -444,7 +444,7 @@ fn registers_and_what_is_not_known_of_them_come_back() {
             vec![other.clone(), own.clone().with_absent(&absent).note()]
         };
         let memory = SliceMemory::new(Gpa(0), &[1; 0x1000]);
-        let (bytes, _) = saved(&Format::Elf(arch, &notes), &memory, &set(&[(0, 0xfff)]));
+        let (bytes, _) = saved(&FileFormat::Elf(arch, &notes), &memory, &set(&[(0, 0xfff)]));
         let image = open(bytes).expect("is whole");
         assert_eq!((&image.cpus[..], image.arch), (&cpus[..], Some(arch)));
         assert_eq!(image.core_notes, std::slice::from_ref(&other));

@@ -13,7 +13,7 @@ use rr_mem::{
     container::stream,
     memory::MappedFile,
     replay::{
-        Entry, Event, EventLog, Format, Log, LogErrorKind,
+        Entry, Event, EventLog, Log, LogErrorKind, LogFormat,
         check::Check,
         cut::Cut,
         diff::{Difference, diff},
@@ -503,7 +503,7 @@ fn the_number_of_shutdown_causes_is_what_fits_the_log() {
                 let Log::Qemu(inner) = &log else { panic!("a log of QEMU") };
                 assert_eq!(inner.ids().causes(), causes, "{version:#x}");
                 let wanted = qemu::Version::new(version).expect("is known");
-                assert_eq!(log.format(), Format::Qemu(wanted));
+                assert_eq!(log.format(), LogFormat::Qemu(wanted));
                 let (found, error) = entries(&mut log);
                 assert_eq!((found.len(), error.is_none()), (106, true));
                 assert_eq!(found.last().map(|(_, instructions, _)| *instructions), Some(20_100));

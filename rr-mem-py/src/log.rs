@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Mutex};
 
 use pyo3::{prelude::*, types::PyBytes};
 use rr_mem::{
-    replay::{self, EventLog, Format, LogError, OpenError},
+    replay::{self, EventLog, LogError, LogFormat, OpenError},
     report::log::line::words,
 };
 
@@ -39,8 +39,8 @@ impl Log {
     #[getter]
     fn format(&self) -> String {
         match self.with(|log| log.format()) {
-            Format::Panda => "panda".into(),
-            Format::Qemu(version) => format!("qemu {:#x}", version.number()),
+            LogFormat::Panda => "panda".into(),
+            LogFormat::Qemu(version) => format!("qemu {:#x}", version.number()),
         }
     }
 

@@ -2,7 +2,7 @@
 //! or that registers differed before memory did.
 
 use super::{
-    Execution, Found, Ignored, Observer, Options, Parting, SearchError, Verdict,
+    Execution, Found, Ignored, Observer, Parting, SearchError, SearchOptions, Verdict,
     find_first_difference,
 };
 
@@ -18,7 +18,7 @@ const SOON: u64 = 1 << 16;
 pub fn find_behind_inputs(
     a: &mut dyn Execution,
     b: &mut dyn Execution,
-    options: &Options,
+    options: &SearchOptions,
     inputs_differ: Option<u64>,
     observer: &mut dyn Observer,
 ) -> Result<Found, SearchError> {
@@ -26,11 +26,11 @@ pub fn find_behind_inputs(
         return find_first_difference(a, b, options, observer);
     };
     let from = at.saturating_sub(1);
-    let behind = Options { from: Some(from), ..options.clone() };
+    let behind = SearchOptions { from: Some(from), ..options.clone() };
     let found = find_first_difference(a, b, &behind, observer)?;
     match &found.verdict {
         Verdict::Parted(parting) if parting.last_equal.is_none() && from > 0 => {
-            let before = Options { to: Some(from), known: found.points, ..options.clone() };
+            let before = SearchOptions { to: Some(from), known: found.points, ..options.clone() };
             find_first_difference(a, b, &before, observer)
         }
         _ => Ok(found),
@@ -45,7 +45,7 @@ pub fn find_behind_inputs(
 pub fn find_first_write(
     a: &mut dyn Execution,
     b: &mut dyn Execution,
-    options: &Options,
+    options: &SearchOptions,
     parting: &Parting,
 ) -> Result<Option<Box<Parting>>, SearchError> {
     let names = parting.cpus.iter().flat_map(|cpu| &cpu.registers);
@@ -55,11 +55,11 @@ pub fn find_first_write(
     };
     let end = options.to.unwrap_or(u64::MAX);
     for to in [parting.first.saturating_add(SOON).min(end), end] {
-        let options = Options {
+        let options = SearchOptions {
             from: parting.last_equal,
             to: Some(to),
             ignored: ignored.clone(),
-            ..Options::default()
+            ..SearchOptions::default()
         };
         if let Verdict::Parted(write) = find_first_difference(a, b, &options, &mut ())?.verdict {
             return Ok(Some(write));

@@ -17,7 +17,7 @@ const PARTS: u64 = 64;
 
 /// How to search.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SearchOptions {
     /// The first point; else where both can begin.
     pub from: Option<u64>,
     /// The last; else the earlier of the two ends.
@@ -33,7 +33,7 @@ pub struct Options {
     pub known: BTreeMap<u64, bool>,
 }
 
-impl Default for Options {
+impl Default for SearchOptions {
     fn default() -> Self {
         Self {
             from: None,
@@ -119,7 +119,7 @@ pub struct Parting {
 pub fn find_first_difference(
     a: &mut dyn Execution,
     b: &mut dyn Execution,
-    options: &Options,
+    options: &SearchOptions,
     observer: &mut dyn Observer,
 ) -> Result<Found, SearchError> {
     let points = options.known.clone();
@@ -133,7 +133,7 @@ pub fn find_first_difference(
 
 struct Search<'e> {
     pair: Pair<'e>,
-    options: &'e Options,
+    options: &'e SearchOptions,
     observer: &'e mut dyn Observer,
     points: BTreeMap<u64, bool>,
     unread: usize,

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Entry, Format, Log,
+    Entry, Log, LogFormat,
     panda::{self, Callsite},
     qemu,
 };
@@ -13,7 +13,7 @@ use super::{
 #[derive(Debug)]
 pub struct Cut<W> {
     out: W,
-    format: Format,
+    format: LogFormat,
     end_mark: Option<u8>,
     instructions: u64,
     entries: u64,
@@ -27,12 +27,12 @@ impl<W: Write + io::Seek> Cut<W> {
     /// The writer's.
     pub fn new(mut out: W, log: &Log) -> io::Result<Self> {
         let (format, end_mark) = match log {
-            Log::Panda(_) => (Format::Panda, None),
+            Log::Panda(_) => (LogFormat::Panda, None),
             Log::Qemu(log) => (super::EventLog::format(log), Some(log.ids().end())),
         };
         match format {
-            Format::Panda => out.write_all(&[0; panda::HEADER])?,
-            Format::Qemu(version) => {
+            LogFormat::Panda => out.write_all(&[0; panda::HEADER])?,
+            LogFormat::Qemu(version) => {
                 out.write_all(&version.number().to_be_bytes())?;
                 out.write_all(&[0; qemu::HEADER - 4])?;
             }
@@ -46,7 +46,7 @@ impl<W: Write + io::Seek> Cut<W> {
     /// # Errors
     /// The writer's.
     pub fn add(&mut self, entry: &Entry) -> io::Result<()> {
-        if self.entries == 0 && self.format != Format::Panda {
+        if self.entries == 0 && self.format != LogFormat::Panda {
             self.executed(entry.instructions)?;
         }
         self.entries += 1;

@@ -50,7 +50,7 @@ const TRIED_BYTES: usize = 64 << 10;
 
 /// Whose log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// A nondet log of PANDA.
     Panda,
     /// A replay log of QEMU, of this version.
@@ -229,7 +229,7 @@ impl PartialEq for Shared<'_> {
 /// A log that gives its entries one by one, in the order of the file.
 pub trait EventLog {
     /// Whose log it is.
-    fn format(&self) -> Format;
+    fn format(&self) -> LogFormat;
 
     /// Goes to the next entry; false behind the last, and behind an error.
     ///
@@ -278,7 +278,7 @@ pub enum Log {
 }
 
 impl EventLog for Log {
-    fn format(&self) -> Format {
+    fn format(&self) -> LogFormat {
         match self {
             Self::Panda(log) => log.format(),
             Self::Qemu(log) => log.format(),
@@ -346,7 +346,7 @@ impl Log {
     #[must_use]
     pub fn format_words(&self) -> String {
         match (self.format(), self) {
-            (Format::Qemu(version), Self::Qemu(log)) => format!(
+            (LogFormat::Qemu(version), Self::Qemu(log)) => format!(
                 "QEMU replay log {:#x}, {} causes of a shutdown",
                 version.number(),
                 log.ids().causes()

@@ -6,7 +6,7 @@ use rr_mem::{
     addr::{Gpa, RangeSet},
     image::{
         self, OpenOptions,
-        save::{self, Format},
+        save::{self, FileFormat},
     },
     memory::{MappedFile, Memory},
     regs::Arch,
@@ -40,7 +40,7 @@ fuzz_target!(|input: (u8, &[u8])| {
     }
     let mut file = tempfile::tempfile().expect("a temporary folder");
     let notes = |_: &RangeSet| Vec::new();
-    let format = Format::Elf(Arch::X86_64, &notes);
+    let format = FileFormat::Elf(Arch::X86_64, &notes);
     let written =
         save::save(&mut file, &format, &image.memory, &held, &mut |_| {}).expect("a disk");
     let again = image::from_file(MappedFile::map(&file).expect("maps"), &OpenOptions::default()).expect("is ours");

@@ -139,17 +139,9 @@ impl<'p> Reader<'p> {
         inside: &Inside<'_>,
         found: &mut Fields,
     ) -> Result<(), Broken> {
-        const NOT_IN_BYTES: [DwAt; 3] =
-            [c::DW_AT_bit_size, c::DW_AT_data_bit_offset, c::DW_AT_declaration];
-        if NOT_IN_BYTES.iter().any(|attribute| entry.has_attr(*attribute)) {
-            return Ok(());
-        }
         let name = unit.name(entry);
-        let wanted = match name {
-            Some(name) => inside.wanted.get(name),
-            None => None,
-        };
-        if name.is_some() && wanted.is_none() {
+        let wanted = name.and_then(|name| inside.wanted.get(name));
+        if !is_in_bytes(entry) || name.is_some() && wanted.is_none() {
             return Ok(());
         }
         let place = unit.place(entry.offset());
@@ -219,6 +211,12 @@ impl<'p> Reader<'p> {
         })?;
         size.ok_or(wrong)
     }
+}
+
+/// Whether a member has bytes of its own in the struct.
+fn is_in_bytes(entry: &Entry<'_>) -> bool {
+    const NOT: [DwAt; 3] = [c::DW_AT_bit_size, c::DW_AT_data_bit_offset, c::DW_AT_declaration];
+    !NOT.iter().any(|attribute| entry.has_attr(*attribute))
 }
 
 /// Names and qualifiers, which have the size and the members of another type.

@@ -89,32 +89,7 @@ pub struct Prepared {
 pub fn prepare(command: &[String], log: &Path, folder: &Path) -> Result<Prepared, CommandError> {
     let (program, arguments) = command.split_first().ok_or(CommandError::Empty)?;
     let mut writer = Writer { folder, arguments: Vec::new(), consoles: Vec::new(), files: 0 };
-    let mut icount = None;
-    let mut serial = false;
-    let mut nographic = false;
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        let name = option(argument);
-        serial |= name == Some("serial");
-        nographic |= name == Some("nographic");
-        match name {
-            Some(flag) if FLAGS.contains(&flag) => {}
-            Some(name) if WITHOUT.contains(&name) => {
-                let value = rest.next();
-                icount = if name == "icount" { value } else { icount };
-            }
-            Some(name) if takes_our_files(name) => {
-                if let Some(value) = rest.next() {
-                    writer.option(name, value)?;
-                }
-            }
-            _ => writer.arguments.push(argument.clone()),
-        }
-    }
-    if nographic && !serial {
-        writer.option("serial", "stdio")?;
-    }
-    let icount = icount.ok_or(CommandError::NoIcount)?;
+    let icount = writer.rewrite(arguments)?.ok_or(CommandError::NoIcount)?;
     let fields = fields(icount);
     let checkpoints = fields.iter().any(|field| field.starts_with("rrsnapshot="));
     let monitor = folder.join("qmp");
@@ -175,6 +150,37 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Takes the arguments that replay as they are, with our files for those
+    /// that are written; says what `-icount` was.
+    fn rewrite<'c>(&mut self, arguments: &'c [String]) -> Result<Option<&'c String>, CommandError> {
+        let mut icount = None;
+        let mut serial = false;
+        let mut nographic = false;
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            let name = option(argument);
+            serial |= name == Some("serial");
+            nographic |= name == Some("nographic");
+            match name {
+                Some(flag) if FLAGS.contains(&flag) => {}
+                Some(name) if WITHOUT.contains(&name) => {
+                    let value = rest.next();
+                    icount = if name == "icount" { value } else { icount };
+                }
+                Some(name) if takes_our_files(name) => {
+                    if let Some(value) = rest.next() {
+                        self.option(name, value)?;
+                    }
+                }
+                _ => self.arguments.push(argument.clone()),
+            }
+        }
+        if nographic && !serial {
+            self.option("serial", "stdio")?;
+        }
+        Ok(icount)
+    }
+
     fn option(&mut self, name: &str, value: &str) -> Result<(), CommandError> {
         let value = match name {
             "serial" => self.serial(value),

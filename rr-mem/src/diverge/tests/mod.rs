@@ -4,13 +4,13 @@ mod toy;
 
 use proptest::prelude::*;
 
-use super::{Found, Ignored, Options, Parting, Verdict, find_first_difference};
+use super::{Found, Ignored, Parting, SearchOptions, Verdict, find_first_difference};
 use crate::addr::Gpa;
 use toy::{BASE, BYTES, Plant, Toy};
 
 const LAST_BYTE: Gpa = Gpa(BASE + BYTES as u64 - 1);
 
-fn search(a: &mut Toy, b: &mut Toy, options: &Options) -> Found {
+fn search(a: &mut Toy, b: &mut Toy, options: &SearchOptions) -> Found {
     find_first_difference(a, b, options, &mut ()).expect("the toy never fails")
 }
 
@@ -33,7 +33,7 @@ proptest! {
         (end, at) in (2u64..20_000).prop_flat_map(|end| (Just(end), 0..end)),
     ) {
         let (mut a, mut b) = pair(end, 1, Plant::Register(at));
-        let parting = parting(search(&mut a, &mut b, &Options::default()));
+        let parting = parting(search(&mut a, &mut b, &SearchOptions::default()));
         prop_assert_eq!((parting.last_equal, parting.first), (Some(at), at + 1));
         prop_assert_eq!((parting.cpu, parting.pc), (Some(0), Some(at)));
         let registers: Vec<_> =
@@ -47,7 +47,7 @@ proptest! {
         (end, at) in (2u64..20_000).prop_flat_map(|end| (Just(end), 0..end)),
     ) {
         let (mut a, mut b) = pair(end, 1, Plant::Byte(at));
-        let parting = parting(search(&mut a, &mut b, &Options::default()));
+        let parting = parting(search(&mut a, &mut b, &SearchOptions::default()));
         prop_assert_eq!((parting.last_equal, parting.first), (Some(at), at + 1));
         let [run] = &parting.differences.runs[..] else { panic!("one byte differs") };
         prop_assert_eq!((run.gpa, &run.a[..], &run.b[..]), (LAST_BYTE, &[0][..], &[0x80][..]));
@@ -61,7 +61,7 @@ proptest! {
             .prop_flat_map(|(stride, steps)| (Just(stride), Just(steps), 0..stride * steps)),
     ) {
         let (mut a, mut b) = pair(stride * steps, stride, Plant::Byte(at));
-        let parting = parting(search(&mut a, &mut b, &Options::default()));
+        let parting = parting(search(&mut a, &mut b, &SearchOptions::default()));
         prop_assert_eq!(parting.last_equal, Some(at / stride * stride));
         prop_assert_eq!(parting.first, (at / stride + 1) * stride);
         prop_assert_eq!(parting.writer.map(|writer| writer.at), Some(at + 1));
@@ -71,7 +71,7 @@ proptest! {
     fn probes_are_about_the_logarithm(end in 1_000u64..20_000, share in 0.0f64..1.0) {
         let at = (share * (end - 1) as f64) as u64;
         let (mut a, mut b) = pair(end, 1, Plant::Register(at));
-        let found = search(&mut a, &mut b, &Options::default());
+        let found = search(&mut a, &mut b, &SearchOptions::default());
         let most = 2 + 16 + u64::from((end / 16).ilog2()) + 2;
         prop_assert!(found.points.len() as u64 <= most, "{} of {most}", found.points.len());
         prop_assert!(a.seeks as u64 <= most + 3, "{} seeks", a.seeks);
@@ -82,7 +82,7 @@ proptest! {
         let at = (share * (end - 1) as f64) as u64;
         let (mut a, mut b) = pair(end, 1, Plant::Register(at));
         a.goes_back = false;
-        let parting = parting(search(&mut a, &mut b, &Options::default()));
+        let parting = parting(search(&mut a, &mut b, &SearchOptions::default()));
         prop_assert_eq!((parting.last_equal, parting.first), (Some(at), at + 1));
         prop_assert!(a.backs <= 5, "{} times", a.backs);
     }
@@ -94,7 +94,7 @@ proptest! {
     ) {
         let (mut a, mut b) = pair(end, 1, Plant::Byte(at));
         a.cheap_point = cheap_point;
-        let found = search(&mut a, &mut b, &Options::default());
+        let found = search(&mut a, &mut b, &SearchOptions::default());
         prop_assert!(found.points.len() <= 40, "{}", found.points.len());
         let parting = parting(found);
         prop_assert_eq!((parting.last_equal, parting.first), (Some(at), at + 1));
@@ -105,7 +105,7 @@ proptest! {
         at in 100u64..400, heals in 1u64..50,
     ) {
         let (mut a, mut b) = pair(500, 1, Plant::Healing(at, at + heals));
-        let options = Options { exhaustive: Some(1), ..Options::default() };
+        let options = SearchOptions { exhaustive: Some(1), ..SearchOptions::default() };
         let parting = parting(search(&mut a, &mut b, &options));
         prop_assert_eq!(parting.first, at + 1);
     }
@@ -113,10 +113,10 @@ proptest! {
     #[test]
     fn what_an_earlier_search_compared_is_not_compared_again(at in 0u64..5_000) {
         let (mut a, mut b) = pair(5_000, 1, Plant::Byte(at));
-        let first = search(&mut a, &mut b, &Options::default());
+        let first = search(&mut a, &mut b, &SearchOptions::default());
         let known = first.points.clone();
         let (mut a, mut b) = pair(5_000, 1, Plant::Byte(at));
-        let again = search(&mut a, &mut b, &Options { known, ..Options::default() });
+        let again = search(&mut a, &mut b, &SearchOptions { known, ..SearchOptions::default() });
         prop_assert_eq!(&again.points, &first.points);
         prop_assert!(a.seeks <= 5, "{} seeks", a.seeks);
         prop_assert_eq!(parting(again).first, parting(first).first);
@@ -126,7 +126,7 @@ proptest! {
 #[test]
 fn equal_executions_are_compared_to_the_end() {
     let (mut a, mut b) = pair(10_000, 1, Plant::Nothing);
-    let found = search(&mut a, &mut b, &Options::default());
+    let found = search(&mut a, &mut b, &SearchOptions::default());
     assert!(matches!(found.verdict, Verdict::Same { from: 0, to: 10_000, ended: None }));
     assert_eq!(found.points.len(), 17);
     assert_eq!(found.unread, 0);
@@ -136,7 +136,7 @@ fn equal_executions_are_compared_to_the_end() {
 fn what_is_ignored_is_no_difference() {
     let memory = [LAST_BYTE.0..=LAST_BYTE.0].into_iter().collect();
     let ignored = Ignored { memory, registers: vec!["ACC".to_owned()] };
-    let options = Options { ignored, ..Options::default() };
+    let options = SearchOptions { ignored, ..SearchOptions::default() };
     for plant in [Plant::Byte(70), Plant::Register(70)] {
         let (mut a, mut b) = pair(1_000, 1, plant);
         let found = search(&mut a, &mut b, &options);
@@ -147,7 +147,7 @@ fn what_is_ignored_is_no_difference() {
 #[test]
 fn executions_that_differ_from_the_start_have_no_last_equal_point() {
     let (mut a, mut b) = pair(1_000, 1, Plant::Byte(70));
-    let options = Options { from: Some(500), ..Options::default() };
+    let options = SearchOptions { from: Some(500), ..SearchOptions::default() };
     let parting = parting(search(&mut a, &mut b, &options));
     assert_eq!((parting.last_equal, parting.first), (None, 500));
     assert_eq!(parting.differences.bytes, 1);
@@ -157,6 +157,6 @@ fn executions_that_differ_from_the_start_have_no_last_equal_point() {
 fn the_shorter_execution_is_where_the_search_ends() {
     let mut a = Toy::new(1_000, 1, Plant::Nothing);
     let mut b = Toy::new(2_000, 1, Plant::Byte(1_500));
-    let found = search(&mut a, &mut b, &Options::default());
+    let found = search(&mut a, &mut b, &SearchOptions::default());
     assert!(matches!(found.verdict, Verdict::Same { to: 1_000, .. }));
 }

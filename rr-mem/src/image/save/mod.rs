@@ -19,7 +19,7 @@ use super::CoreNote;
 use crate::{addr::RangeSet, memory::Memory, regs::Arch};
 
 /// What a file of guest memory looks like.
-pub enum Format<'a> {
+pub enum FileFormat<'a> {
     /// Byte 0 is at this guest-physical address. What is left out reads as zeros.
     Raw(u64),
     /// LiME's padless form: a header and the bytes of each range.
@@ -36,7 +36,7 @@ pub enum Format<'a> {
 /// The operating system's; memory that cannot be read is left out.
 pub fn save(
     file: &mut File,
-    format: &Format<'_>,
+    format: &FileFormat<'_>,
     memory: &dyn Memory,
     wanted: &RangeSet,
     progress: &mut dyn FnMut(u64),
@@ -49,23 +49,23 @@ pub fn save(
         write(&mut out, format, &holds)?;
         let unread = out.finish()?;
         // Headers say what follows, so that a file with less is written anew.
-        if unread.is_empty() || matches!(format, Format::Raw(_)) {
+        if unread.is_empty() || matches!(format, FileFormat::Raw(_)) {
             return Ok(holds.without(&unread));
         }
         holds = holds.without(&unread);
     }
 }
 
-fn write(out: &mut Sparse<'_>, format: &Format<'_>, holds: &RangeSet) -> io::Result<()> {
+fn write(out: &mut Sparse<'_>, format: &FileFormat<'_>, holds: &RangeSet) -> io::Result<()> {
     match format {
-        Format::Raw(base) => holds.iter().try_for_each(|(first, last)| {
+        FileFormat::Raw(base) => holds.iter().try_for_each(|(first, last)| {
             out.go(first - base)?;
             out.copy(first, last)
         }),
-        Format::Lime => holds.iter().try_for_each(|(first, last)| {
+        FileFormat::Lime => holds.iter().try_for_each(|(first, last)| {
             out.bytes(&lime::header(first, last))?;
             out.copy(first, last)
         }),
-        Format::Elf(arch, notes) => elf::write(out, *arch, &notes(holds), holds),
+        FileFormat::Elf(arch, notes) => elf::write(out, *arch, &notes(holds), holds),
     }
 }

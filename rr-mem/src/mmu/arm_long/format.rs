@@ -87,7 +87,7 @@ pub(super) enum AddressForm {
 
 /// How the descriptors under one table base register are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Format {
+pub(super) struct DescriptorFormat {
     pub granule: Granule,
     pub address_form: AddressForm,
     /// Bits of an output address; a larger one is an Address size fault.
@@ -99,7 +99,7 @@ pub(super) struct Format {
     pub large_blocks: bool,
 }
 
-impl Format {
+impl DescriptorFormat {
     /// The output address of a descriptor that maps (or whose table covers)
     /// `1 << shift` bytes.
     pub const fn address(self, descriptor: Descriptor, shift: u8) -> Gpa {

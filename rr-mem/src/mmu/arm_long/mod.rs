@@ -28,7 +28,7 @@ mod tests;
 
 use self::{
     entry::Descriptor,
-    format::{Format, next_level},
+    format::{DescriptorFormat, next_level},
     regime::{Half, Regime},
     rights::{Inherited, fault_status},
 };
@@ -77,7 +77,7 @@ impl LongPaging {
         }
     }
 
-    fn maps_page(format: Format, level: Level, entry: Descriptor) -> bool {
+    fn maps_page(format: DescriptorFormat, level: Level, entry: Descriptor) -> bool {
         match level {
             Level::Level3 => entry.table_or_page(),
             _ => !entry.table_or_page() && format.blocks_at(level),

@@ -10,7 +10,7 @@
 //! FEAT_LVA (TxSZ down to 12 with 64 KB granules).
 
 use super::{
-    format::{AddressForm, Format, Granule},
+    format::{AddressForm, DescriptorFormat, Granule},
     rights::{Inherited, Limits},
 };
 use crate::{
@@ -241,7 +241,7 @@ impl Control {
         least <= self.txsz && self.txsz <= greatest
     }
 
-    fn format(&self, phys_bits: u8) -> Format {
+    fn format(&self, phys_bits: u8) -> DescriptorFormat {
         let implemented = self.asked_output_bits().min(phys_bits);
         let wide = self.lpa2() || self.granule == Granule::Kb64;
         let output_bits = if wide { implemented } else { implemented.min(48) };
@@ -250,7 +250,7 @@ impl Control {
             (false, true) => AddressForm::Lpa,
             (false, false) => AddressForm::Bits48,
         };
-        Format {
+        DescriptorFormat {
             granule: self.granule,
             address_form,
             output_bits,
@@ -329,8 +329,8 @@ impl Htcr {
     }
 }
 
-const fn lpae(hierarchical: bool) -> Format {
-    Format {
+const fn lpae(hierarchical: bool) -> DescriptorFormat {
+    DescriptorFormat {
         granule: Granule::Kb4,
         address_form: AddressForm::Lpae,
         output_bits: 40,
@@ -344,7 +344,7 @@ pub(super) type Root = Result<Table<Inherited>, (FaultKind, Level)>;
 
 /// The table of `input_bits` address bits at `ttbr`; `top` is the level that a
 /// fault is reported at where walks are `disabled`.
-fn root(format: Format, ttbr: u64, input_bits: u8, disabled: bool, top: Level) -> Root {
+fn root(format: DescriptorFormat, ttbr: u64, input_bits: u8, disabled: bool, top: Level) -> Root {
     if disabled {
         return Err((FaultKind::Translation, top));
     }

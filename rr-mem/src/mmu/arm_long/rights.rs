@@ -1,7 +1,7 @@
 //! Effective rights and what the CPU refuses: "Data accesses permissions",
 //! "Instruction execution permissions", and the fault status codes.
 
-use super::{LongPaging, entry::Descriptor, format::Format};
+use super::{LongPaging, entry::Descriptor, format::DescriptorFormat};
 use crate::{
     bits::bit,
     mmu::{Access, AccessKind, FaultKind, Level, Rights, Rwx, walk::Page},
@@ -38,7 +38,7 @@ impl Limits {
 /// What is decided above a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Inherited {
-    pub(super) format: Format,
+    pub(super) format: DescriptorFormat,
     pub(super) limits: Limits,
 }
 

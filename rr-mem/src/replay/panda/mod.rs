@@ -13,7 +13,7 @@
 mod names;
 
 use super::{
-    Coding, Entry, EventLog, Fields, Format, Key, LogError, LogErrorKind, OpenError, Shared,
+    Coding, Entry, EventLog, Fields, Key, LogError, LogErrorKind, LogFormat, OpenError, Shared,
     Window,
     cursor::{Cursor, Stop},
 };
@@ -598,8 +598,8 @@ impl Log {
 }
 
 impl EventLog for Log {
-    fn format(&self) -> Format {
-        Format::Panda
+    fn format(&self) -> LogFormat {
+        LogFormat::Panda
     }
 
     #[inline]

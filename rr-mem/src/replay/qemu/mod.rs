@@ -17,7 +17,7 @@ mod ids;
 mod names;
 
 use super::{
-    Entry, EventLog, Format, LogError, OpenError, Window,
+    Entry, EventLog, LogError, LogFormat, OpenError, Window,
     cursor::{Cursor, Stop},
 };
 use coding::{measure, u32_at};
@@ -117,8 +117,8 @@ fn width_of(rest: &[u8], ids: Ids) -> Option<AudioWidth> {
 }
 
 impl EventLog for Log {
-    fn format(&self) -> Format {
-        Format::Qemu(self.version)
+    fn format(&self) -> LogFormat {
+        LogFormat::Qemu(self.version)
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use rr_mem::{
     addr::{Gpa, PAGE, RangeSet, hex},
-    image::save::Format,
+    image::save::FileFormat,
 };
 use serde::Serialize;
 
@@ -44,9 +44,9 @@ pub fn run(args: &Convert, output: &mut Output) -> anyhow::Result<Outcome> {
     let description = saving::describe(&opened, &source);
     let notes = |holds: &RangeSet| saving::notes(&opened, &description, &opened.core_notes, holds);
     let format = match args.to {
-        SaveAs::Raw => Format::Raw(base),
-        SaveAs::Lime => Format::Lime,
-        SaveAs::Elf => Format::Elf(description.arch, &notes),
+        SaveAs::Raw => FileFormat::Raw(base),
+        SaveAs::Lime => FileFormat::Lime,
+        SaveAs::Elf => FileFormat::Elf(description.arch, &notes),
     };
     let written = target.save(&format, memory, &wanted)?;
     let absent = all.without(&written);

@@ -11,7 +11,7 @@ use rr_mem::{
     addr::{PAGE, RangeSet},
     image::{
         CoreNote, Description,
-        save::{self, Format},
+        save::{self, FileFormat},
     },
     memory::Memory,
     region::RegionMap,
@@ -52,7 +52,7 @@ impl Target {
     /// Writes guest memory: what was written.
     pub fn save(
         &mut self,
-        format: &Format<'_>,
+        format: &FileFormat<'_>,
         memory: &dyn Memory,
         wanted: &RangeSet,
     ) -> anyhow::Result<RangeSet> {

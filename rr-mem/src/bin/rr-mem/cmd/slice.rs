@@ -3,7 +3,7 @@
 use rr_mem::{
     addr::{Gpa, Gva, PAGE, RangeSet, hex},
     guest::slice::{Needed, Redacted, SliceContents, SliceError},
-    image::save::Format,
+    image::save::FileFormat,
     memory::Memory,
 };
 use serde::Serialize;
@@ -44,7 +44,8 @@ pub fn run(args: &Slice, output: &mut Output) -> anyhow::Result<Outcome> {
     description.redacted = args.redact;
     let others = if args.redact { &[][..] } else { &opened.core_notes };
     let notes = |holds: &RangeSet| saving::notes(&opened, &description, others, holds);
-    let written = target.save(&Format::Elf(description.arch, &notes), memory, &whole.or(&data))?;
+    let written =
+        target.save(&FileFormat::Elf(description.arch, &notes), memory, &whole.or(&data))?;
     let row = Row {
         table_pages: tables.and(&written).blocks(PAGE),
         data_pages: data.and(&written).blocks(PAGE),

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use rr_mem::{
     diverge::{
-        Execution, ExecutionError, Found, Ignored, LogDifference, Options, Parting, SearchError,
-        Stopper, Verdict, find_behind_inputs, find_first_write,
+        Execution, ExecutionError, Found, Ignored, LogDifference, Parting, SearchError,
+        SearchOptions, Stopper, Verdict, find_behind_inputs, find_first_write,
     },
     report::diverge::{DivergeRow, LogEntries, PartingView},
     symbols::Symbols,
@@ -72,8 +72,8 @@ impl Question<'_> {
         remarks
     }
 
-    fn options(&self, known: BTreeMap<u64, bool>) -> Options {
-        Options {
+    fn options(&self, known: BTreeMap<u64, bool>) -> SearchOptions {
+        SearchOptions {
             from: self.search.from,
             to: self.search.to,
             exhaustive: self.search.exhaustive,
@@ -82,7 +82,7 @@ impl Question<'_> {
                 registers: self.search.ignore_reg.clone(),
             },
             known,
-            ..Options::default()
+            ..SearchOptions::default()
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, os::unix::ffi::OsStrExt};
 
 use rr_mem::{
-    replay::{Entry, EventLog, Format, Log},
+    replay::{Entry, EventLog, Log, LogFormat},
     report::log::{
         LogRow,
         compat::Compat,
@@ -64,7 +64,7 @@ impl Printer {
                 Style::Compat(Compat::default())
             }
             (true, Log::Qemu(_)) => {
-                debug_assert!(log.format() != Format::Panda);
+                debug_assert!(log.format() != LogFormat::Panda);
                 return Err(usage("rr_print reads PANDA's logs only", "leave --compat out"));
             }
         };
