@@ -21,7 +21,7 @@ use rr_mem::{
         AliasRow, CpuRow, FindRow, FlatRangeRow, IfAsked, RamRow, RegionRow, V2pRow, WhereRow,
         XRow,
         examine::{self, Format},
-        filter::Filter,
+        filter::{Filter, Selection},
     },
     symbols::Symbols as Names,
     watch, write,
@@ -489,8 +489,6 @@ impl Guest {
             .map_err(|error| usage(error, "w, x, u, s, ro, nx, wx, large, a page size"))?;
         let granule = self.guest.mmu().map_err(|missing| missing.bridge())?.granule();
         let merge = match merge {
-            // Merging by rights loses page sizes.
-            "rights" if filter.asks_for_sizes() => Merge::Physical,
             "none" => Merge::None,
             "physical" => Merge::Physical,
             "rights" => Merge::Rights,
@@ -501,12 +499,11 @@ impl Guest {
                 ));
             }
         };
+        let wanted = Selection { filter, granule, range: Gva(first)..=Gva(last), has: None };
         let space = self.space(py, first, last)?;
         let found: Vec<_> = self.run(py, || {
-            let clipped =
-                space.mappings(merge).filter_map(|run| run.clipped(Gva(first), Gva(last)));
-            let wanted = clipped.filter(|run| filter.accepts(run, granule));
-            wanted.take(limit.saturating_add(1)).collect()
+            let parts = space.mappings(wanted.merge(merge)).filter_map(|run| wanted.part(&run));
+            parts.take(limit.saturating_add(1)).collect()
         })?;
         if found.len() > limit {
             return Err(raise::<RrMemError>(

@@ -6,6 +6,7 @@
 
 pub mod diff;
 pub mod emulator;
+pub mod search;
 pub mod slice;
 
 use std::{borrow::Cow, ops::RangeInclusive, sync::Arc};

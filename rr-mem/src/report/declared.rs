@@ -411,6 +411,108 @@ macro_rules! declared_rows {
                 value: String,
             }
 
+            /// A place where bytes were found in mapped memory.
+            struct HitRow as Hit {
+                /// The virtual address.
+                gva: Gva,
+                /// Its guest physical address.
+                gpa: Option<Gpa>,
+                /// How many there are, each `stride` bytes behind the one before.
+                count: u64,
+                /// Bytes from one to the next.
+                stride: Hex<u64>,
+            }
+
+            /// What a slice holds.
+            struct SliceRow as Slice {
+                /// Pages with bytes of tables.
+                table_pages: u64,
+                /// Pages that were asked for.
+                data_pages: u64,
+                /// CPUs.
+                cpus: usize,
+                /// Bytes of the file.
+                file_bytes: Hex<u64>,
+            }
+
+            /// What a converted file holds.
+            struct ConvertRow {
+                /// Ranges of memory.
+                ranges: usize,
+                /// Bytes of them.
+                bytes: Hex<u128>,
+                /// Pages that the guest has and the source lacks.
+                absent_pages: u64,
+                /// Bytes of the file.
+                file_bytes: Hex<u64>,
+            }
+
+            /// A paging register that has another value.
+            struct RegisterChange as RegisterChange {
+                /// The CPU.
+                cpu: u64,
+                /// Its name.
+                register: &'static str,
+                /// What it was.
+                before: Hex<u64>,
+                /// What it is.
+                after: Hex<u64>,
+            }
+
+            /// Memory that only one of two moments has.
+            struct MemoryChange as MemoryChange {
+                /// The first address.
+                gpa: Gpa,
+                /// The last, included.
+                last: Gpa,
+                /// `added` or `removed`.
+                change: &'static str,
+            }
+
+            /// A page whose bytes have changed.
+            struct PageChange as PageChange {
+                /// Its address.
+                gpa: Gpa,
+                /// The region.
+                region: Option<String>,
+                /// The page in the region.
+                offset: Option<Hex<u64>>,
+                /// How many bytes differ.
+                bytes: u64,
+                /// The first of them, in the page.
+                first: Hex<u64>,
+                /// Virtual addresses that map it, lowest first.
+                gvas: Vec<AliasRow>,
+                /// Whether there are more.
+                more: bool,
+            }
+
+            /// A range of virtual addresses that is mapped in another way.
+            struct MappingChange as MappingChange {
+                /// `mapped`, `unmapped`, `remapped` or `rights`.
+                change: &'static str,
+                /// The first address.
+                gva: Gva,
+                /// The last, included.
+                last: Gva,
+                /// What it mapped.
+                before: Option<MappedTo>,
+                /// What it maps.
+                after: Option<MappedTo>,
+            }
+
+            /// What a range maps.
+            struct MappedTo as MappedTo {
+                /// The physical address behind its first byte.
+                gpa: Gpa,
+                /// Whether every page maps the same one.
+                repeats: bool,
+                /// Bytes of a page.
+                page_size: u64,
+                /// Effective rights.
+                rights: RightsRow,
+            }
+
             /// An emulator that runs.
             struct PsRow {
                 /// Its process.

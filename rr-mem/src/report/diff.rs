@@ -4,9 +4,13 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use super::{AliasRow, RightsRow, size};
+use super::{
+    AliasRow,
+    declared::{MappedTo, MappingChange, MemoryChange, PageChange, RegisterChange},
+    size,
+};
 use crate::{
-    addr::{Gpa, Gva, hex},
+    addr::Hex,
     guest::{
         Guest,
         diff::{Change, ChangedMapping, ChangedPage},
@@ -15,91 +19,17 @@ use crate::{
 };
 
 /// One difference.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "diff", rename_all = "lowercase")]
 pub enum DiffRow {
     /// A register.
     Register(RegisterChange),
     /// Memory that only one of the two has.
-    Memory(OnlyOne),
+    Memory(MemoryChange),
     /// The bytes of a page.
     Page(PageChange),
     /// What virtual addresses map.
     Mapping(MappingChange),
-}
-
-/// A paging register that has another value.
-#[derive(Clone, Debug, Serialize)]
-pub struct RegisterChange {
-    /// The CPU.
-    pub cpu: u64,
-    /// Its name.
-    pub register: &'static str,
-    /// What it was.
-    #[serde(with = "hex")]
-    pub before: u64,
-    /// What it is.
-    #[serde(with = "hex")]
-    pub after: u64,
-}
-
-/// Memory that was added or taken away.
-#[derive(Clone, Debug, Serialize)]
-pub struct OnlyOne {
-    /// The first address.
-    pub gpa: Gpa,
-    /// The last, included.
-    pub last: Gpa,
-    /// `added` or `removed`.
-    pub change: &'static str,
-}
-
-/// A page whose bytes have changed.
-#[derive(Clone, Debug, Serialize)]
-pub struct PageChange {
-    /// Its address.
-    pub gpa: Gpa,
-    /// The region.
-    pub region: Option<String>,
-    /// The page in the region.
-    pub offset: Option<String>,
-    /// How many bytes differ.
-    pub bytes: u64,
-    /// The first of them, in the page.
-    #[serde(with = "hex")]
-    pub first: u64,
-    /// Virtual addresses that map it, lowest first.
-    pub gvas: Vec<AliasRow>,
-    /// Whether there are more.
-    pub more: bool,
-}
-
-/// A range that is mapped in another way.
-#[derive(Clone, Debug, Serialize)]
-pub struct MappingChange {
-    /// `mapped`, `unmapped`, `remapped` or `rights`.
-    pub change: &'static str,
-    /// The first address.
-    pub gva: Gva,
-    /// The last, included.
-    pub last: Gva,
-    /// What it mapped.
-    pub before: Option<MappedTo>,
-    /// What it maps.
-    pub after: Option<MappedTo>,
-}
-
-/// What a range maps.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct MappedTo {
-    /// The physical address behind its first byte.
-    pub gpa: Gpa,
-    /// Whether every page maps the same one.
-    pub repeats: bool,
-    /// Bytes of a page.
-    pub page_size: u64,
-    /// Effective rights.
-    pub rights: RightsRow,
 }
 
 impl From<Mapping> for MappedTo {
@@ -133,9 +63,9 @@ impl PageChange {
         Self {
             gpa: page.gpa,
             region: place.map(|place| place.region.to_owned()),
-            offset: place.map(|place| format!("{:#x}", place.offset)),
+            offset: place.map(|place| Hex(place.offset)),
             bytes: page.bytes,
-            first: page.first,
+            first: Hex(page.first),
             gvas: aliases.iter().map(|alias| AliasRow::new(page.gpa, alias)).collect(),
             more,
         }
@@ -145,15 +75,25 @@ impl PageChange {
 impl Display for DiffRow {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Register(RegisterChange { cpu, register, before, after }) => {
-                write!(f, "CPU {cpu}  {register}  {before:#x} -> {after:#x}")
-            }
-            Self::Memory(OnlyOne { gpa, last, change }) => {
-                write!(f, "{gpa}-{last}  memory {change}")
-            }
+            Self::Register(register) => register.fmt(f),
+            Self::Memory(memory) => memory.fmt(f),
             Self::Page(page) => page.fmt(f),
             Self::Mapping(mapping) => mapping.fmt(f),
         }
+    }
+}
+
+impl Display for RegisterChange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { cpu, register, before, after } = self;
+        write!(f, "CPU {cpu}  {register}  {before:#x} -> {after:#x}")
+    }
+}
+
+impl Display for MemoryChange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { gpa, last, change } = self;
+        write!(f, "{gpa}-{last}  memory {change}")
     }
 }
 

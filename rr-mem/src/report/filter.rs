@@ -1,10 +1,46 @@
 //! The words that choose mappings: `--filter` of the command line, and gdb's.
 
-use crate::mmu::{Mapping, Rwx};
+use std::ops::RangeInclusive;
+
+use crate::{
+    addr::{Gpa, Gva},
+    mmu::{Mapping, Merge, Rwx},
+};
 
 /// Alternatives of properties that must all hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter(Vec<Vec<Word>>);
+
+/// Which mappings are asked for.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Their properties.
+    pub filter: Filter,
+    /// The size of the smallest page.
+    pub granule: u64,
+    /// Where they are.
+    pub range: RangeInclusive<Gva>,
+    /// What they must map.
+    pub has: Option<Gpa>,
+}
+
+impl Selection {
+    /// The part of `mapping` that is asked for.
+    #[must_use]
+    pub fn part(&self, mapping: &Mapping) -> Option<Mapping> {
+        let part = mapping.clipped(*self.range.start(), *self.range.end())?;
+        let has = self.has.is_none_or(|gpa| part.maps(gpa));
+        (has && self.filter.accepts(&part, self.granule)).then_some(part)
+    }
+
+    /// How mappings may be merged so that no answer is lost: merging by rights
+    /// loses page sizes and physical addresses.
+    #[must_use]
+    pub fn merge(&self, wanted: Merge) -> Merge {
+        let needs_pages = self.has.is_some() || self.filter.asks_for_sizes();
+        if needs_pages && wanted == Merge::Rights { Merge::Physical } else { wanted }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {

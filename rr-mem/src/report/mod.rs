@@ -19,8 +19,9 @@ pub mod tlb;
 
 pub use declare::{FieldSchema, Found, IfAsked, Named, RowSchema, Shape, Shaped};
 pub use declared::{
-    AliasRow, CpuRow, ErrorRow, FaultRow, FindRow, FlatRangeRow, MappingRow, PieceRow, PsRow,
-    RamRow, ReadRow, RegionRow, RegsRow, RightsRow, RootRow, RwxRow, SCHEMAS, StateRow, StepRow,
-    StopRow, V2pRow, WherePlace, WhereRow, WrittenRow, XRow,
+    AliasRow, ConvertRow, CpuRow, ErrorRow, FaultRow, FindRow, FlatRangeRow, HitRow, MappedTo,
+    MappingChange, MappingRow, MemoryChange, PageChange, PieceRow, PsRow, RamRow, ReadRow,
+    RegionRow, RegisterChange, RegsRow, RightsRow, RootRow, RwxRow, SCHEMAS, SliceRow, StateRow,
+    StepRow, StopRow, V2pRow, WherePlace, WhereRow, WrittenRow, XRow,
 };
 pub use text::size;

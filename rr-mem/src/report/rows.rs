@@ -3,13 +3,13 @@
 use super::{
     IfAsked,
     declared::{
-        AliasRow, ErrorRow, FaultRow, FindRow, MappingRow, PieceRow, RightsRow, RootRow, RwxRow,
-        StepRow, V2pRow,
+        AliasRow, ErrorRow, FaultRow, FindRow, HitRow, MappingRow, PieceRow, RightsRow, RootRow,
+        RwxRow, StepRow, V2pRow,
     },
 };
 use crate::{
     addr::{Gpa, Gva, Hex},
-    guest::{Guest, Missing, Place},
+    guest::{Guest, Missing, Place, search::Hit},
     image::ImageError,
     memory::{Memory, ReadError},
     mmu::{
@@ -246,5 +246,11 @@ impl From<&RootCandidate> for RootRow {
             shared_by: root.shared_by,
             pair: root.pair,
         }
+    }
+}
+
+impl From<Hit> for HitRow {
+    fn from(Hit { gva, gpa, count, stride }: Hit) -> Self {
+        Self { gva, gpa, count, stride: Hex(stride) }
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    AliasRow, CpuRow, ErrorRow, FaultRow, FindRow, FlatRangeRow, IfAsked, MappingRow, PieceRow,
-    PsRow, RamRow, RegionRow, RegsRow, RightsRow, RootRow, RwxRow, StepRow, V2pRow, WherePlace,
-    WhereRow, WrittenRow, XRow,
+    AliasRow, ConvertRow, CpuRow, ErrorRow, FaultRow, FindRow, FlatRangeRow, HitRow, IfAsked,
+    MappingRow, PieceRow, PsRow, RamRow, RegionRow, RegsRow, RightsRow, RootRow, RwxRow, SliceRow,
+    StepRow, V2pRow, WherePlace, WhereRow, WrittenRow, XRow,
 };
 use crate::{addr::Hex, regs::Arch};
 
@@ -315,5 +315,34 @@ impl Display for PsRow {
             }
             (error, ..) => f.write_str(error.as_deref().unwrap_or("unknown")),
         }
+    }
+}
+
+impl Display for HitRow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { gva, gpa, count, stride } = self;
+        let gpa = gpa.map_or("unknown".into(), |gpa| gpa.to_string());
+        write!(f, "{gva} -> {gpa}")?;
+        if *count > 1 { write!(f, "  {count} times, every {stride}") } else { Ok(()) }
+    }
+}
+
+impl Display for SliceRow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { table_pages, data_pages, cpus, file_bytes: Hex(file_bytes) } = self;
+        write!(
+            f,
+            "{table_pages} pages of tables, {data_pages} of data, {cpus} CPUs: {file_bytes} bytes"
+        )
+    }
+}
+
+impl Display for ConvertRow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { ranges, bytes, absent_pages, file_bytes: Hex(file_bytes) } = self;
+        write!(
+            f,
+            "{ranges} ranges, {bytes} bytes of memory, {absent_pages} pages absent: {file_bytes} bytes"
+        )
     }
 }

@@ -1,135 +1,20 @@
 //! Where two executions part, as rows and as text.
 
+mod declared;
 mod view;
 
 use std::fmt::{self, Display, Formatter};
 
-use serde::Serialize;
-
-use super::AliasRow;
 use crate::{
-    addr::Gpa,
+    addr::Hex,
     bits::hex_digits,
     diverge::{Differences, Found, LogDifference, Parting, Verdict},
 };
 
+pub use declared::{
+    BytesRow, DivergeRow, LogDifferenceRow, LogEntries, RegisterPairRow, SCHEMAS, WriterRow,
+};
 pub use view::{PartingView, ViewError};
-
-/// All that was found.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct DivergeRow {
-    /// Whether they part.
-    pub found: bool,
-    /// The first instruction count at which they differ.
-    pub instr: Option<u64>,
-    /// The last at which they were equal.
-    pub last_equal_instr: Option<u64>,
-    /// The CPU that ran the instruction between the two.
-    pub cpu: Option<u64>,
-    /// Its linear address.
-    pub guest_pc: Option<String>,
-    /// Its name.
-    pub symbol: Option<String>,
-    /// Registers that differ.
-    pub registers: Vec<RegisterPairRow>,
-    /// Bytes that differ.
-    pub bytes: Vec<BytesRow>,
-    /// How many bytes differ in all.
-    pub bytes_differing: u64,
-    /// In how many pages.
-    pub pages_differing: u64,
-    /// The first write that differs.
-    pub writer: Option<WriterRow>,
-    /// The entries of the logs around `instr`.
-    pub log_entries: LogEntries,
-    /// Where the logs differ first.
-    pub log_difference: Option<LogDifferenceRow>,
-    /// At how many points they were compared.
-    pub probes: usize,
-    /// The first of them.
-    pub from: u64,
-    /// The last.
-    pub to: u64,
-    /// Pages that could not be read at the worst point.
-    pub unread_pages: usize,
-    /// Who ended before its time, and why.
-    pub ended: Option<String>,
-    /// What did not go as it should, though the answers stand.
-    pub remarks: Vec<String>,
-}
-
-/// A register that differs.
-#[derive(Clone, Debug, Serialize)]
-pub struct RegisterPairRow {
-    /// The CPU.
-    pub cpu: u64,
-    /// Its name.
-    pub register: String,
-    /// What the first execution has.
-    pub a: Option<String>,
-    /// What the second has.
-    pub b: Option<String>,
-}
-
-/// Neighbouring bytes that differ.
-#[derive(Clone, Debug, Serialize)]
-pub struct BytesRow {
-    /// The address of the first.
-    pub gpa: Gpa,
-    /// The region.
-    pub region: Option<String>,
-    /// The byte in the region.
-    pub offset: Option<String>,
-    /// Virtual addresses that map the first of them, of the CPU that ran.
-    pub gvas: Vec<AliasRow>,
-    /// What the first execution has.
-    pub a: String,
-    /// What the second has.
-    pub b: String,
-}
-
-/// The first write that differs.
-#[derive(Clone, Debug, Serialize)]
-pub struct WriterRow {
-    /// The instruction count behind it.
-    pub instr: u64,
-    /// The last at which memory was equal.
-    pub last_equal_instr: u64,
-    /// The CPU that wrote.
-    pub cpu: Option<u64>,
-    /// The linear address of its instruction.
-    pub guest_pc: Option<String>,
-    /// Its name.
-    pub symbol: Option<String>,
-    /// What was written.
-    pub bytes: Vec<BytesRow>,
-    /// Whether a second run came to the same.
-    pub confirmed: bool,
-    /// The emulator's code in the first execution, where it is known.
-    pub host_a: Vec<String>,
-    /// That in the second.
-    pub host_b: Vec<String>,
-}
-
-/// Entries of both logs.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct LogEntries {
-    /// Of the first execution.
-    pub a: Vec<String>,
-    /// Of the second.
-    pub b: Vec<String>,
-}
-
-/// Where two logs differ first.
-#[derive(Clone, Debug, Serialize)]
-pub struct LogDifferenceRow {
-    /// The instruction count.
-    pub instr: u64,
-    /// The entry of the first log; `None` where it ends.
-    pub a: Option<String>,
-    /// That of the second.
-    pub b: Option<String>,
-}
 
 impl From<LogDifference> for LogDifferenceRow {
     fn from(LogDifference { instructions, a, b }: LogDifference) -> Self {
@@ -182,11 +67,25 @@ impl DivergeRow {
     pub fn new(found: &Found, not_compared: Option<&str>) -> Self {
         let points = &found.points;
         let mut row = Self {
+            found: false,
+            instr: None,
+            last_equal_instr: None,
+            cpu: None,
+            guest_pc: None,
+            symbol: None,
+            registers: Vec::new(),
+            bytes: Vec::new(),
+            bytes_differing: 0,
+            pages_differing: 0,
+            writer: None,
+            log_entries: LogEntries { a: Vec::new(), b: Vec::new() },
+            log_difference: None,
             probes: points.len(),
             from: points.keys().next().copied().unwrap_or_default(),
             to: points.keys().next_back().copied().unwrap_or_default(),
             unread_pages: found.unread,
-            ..Self::default()
+            ended: None,
+            remarks: Vec::new(),
         };
         if let Verdict::Same { from, to, ended } = &found.verdict {
             (row.from, row.to) = (*from, *to);
@@ -207,7 +106,7 @@ impl DivergeRow {
         self.instr = Some(parting.first);
         self.last_equal_instr = parting.last_equal;
         self.cpu = parting.cpu;
-        self.guest_pc = parting.pc.map(|pc| format!("{pc:#x}"));
+        self.guest_pc = parting.pc.map(Hex);
         self.symbol = parting.pc.and_then(|pc| view.symbol(pc));
         self.registers = registers(&parting.differences);
         self.bytes = view.bytes(&parting.differences.runs);
@@ -232,7 +131,7 @@ impl DivergeRow {
             }
             None => writeln!(f, "they differ at instruction {instr}, the first compared")?,
         }
-        if let Some(place) = place(self.cpu, self.guest_pc.as_ref(), self.symbol.as_ref()) {
+        if let Some(place) = place(self.cpu, self.guest_pc, self.symbol.as_ref()) {
             writeln!(f, "executed there: {place}")?;
         }
         for row in self.registers.iter().take(LINES) {
@@ -252,7 +151,7 @@ impl DivergeRow {
 
 impl Display for WriterRow {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let place = place(self.cpu, self.guest_pc.as_ref(), self.symbol.as_ref());
+        let place = place(self.cpu, self.guest_pc, self.symbol.as_ref());
         let confirmed = if self.confirmed { ", confirmed by a second run" } else { "" };
         write!(f, "first write that differs: at instruction {}", self.instr)?;
         writeln!(f, "{}{confirmed}", place.map_or(String::new(), |place| format!(", {place}")))?;
@@ -267,7 +166,7 @@ impl Display for WriterRow {
     }
 }
 
-fn place(cpu: Option<u64>, pc: Option<&String>, symbol: Option<&String>) -> Option<String> {
+fn place(cpu: Option<u64>, pc: Option<Hex<u64>>, symbol: Option<&String>) -> Option<String> {
     let pc = pc?;
     let cpu = cpu.map_or(String::new(), |cpu| format!("CPU {cpu}  "));
     let symbol = symbol.map_or(String::new(), |symbol| format!("  {symbol}"));

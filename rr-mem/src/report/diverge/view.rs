@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::{BytesRow, WriterRow};
 use crate::{
-    addr::Gva,
+    addr::{Gva, Hex},
     bits::hex_digits,
     diverge::{ByteRun, Execution, ExecutionError, Frame, Parting, Snapshot},
     guest::Guest,
@@ -82,7 +82,7 @@ impl<'a> PartingView<'a> {
             BytesRow {
                 gpa: run.gpa,
                 region: place.map(|place| place.region.to_owned()),
-                offset: place.map(|place| format!("{:#x}", place.offset)),
+                offset: place.map(|place| Hex(place.offset)),
                 gvas: gvas.iter().map(|alias| AliasRow::new(run.gpa, alias)).collect(),
                 a: hex_digits(&run.a),
                 b: hex_digits(&run.b),
@@ -106,7 +106,7 @@ impl<'a> PartingView<'a> {
             instr: writer.at,
             last_equal_instr: parting.last_equal?,
             cpu: parting.cpu,
-            guest_pc: parting.pc.map(|pc| format!("{pc:#x}")),
+            guest_pc: parting.pc.map(Hex),
             symbol: parting.pc.and_then(|pc| self.symbol(pc)),
             bytes: self.bytes(&parting.differences.runs),
             confirmed: writer.confirmed,

@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use serde::Serialize;
-
-use super::line::Escaped;
+use super::{
+    declared::{FindingRow, HashRow, PacketRow, SerialRow},
+    line::Escaped,
+};
 use crate::bits::hex_digits;
 use crate::replay::{
     Entry, Event,
@@ -19,27 +20,13 @@ use crate::replay::{
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
 
-/// A line that went over a serial line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SerialRow {
-    /// The instruction count of its first byte.
-    pub instr: u64,
-    /// `out` of what the guest sent, `in` of what it got.
-    pub direction: &'static str,
-    /// The bytes, with escapes.
-    pub text: String,
-    /// The bytes.
-    #[serde(skip)]
-    pub bytes: Vec<u8>,
-}
-
 impl From<SerialLine> for SerialRow {
     fn from(line: SerialLine) -> Self {
         Self {
             instr: line.instructions,
             direction: if line.from_guest { "out" } else { "in" },
             text: line.bytes.escape_ascii().to_string(),
-            bytes: line.bytes,
+            escaped: Escaped(&line.bytes).to_string(),
         }
     }
 }
@@ -47,27 +34,8 @@ impl From<SerialLine> for SerialRow {
 impl Display for SerialRow {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let sign = if self.direction == "out" { '>' } else { '<' };
-        write!(f, "{:>12} {sign} {}", self.instr, Escaped(&self.bytes))
+        write!(f, "{:>12} {sign} {}", self.instr, self.escaped)
     }
-}
-
-/// A network packet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PacketRow {
-    /// The instruction count.
-    pub instr: u64,
-    /// Whether the guest sent it.
-    pub from_guest: bool,
-    /// Bytes.
-    pub length: usize,
-    /// The Ethernet address that it goes to.
-    pub destination: Option<String>,
-    /// The Ethernet address that it comes from.
-    pub source: Option<String>,
-    /// What kind of packet.
-    pub ether_type: Option<String>,
-    /// Its bytes, two hexadecimal digits each.
-    pub data: String,
 }
 
 impl PacketRow {
@@ -146,17 +114,6 @@ impl Display for DiskEvent {
     }
 }
 
-/// A digest of a log up to some point.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HashRow {
-    /// The instruction count.
-    pub instr: u64,
-    /// Entries up to there.
-    pub entries: u64,
-    /// SHA-256 in hex.
-    pub digest: String,
-}
-
 impl From<DigestAt> for HashRow {
     fn from(DigestAt { instructions, entries, digest }: DigestAt) -> Self {
         Self { instr: instructions, entries, digest }
@@ -167,17 +124,6 @@ impl Display for HashRow {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{:>12} {:>10} {}", self.instr, self.entries, self.digest)
     }
-}
-
-/// Something that makes a replay fail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FindingRow {
-    /// Its short stable name.
-    pub finding: &'static str,
-    /// What was seen, and where.
-    pub what: String,
-    /// What it means.
-    pub why: &'static str,
 }
 
 impl From<Finding> for FindingRow {

@@ -2,44 +2,17 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use serde::Serialize;
-
+use super::declared::{KindDifferenceRow, LogDiffRow};
 use crate::replay::diff::{Difference, First, Names, Summary};
-
-/// What two logs differ in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LogDiffRow {
-    /// Whether they do not.
-    pub equal: bool,
-    /// Entries that are the same.
-    pub same: u64,
-    /// Entries that only the first has.
-    pub only_a: u64,
-    /// Entries that only the second has.
-    pub only_b: u64,
-    /// Entries that both have, with other values.
-    pub values: u64,
-    /// The instruction count of the first difference.
-    pub instr: Option<u64>,
-    /// What it is: `only in A`, `only in B` or `value`.
-    pub difference: Option<&'static str>,
-    /// Entries before it, which are the same.
-    pub before: Vec<String>,
-    /// The entry of the first log.
-    pub a: Option<String>,
-    /// That of the second.
-    pub b: Option<String>,
-    /// By kind, call and callsite: entries that only the first has, that only the
-    /// second has, and those with other values.
-    #[serde(skip)]
-    pub by_kind: Vec<(String, [u64; 3])>,
-}
 
 impl From<Summary> for LogDiffRow {
     fn from(summary: Summary) -> Self {
         let equal = summary.equal();
-        let by_kind =
-            summary.by_key.iter().map(|(_, names, counts)| (joined(*names), *counts)).collect();
+        let by_kind = summary.by_key.iter().map(|(_, names, counts)| {
+            let [only_a, only_b, values] = *counts;
+            KindDifferenceRow { kind: joined(*names), only_a, only_b, values }
+        });
+        let by_kind = by_kind.collect();
         let (mut instr, mut difference) = (None, None);
         let (mut before, mut a, mut b) = (Vec::new(), None, None);
         if let Some(first) = summary.first {
@@ -79,7 +52,7 @@ impl Display for LogDiffRow {
             "\n{same} same, {only_a} only in A, {only_b} only in B, {values} with other values"
         )?;
         write!(f, "{:>10} {:>10} {:>10}  kind, callsite", "only A", "only B", "value")?;
-        for (kind, [only_a, only_b, values]) in &self.by_kind {
+        for KindDifferenceRow { kind, only_a, only_b, values } in &self.by_kind {
             write!(f, "\n{only_a:>10} {only_b:>10} {values:>10}  {kind}")?;
         }
         Ok(())

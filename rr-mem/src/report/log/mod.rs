@@ -2,6 +2,7 @@
 
 mod answers;
 pub mod compat;
+mod declared;
 mod difference;
 pub mod line;
 pub mod places;
@@ -9,11 +10,13 @@ mod regions;
 mod row;
 mod stat;
 
-pub use answers::{DiskEvent, FindingRow, HashRow, PacketRow, SerialRow};
-pub use difference::LogDiffRow;
-pub use regions::{RegionRow, RegionsAt};
+pub use answers::DiskEvent;
+pub use declared::{
+    CountRow, FindingRow, HashRow, KindDifferenceRow, LargeRow, LogDiffRow, PacketRow,
+    RegionChangeRow, SCHEMAS, SerialRow, StatRow,
+};
+pub use regions::RegionsAt;
 pub use row::LogRow;
-pub use stat::{CountRow, LargeRow, StatRow};
 
 /// Digits of the largest number.
 const MOST_DIGITS: usize = 20;

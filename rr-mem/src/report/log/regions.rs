@@ -2,32 +2,16 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use serde::Serialize;
-
-use super::line::Escaped;
-use crate::replay::{
-    Entry, Event,
-    panda::{self, Call, RegionChange},
+use super::{declared::RegionChangeRow, line::Escaped};
+use crate::{
+    addr::Hex,
+    replay::{
+        Entry, Event,
+        panda::{self, Call, RegionChange},
+    },
 };
 
-/// A region that came or went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RegionRow {
-    /// The instruction count.
-    pub instr: u64,
-    /// Whether it came.
-    pub added: bool,
-    /// Its first address.
-    pub start: String,
-    /// Bytes.
-    pub size: String,
-    /// What it is.
-    pub region_kind: &'static str,
-    /// Its name, with escapes.
-    pub name: String,
-}
-
-impl RegionRow {
+impl RegionChangeRow {
     /// That of an entry, if it is about a region.
     #[must_use]
     pub fn of(entry: &Entry) -> Option<Self> {
@@ -40,8 +24,8 @@ impl RegionRow {
         Some(Self {
             instr: entry.instructions,
             added,
-            start: format!("{start:#x}"),
-            size: format!("{size:#x}"),
+            start: Hex(start),
+            size: Hex(size),
             region_kind: change.kind_name(),
             name: name.escape_ascii().to_string(),
         })
@@ -52,7 +36,7 @@ impl RegionRow {
     }
 }
 
-impl Display for RegionRow {
+impl Display for RegionChangeRow {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { instr, added, start, size, region_kind, name } = self;
         let sign = if *added { '+' } else { '-' };
@@ -63,13 +47,14 @@ impl Display for RegionRow {
 
 /// How the regions differ from those at the start of the log.
 #[derive(Clone, Debug, Default)]
-pub struct RegionsAt(Vec<RegionRow>);
+pub struct RegionsAt(Vec<RegionChangeRow>);
 
 impl RegionsAt {
     /// Adds the next change.
-    pub fn add(&mut self, row: RegionRow) {
+    pub fn add(&mut self, row: RegionChangeRow) {
         // One that came and went again, or went and came again, is as it was.
-        let undone = |other: &RegionRow| other.is_same_region(&row) && other.added != row.added;
+        let undone =
+            |other: &RegionChangeRow| other.is_same_region(&row) && other.added != row.added;
         match self.0.iter().rposition(undone) {
             Some(at) => drop(self.0.remove(at)),
             None => self.0.push(row),
@@ -78,7 +63,7 @@ impl RegionsAt {
 
     /// The changes that count still.
     #[must_use]
-    pub fn rows(&self) -> &[RegionRow] {
+    pub fn rows(&self) -> &[RegionChangeRow] {
         &self.0
     }
 }

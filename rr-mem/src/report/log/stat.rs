@@ -2,8 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use serde::Serialize;
-
+use super::declared::{CountRow, LargeRow, StatRow};
 use crate::replay::{
     EventLog, Log,
     stat::{Count, Large, Stat},
@@ -11,65 +10,6 @@ use crate::replay::{
 
 /// Characters of the histogram's bars.
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-
-/// The numbers of a log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StatRow {
-    /// What kind of log it is.
-    pub format: String,
-    /// Entries.
-    pub entries: u64,
-    /// Bytes of them.
-    pub bytes: u64,
-    /// The instructions that the header gives.
-    pub header_instr: Option<u64>,
-    /// The lowest instruction count.
-    pub first_instr: u64,
-    /// The highest.
-    pub last_instr: u64,
-    /// Whether the last entry is the mark at the end.
-    pub ended: bool,
-    /// How often the count goes back.
-    pub backwards: u64,
-    /// Interrupts, or changes of them.
-    pub interrupts: u64,
-    /// By kind, call and callsite.
-    pub kinds: Vec<CountRow>,
-    /// The largest runs of instructions without an entry.
-    pub gaps: Vec<LargeRow>,
-    /// The largest payloads.
-    pub payloads: Vec<LargeRow>,
-    /// Instructions that a bar of the histogram stands for.
-    pub bar_instr: u64,
-    /// Entries in each bar.
-    pub bars: Vec<u64>,
-}
-
-/// Entries of one kind, call and callsite.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CountRow {
-    /// The kind.
-    pub kind: &'static str,
-    /// The call.
-    pub call: Option<&'static str>,
-    /// The callsite.
-    pub callsite: Option<&'static str>,
-    /// How many.
-    pub entries: u64,
-    /// Bytes of them.
-    pub bytes: u64,
-}
-
-/// Something large, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LargeRow {
-    /// Instructions without an entry, or bytes.
-    pub size: u64,
-    /// The entry: that behind the gap.
-    pub index: u64,
-    /// Its instruction count.
-    pub instr: u64,
-}
 
 impl From<Count> for CountRow {
     fn from(count: Count) -> Self {

@@ -1,10 +1,10 @@
 //! `rr-mem convert`.
 
 use rr_mem::{
-    addr::{Gpa, PAGE, RangeSet, hex},
+    addr::{Gpa, Hex, PAGE, RangeSet},
     image::save::FileFormat,
+    report::ConvertRow,
 };
-use serde::Serialize;
 
 use super::saving::{self, Target};
 use crate::{
@@ -14,18 +14,6 @@ use crate::{
 };
 
 const HOW: &str = "give --to elf or lime, which leave them out, or --fill-absent to have zeros";
-
-/// What was written.
-#[derive(Serialize)]
-struct Row {
-    ranges: usize,
-    #[serde(with = "hex")]
-    bytes: u128,
-    /// Pages that the guest has and the source lacks.
-    absent_pages: u64,
-    #[serde(with = "hex")]
-    file_bytes: u64,
-}
 
 pub fn run(args: &Convert, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open(&args.source, output.verbose)?;
@@ -51,13 +39,13 @@ pub fn run(args: &Convert, output: &mut Output) -> anyhow::Result<Outcome> {
     let written = target.save(&format, memory, &wanted)?;
     let absent = all.without(&written);
     refuse(args, &absent)?;
-    let row = Row {
+    let row = ConvertRow {
         ranges: written.iter().len(),
-        bytes: written.count(),
+        bytes: Hex(written.count()),
         absent_pages: absent.blocks(PAGE),
-        file_bytes: target.finish()?,
+        file_bytes: Hex(target.finish()?),
     };
-    show(&row, output)?;
+    output.answer(&row)?;
     remark(args, base, &written, &absent);
     let Some((first, _)) = wanted.without(&written).iter().next() else {
         return Ok(Outcome::Answered);
@@ -79,16 +67,6 @@ fn refuse(args: &Convert, absent: &RangeSet) -> anyhow::Result<()> {
         absent.blocks(PAGE)
     );
     Err(usage(what, HOW))
-}
-
-fn show(row: &Row, output: &mut Output) -> anyhow::Result<()> {
-    if output.json {
-        return output.row(row);
-    }
-    let Row { ranges, bytes, absent_pages, file_bytes } = row;
-    output.line(format_args!(
-        "{ranges} ranges, {bytes:#x} bytes of memory, {absent_pages} pages absent: {file_bytes} bytes"
-    ))
 }
 
 fn remark(args: &Convert, base: u64, written: &RangeSet, absent: &RangeSet) {

@@ -7,12 +7,11 @@ use std::{
 };
 
 use rr_mem::{
-    addr::{Gpa, Gva, PAGE, RangeSet},
+    addr::{Gpa, Gva, Hex, PAGE, RangeSet},
     guest::diff::{self, ChangedMapping},
     mmu::VirtualSpace,
     report::{
-        diff::{DiffRow, MappingChange, OnlyOne, PageChange, RegisterChange},
-        filter::Filter,
+        MappingChange, MemoryChange, PageChange, RegisterChange, diff::DiffRow, filter::Filter,
     },
 };
 
@@ -107,7 +106,8 @@ fn registers(before: &Opened, after: &Opened, output: &mut Output) -> anyhow::Re
         };
         for ((register, was), (name, now)) in was.regs.named().into_iter().zip(now.regs.named()) {
             if register == name && was != now && known(name) {
-                let change = RegisterChange { cpu: *number, register, before: was, after: now };
+                let change =
+                    RegisterChange { cpu: *number, register, before: Hex(was), after: Hex(now) };
                 show(&DiffRow::Register(change), output)?;
                 outcome = Outcome::Negative;
             }
@@ -173,7 +173,7 @@ fn one_sided(
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
     for (first, last) in ranges.iter() {
-        let row = OnlyOne { gpa: Gpa(first), last: Gpa(last), change };
+        let row = MemoryChange { gpa: Gpa(first), last: Gpa(last), change };
         show(&DiffRow::Memory(row), output)?;
     }
     Ok(if ranges.is_empty() { Outcome::Answered } else { Outcome::Negative })

@@ -1,12 +1,14 @@
 //! `rr-mem pt`.
 
-use std::ops::RangeInclusive;
-
 use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
     mmu::{Mapping, Merge, Query, VirtualSpace},
-    report::{MappingRow, filter::Filter, tlb},
+    report::{
+        MappingRow,
+        filter::{Filter, Selection},
+        tlb,
+    },
 };
 
 use super::complain_about;
@@ -24,8 +26,10 @@ pub fn run(args: &Pt, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open_paged(&args.source, output.verbose)?;
     let guest = &opened.guest;
     let granule = guest.mmu().map_err(|missing| opened.lacks(missing))?.granule();
-    let wanted = Wanted { filter, granule, range: args.range.clone(), has: args.has.map(Gpa) };
-    let space = opened.space(wanted.first()..=wanted.last())?;
+    let range = args.range.clone().unwrap_or(0..=u64::MAX);
+    let range = Gva(*range.start())..=Gva(*range.end());
+    let wanted = Selection { filter, granule, range: range.clone(), has: args.has.map(Gpa) };
+    let space = opened.space(range)?;
     let outcome = if let Some(needle) = needle(args) {
         search::run(&opened, &space, &wanted, needle, output)?
     } else {
@@ -39,50 +43,16 @@ fn needle(args: &Pt) -> Option<&[u8]> {
     text.or(args.find_bytes.as_ref().map(|bytes| &bytes.0[..]))
 }
 
-/// Which mappings are asked for.
-struct Wanted {
-    filter: Filter,
-    granule: u64,
-    range: Option<RangeInclusive<u64>>,
-    has: Option<Gpa>,
-}
-
-impl Wanted {
-    fn first(&self) -> Gva {
-        self.range.as_ref().map_or(Gva(0), |range| Gva(*range.start()))
-    }
-
-    fn last(&self) -> Gva {
-        self.range.as_ref().map_or(Gva(u64::MAX), |range| Gva(*range.end()))
-    }
-
-    /// The part of `mapping` that is asked for.
-    fn part(&self, mapping: &Mapping) -> Option<Mapping> {
-        let part = mapping.clipped(self.first(), self.last())?;
-        let has = self.has.is_none_or(|gpa| part.maps(gpa));
-        (has && self.filter.accepts(&part, self.granule)).then_some(part)
-    }
-
-    /// Merging by rights loses page sizes and physical addresses.
-    fn needs_pages(&self) -> bool {
-        self.has.is_some() || self.filter.asks_for_sizes()
-    }
-}
-
 fn list(
     args: &Pt,
     guest: &Guest,
     space: &VirtualSpace,
-    wanted: &Wanted,
+    wanted: &Selection,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
-    let merge = match (args.no_merge || args.tlb, wanted.needs_pages()) {
-        (true, _) => Merge::None,
-        (false, true) => Merge::Physical,
-        (false, false) => Merge::Rights,
-    };
+    let merge = if args.no_merge || args.tlb { Merge::None } else { Merge::Rights };
     let mut outcome = Outcome::Negative;
-    for mapping in space.mappings(merge) {
+    for mapping in space.mappings(wanted.merge(merge)) {
         let Some(part) = wanted.part(&mapping) else { continue };
         outcome = Outcome::Answered;
         if args.tlb {

@@ -1,12 +1,12 @@
 //! `rr-mem slice`.
 
 use rr_mem::{
-    addr::{Gpa, Gva, PAGE, RangeSet, hex},
+    addr::{Gpa, Gva, Hex, PAGE, RangeSet},
     guest::slice::{Needed, Redacted, SliceContents, SliceError},
     image::save::FileFormat,
     memory::Memory,
+    report::SliceRow,
 };
-use serde::Serialize;
 
 use super::saving::{self, Target};
 use crate::{
@@ -14,18 +14,6 @@ use crate::{
     output::{Outcome, Output, usage},
     source::{self, Opened},
 };
-
-/// What was written.
-#[derive(Serialize)]
-struct Row {
-    /// Pages with bytes of tables.
-    table_pages: u64,
-    /// Pages that were asked for.
-    data_pages: u64,
-    cpus: usize,
-    #[serde(with = "hex")]
-    file_bytes: u64,
-}
 
 pub fn run(args: &Slice, output: &mut Output) -> anyhow::Result<Outcome> {
     let wanted = wanted(args)?;
@@ -46,13 +34,13 @@ pub fn run(args: &Slice, output: &mut Output) -> anyhow::Result<Outcome> {
     let notes = |holds: &RangeSet| saving::notes(&opened, &description, others, holds);
     let written =
         target.save(&FileFormat::Elf(description.arch, &notes), memory, &whole.or(&data))?;
-    let row = Row {
+    let row = SliceRow {
         table_pages: tables.and(&written).blocks(PAGE),
         data_pages: data.and(&written).blocks(PAGE),
         cpus: opened.cpus.len(),
-        file_bytes: target.finish()?,
+        file_bytes: Hex(target.finish()?),
     };
-    show(&row, output)?;
+    output.answer(&row)?;
     complain(&opened, &needed, &written, output)
 }
 
@@ -77,16 +65,6 @@ fn refuse(opened: &Opened, error: &SliceError) -> anyhow::Error {
 /// Pages around `tables`, as far as the source has them.
 fn whole_pages(opened: &Opened, tables: &RangeSet) -> RangeSet {
     tables.aligned(PAGE).and(&opened.readable)
-}
-
-fn show(row: &Row, output: &mut Output) -> anyhow::Result<()> {
-    if output.json {
-        return output.row(row);
-    }
-    let Row { table_pages, data_pages, cpus, file_bytes } = row;
-    output.line(format_args!(
-        "{table_pages} pages of tables, {data_pages} of data, {cpus} CPUs: {file_bytes} bytes"
-    ))
 }
 
 /// Says what the slice cannot answer, because the source could not.

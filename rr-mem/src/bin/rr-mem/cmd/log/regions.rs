@@ -1,6 +1,6 @@
 //! `rr-mem log regions`.
 
-use rr_mem::report::log::{RegionRow, RegionsAt};
+use rr_mem::report::log::{RegionChangeRow, RegionsAt};
 
 use super::{between, each, found_any, open};
 use crate::{
@@ -14,7 +14,7 @@ pub fn run(args: &Regions, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut there = RegionsAt::default();
     let mut found = false;
     let outcome = each(&args.file.log, &mut log, &mut filter, output, |entry, output| {
-        let Some(row) = RegionRow::of(entry) else { return Ok(()) };
+        let Some(row) = RegionChangeRow::of(entry) else { return Ok(()) };
         found = true;
         if args.at.is_none() {
             return output.answer(&row);
