@@ -309,7 +309,7 @@ fn without_its_notes_a_core_is_read_with_the_executable_given() {
 fn what_is_no_core_of_a_process_is_named_with_the_option_to_give() {
     let refused = |bytes: &[u8]| {
         let error = open(bytes.to_vec(), &[], None).expect_err("is none");
-        (error.to_string(), error.hint())
+        (error.to_string(), error.advice().to_string())
     };
     let guest = Builder { notes: note("QEMU", 0, &[0; 440]), segments: Vec::new() }.segment(
         0,
@@ -318,9 +318,12 @@ fn what_is_no_core_of_a_process_is_named_with_the_option_to_give() {
         0x1000,
     );
     let (text, hint) = refused(&guest.bytes());
-    assert!(text.contains("a guest's memory") && hint.contains("--image"), "{text}");
+    assert!(
+        text.contains("a guest's memory") && hint.contains("a file with guest memory"),
+        "{text}"
+    );
     let (text, hint) = refused(&executable(1));
-    assert!(text.contains("an ELF executable") && hint.contains("--exe"), "{text}");
+    assert!(text.contains("an ELF executable") && hint.contains("the executable"), "{text}");
     assert!(refused(b"MZ").0.contains("no ELF file"));
     assert!(refused(b"\x7fELF\x01\x01\x01").0.contains("32-bit"));
     assert!(refused(&executable(1)[..40]).0.contains("ends in its ELF header"));

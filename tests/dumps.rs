@@ -12,7 +12,7 @@ use rr_mem::{
         save::{self, FileFormat},
     },
     memory::{MappedFile, Memory, ReadCause, SliceMemory},
-    regs::{Arch, ArmRegs, ArmState, Cpu, Regs, X86Regs},
+    regs::{Arch, ArmRegs, ArmState, Cpu, Register, Regs, X86Regs},
 };
 
 fn open(bytes: Vec<u8>) -> Result<Image, ImageError> {
@@ -139,7 +139,7 @@ fn windows_dumps_that_leave_memory_out_are_refused() {
     for kind in [2, 5] {
         let error = open(windows(true, &[(1, 1)], kind)).expect_err("not complete");
         assert_eq!(error.kind(), "not_an_image");
-        assert!(error.hint().contains("complete memory dump"));
+        assert!(error.advice().to_string().contains("complete memory dump"));
     }
     for runs in [0, 44] {
         let error = open(windows(true, &vec![(1, 1); runs.min(43)], 1)).map(drop);
@@ -303,7 +303,7 @@ fn one_part_of_a_split_dump_is_refused() {
     let mut bytes = kdump(true, &PAGES);
     bytes[4096 + 12] = 1;
     let error = open(bytes).expect_err("a part");
-    assert!(error.hint().contains("--reassemble"), "{error}");
+    assert!(error.advice().to_string().contains("--reassemble"), "{error}");
 }
 
 proptest! {
@@ -431,12 +431,11 @@ fn registers_and_what_is_not_known_of_them_come_back() {
     let x86 = X86Regs { cr3: 0x1000, a20: false, pages_1g: false, cpl: 3, ..X86Regs::long_mode() };
     let arm = ArmRegs { ttbr1: 0x2000, el: 0, pan: true, ..ArmRegs::new(ArmState::Aarch32) };
     for (arch, regs, missing) in [
-        (Arch::X86_64, Regs::X86(x86), &["EFER", "A20", "PHYS_BITS"][..]),
-        (Arch::Aarch64, Regs::Arm(arm), &["TTBR0"][..]),
+        (Arch::X86_64, Regs::X86(x86), &[Register::Efer, Register::A20, Register::PhysBits][..]),
+        (Arch::Aarch64, Regs::Arm(arm), &[Register::Ttbr0][..]),
         (Arch::X86_64, Regs::X86(x86), &[]),
     ] {
-        let missing = image::missing(missing.iter().copied());
-        let cpus = [Cpu::known(regs), Cpu { regs, missing }];
+        let cpus = [Cpu::known(regs), Cpu::known(regs).without(missing)];
         let other = CoreNote { owner: b"CORE".to_vec(), kind: 7, contents: vec![1, 2, 3] };
         let own = Description::new(arch, "a test".to_owned()).with_cpus(&cpus);
         let notes = |holds: &RangeSet| {

@@ -31,8 +31,8 @@ const LIBRARY: House = House {
         &["memory"],
         &["container", "machine", "region", "regs"],
         &["debuginfo", "host", "mmu"],
-        &["image", "qemu", "replay"],
-        &["guest", "sample"],
+        &["guest", "image", "qemu", "replay"],
+        &["sample"],
         &["source"],
         &["diverge", "symbols", "watch", "write"],
         &["report"],
@@ -43,13 +43,20 @@ const LIBRARY: House = House {
 
 const PROGRAM: House = House {
     root: "rr-mem/src/bin/rr-mem",
-    floors: &[&["number"], &["cli", "output"], &["source"], &["cmd"], &["main"]],
+    floors: &[&["number"], &["cli"], &["face"], &["output"], &["source"], &["cmd"], &["main"]],
     never: &["pyo3"],
 };
 
 const PYTHON: House = House {
     root: "rr-mem-py/src",
-    floors: &[&["error"], &["log", "options", "reader", "rows"], &["source"], &["guest"], &["lib"]],
+    floors: &[
+        &["face"],
+        &["error", "remark"],
+        &["log", "reader", "rows"],
+        &["source"],
+        &["guest"],
+        &["lib"],
+    ],
     never: &["anyhow", "clap", "gimli", "object"],
 };
 

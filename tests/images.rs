@@ -8,7 +8,7 @@ use rr_mem::{
     addr::Gpa,
     image::{self, Image, ImageError, OpenOptions},
     memory::{MappedFile, Memory, ReadCause},
-    regs::{Arch, Regs},
+    regs::{Arch, Register, Regs},
 };
 
 fn open(bytes: Vec<u8>) -> Result<Image, ImageError> {
@@ -105,13 +105,15 @@ fn registers_come_from_the_qemu_notes_one_per_cpu() {
         .note("QEMU", 0, &qemu_note(0x33, [0x8005_0033, 0, 0, 0x2000, 0x6f0]))
         .load(0, &[0; 4096], 4096);
     let image = open(elf.bytes()).expect("whole");
-    let regs: Vec<_> = image.cpus.iter().map(|cpu| (cpu.regs, cpu.missing)).collect();
-    let [(Regs::X86(first), missing), (Regs::X86(second), _)] = regs[..] else {
+    let regs: Vec<_> = image.cpus.iter().map(|cpu| (cpu.regs, *cpu)).collect();
+    let [(Regs::X86(first), cpu), (Regs::X86(second), _)] = regs[..] else {
         panic!("two x86 CPUs: {regs:?}")
     };
     assert_eq!((first.cr3, first.cpl, second.cr3, second.cpl), (0x1000, 0, 0x2000, 3));
     assert!(first.in_long_mode() && first.no_execute_enable());
-    assert_eq!(missing, ["EFER", "A20", "PHYS_BITS"], "a dump holds none of them");
+    let unknown: Vec<_> = cpu.unknown_registers().collect();
+    let none = [Register::Efer, Register::A20, Register::PhysBits];
+    assert_eq!(unknown, none, "a dump holds none of them");
     assert_eq!(image.arch, Some(Arch::X86_64));
 }
 
@@ -120,7 +122,8 @@ fn nx_is_assumed_for_pae_but_not_for_32_bit_paging() {
     for (cr4, nx) in [(0x6d0, false), (0x6f0, true)] {
         let note = qemu_note(0x60, [0x8005_0033, 0, 0, 0x1000, cr4]);
         let image = open(Elf::core(EM_386).note("QEMU", 0, &note).bytes()).expect("whole");
-        let Regs::X86(regs) = image.cpus[0].regs else { panic!("an x86 CPU") };
+        let (cpu, _) = image.cpus[0].with_usual_values();
+        let Regs::X86(regs) = cpu.regs else { panic!("an x86 CPU") };
         assert_eq!((regs.no_execute_enable(), regs.in_long_mode()), (nx, false));
     }
 }
@@ -130,7 +133,7 @@ fn an_arm_dump_says_that_its_tables_are_not_known() {
     let mut prstatus = vec![0; 392];
     prstatus[112 + 33 * 8] = 0x5;
     let image = open(Elf::core(EM_AARCH64).note("CORE", 1, &prstatus).bytes()).expect("whole");
-    assert!(image.cpus[0].without_tables());
+    assert!(!image.cpus[0].translates());
     let Regs::Arm(regs) = image.cpus[0].regs else { panic!("an ARM CPU") };
     assert_eq!(regs.el, 1);
 }
@@ -165,11 +168,15 @@ fn a_cut_file_gives_what_it_has_and_says_so() {
 }
 
 #[test]
-fn an_emulators_own_core_is_recognised_and_the_hint_names_the_option() {
+fn an_emulators_own_core_is_recognised_and_the_hint_says_how_to_open_it() {
     let elf = Elf::core(EM_X86_64).note("CORE", 6, &[0; 16]).load(0, &[0; 4096], 4096);
     let error = open(elf.bytes()).expect_err("a process");
     assert_eq!(error.kind(), "not_an_image");
-    assert!(error.hint().contains("--core"), "{}", error.hint());
+    assert!(
+        error.advice().to_string().contains("the emulator's core"),
+        "{}",
+        error.advice().to_string()
+    );
 }
 
 #[test]
@@ -177,7 +184,7 @@ fn foreign_formats_are_named_and_never_taken_for_ram() {
     for magic in [&b"KDMV\x01\0\0\0"[..], b"\xd2\xbe\xd2\xbe", b"\x7fVirtualBox SavedState V2.0"] {
         let error = open([magic, &[0; 64]].concat()).expect_err("no RAM");
         assert_eq!(error.kind(), "not_an_image");
-        assert!(!error.hint().is_empty());
+        assert!(!error.advice().to_string().is_empty());
     }
     let mut executable = Elf::core(EM_X86_64);
     executable.kind = 3;

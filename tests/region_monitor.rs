@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use rr_mem::{
     addr::Gpa,
+    advice::Advice,
     region::{
         RegionMap,
         monitor::{Form, ParseError, Style, TreeOptions, flat_blocks, parse, tree_blocks},
@@ -205,7 +206,10 @@ fn the_tree_form_is_recognised_and_refused() {
         let text = data(path);
         assert_eq!(Form::of(&text), Some(Form::Tree));
         let error = parse(&text).expect_err("cannot be read");
-        assert_eq!((error.kind(), error.hint()), ("tree_form", "give the text of `info mtree -f`"));
+        assert_eq!(
+            (error.kind(), error.advice()),
+            ("tree_form", Advice::Say("give the text of `info mtree -f`"))
+        );
     }
 }
 

@@ -25,7 +25,7 @@ fn open(name: &str) -> (Guest<ImageMemory>, Value) {
     let path = folder().join(format!("{name}.elf.zst"));
     let image = image::open(&path, &OpenOptions::default(), &mut |_| {}).expect("a slice opens");
     let regs = image.cpus[0].regs;
-    let guest = Guest::new(Some(image.memory), Some(regs), image.regions).expect("renders");
+    let guest = Guest::new(Some(image.memory), Some(regs.into()), image.regions).expect("renders");
     let text = fs::read_to_string(folder().join(format!("{name}.json"))).expect("is there");
     (guest, serde_json::from_str(&text).expect("is JSON"))
 }

@@ -53,9 +53,9 @@ impl Truth {
         let truth = serde_json::from_str(&text.expect("is there")).expect("is JSON");
         let image = open(&snapshot(name)).expect("a snapshot opens");
         assert_eq!((image.notes.len(), image.cpus.len()), (0, 1));
-        let regs = image.cpus[0].with_usual_values();
-        let guest = Guest::new(Some(image.memory), Some(regs), None).expect("no regions");
-        Self { truth, guest, regs, ram }
+        let cpu = image.cpus[0];
+        let guest = Guest::new(Some(image.memory), Some(cpu), None).expect("no regions");
+        Self { truth, guest, regs: cpu.with_usual_values().0.regs, ram }
     }
 
     /// Every translation, and the bytes where it leads into main RAM: how many
@@ -338,7 +338,7 @@ fn what_cannot_be_unpacked_is_refused_by_name() {
         let bytes = Writer::new("virt-7.2", "mach-virt.ram", 1).record(flags).end();
         let error = open(&bytes).expect_err("refused");
         assert!(error.to_string().contains(name), "{error}");
-        assert!(error.hint().contains("migrate_set_capability"));
+        assert!(error.advice().to_string().contains("migrate_set_capability"));
     }
 }
 
@@ -436,7 +436,7 @@ fn without_the_name_of_a_snapshot_the_names_are_listed() {
     for name in [None, Some("moments")] {
         let error = open_snapshot(&disk, name).expect_err("which one");
         assert!(error.to_string().ends_with("are clean, moment"), "{error}");
-        assert!(error.hint().contains("--snapshot"));
+        assert!(error.advice().to_string().contains("the snapshot's name"));
     }
     let none = open_snapshot(&qcow2(&[], b""), None).expect_err("none");
     assert!(none.to_string().ends_with("are none"), "{none}");

@@ -41,16 +41,17 @@ fn machine(name: &str, ram: &'static str, regs: impl Fn(&Value) -> Regs) -> Mach
     let image = image::open(&file(name, "ram.bin.zst"), &options, &mut |_| {}).expect("opens");
     assert_eq!(image.memory.ranges()[0].len, hex(&truth["ram_size"]));
     let regs = regs(&truth["regs"]);
-    let guest = Guest::new(Some(image.memory), Some(regs), Some(regions(name))).expect("renders");
+    let guest =
+        Guest::new(Some(image.memory), Some(regs.into()), Some(regions(name))).expect("renders");
     Machine { truth, guest, ram }
 }
 
 fn x86(regs: &Value, arch: Arch) -> Regs {
     let mut out = Regs::defaults(arch);
     for (name, n) in [("cr0", 0), ("cr3", 3), ("cr4", 4)] {
-        assert!(out.set(name, hex(&regs["cr"][n])));
+        out.set_named(name, hex(&regs["cr"][n])).expect("a register");
     }
-    assert!(out.set("efer", hex(&regs["efer"])));
+    out.set_named("efer", hex(&regs["efer"])).expect("a register");
     out
 }
 
@@ -59,7 +60,7 @@ fn arm(regs: &Value, arch: Arch) -> Regs {
     for (name, key) in
         [("ttbr0", "ttbr0_el"), ("ttbr1", "ttbr1_el"), ("tcr", "tcr_el"), ("sctlr", "sctlr_el")]
     {
-        assert!(out.set(name, hex(&regs[key][1])));
+        out.set_named(name, hex(&regs[key][1])).expect("a register");
     }
     out
 }
@@ -186,7 +187,7 @@ fn arm_lpae_answers_as_panda() {
 fn arm_short_answers_as_panda_with_the_user_domain_closed() {
     let machine = machine("arm-short", "vexpress.highmem", |regs| {
         let mut regs = arm(regs, Arch::Arm);
-        assert!(regs.set("dacr", 0x51));
+        regs.set_named("dacr", 0x51).expect("a register");
         regs
     });
     assert_eq!(machine.compare_v2p(CURRENT), (68, 39));

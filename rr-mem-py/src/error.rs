@@ -1,20 +1,22 @@
 //! The one bridge from the library's errors to Python's exceptions. Each has
-//! `kind`, a short stable name, and `hint`, what the user can do.
+//! `kind`, a short stable name, `hint`, what the user can do, and `gdb_hint`,
+//! the same in the words of the commands in gdb.
 
 use pyo3::{create_exception, exceptions::PyException, prelude::*};
 use rr_mem::{
     addr::GuestAddress,
-    guest::{GuestReadCause, GuestReadError, Missing, emulator::NoSuchSpace},
-    host::{GivenError, core::CoreError, process::ProcessError},
-    image::ImageError,
+    advice::{Advice, Explain},
+    guest::{GuestReadCause, GuestReadError, Missing},
     memory::ReadError as LibraryReadError,
-    mmu::{Fault, WalkError},
-    qemu::{QemuError, stub::NoRegister},
-    region::{RenderError, monitor::ParseError},
+    mmu::{Fault, NoSuchWord, WalkError},
+    region::RenderError,
+    source::SourceError as LibrarySourceError,
     symbols::SymbolsError,
     watch::WatchError,
     write::WriteError,
 };
+
+use crate::face::{GdbWords, PythonWords};
 
 create_exception!(rr_mem, RrMemError, PyException, "Any failure of rr_mem.");
 create_exception!(rr_mem, NotMapped, RrMemError, "The guest's answer: nothing is mapped there.");
@@ -29,13 +31,30 @@ create_exception!(
     "Some tables could not be read: mappings may be missing."
 );
 
-/// An exception of type `T`.
+/// An exception of type `T`, with the same hint in Python and in gdb.
 pub fn raise<T: pyo3::PyTypeInfo>(text: impl ToString, kind: &str, hint: &str) -> PyErr {
+    raise_worded::<T>(text, kind, hint, hint)
+}
+
+/// An exception of type `T`; Python and gdb word the advice.
+fn raise_advised<T: pyo3::PyTypeInfo>(text: impl ToString, kind: &str, advice: &Advice) -> PyErr {
+    raise_worded::<T>(text, kind, &advice.words(&PythonWords), &advice.words(&GdbWords))
+}
+
+fn raise_worded<T: pyo3::PyTypeInfo>(
+    text: impl ToString,
+    kind: &str,
+    hint: &str,
+    gdb_hint: &str,
+) -> PyErr {
     let error = PyErr::new::<T, _>(text.to_string());
     Python::attach(|py| {
         let value = error.value(py);
         // Setting an attribute of an exception of ours cannot fail.
-        let _ = value.setattr("kind", kind).and_then(|()| value.setattr("hint", hint));
+        let _ = value
+            .setattr("kind", kind)
+            .and_then(|()| value.setattr("hint", hint))
+            .and_then(|()| value.setattr("gdb_hint", gdb_hint));
     });
     error
 }
@@ -45,14 +64,9 @@ pub fn usage(text: impl ToString, hint: &str) -> PyErr {
     raise::<UsageError>(text, "usage", hint)
 }
 
-macro_rules! sources {
-    ($($type:ty),*) => {$(
-        impl Bridge for $type {
-            fn bridge(&self) -> PyErr {
-                raise::<SourceError>(self, self.kind(), &self.hint().to_string())
-            }
-        }
-    )*};
+/// What the library explains, as an exception of type `T`.
+pub fn explained<T: pyo3::PyTypeInfo>(error: &dyn Explain) -> PyErr {
+    raise_advised::<T>(error, error.kind(), &error.advice())
 }
 
 /// An error of the library as an exception.
@@ -61,23 +75,30 @@ pub trait Bridge {
     fn bridge(&self) -> PyErr;
 }
 
-sources!(ProcessError, CoreError, ImageError, QemuError, GivenError, ParseError);
-
-impl Bridge for Missing {
-    fn bridge(&self) -> PyErr {
-        raise::<MissingError>(self, self.kind(), self.hint())
-    }
+macro_rules! bridged {
+    ($($exception:ident: $($error:ty),*;)*) => {$($(
+        impl Bridge for $error {
+            fn bridge(&self) -> PyErr {
+                explained::<$exception>(self)
+            }
+        }
+    )*)*};
 }
 
-impl Bridge for SymbolsError {
-    fn bridge(&self) -> PyErr {
-        raise::<SourceError>(self, self.kind(), self.hint())
-    }
+bridged! {
+    MissingError: Missing;
+    SourceError: SymbolsError;
+    ReadError: LibraryReadError;
+    UsageError: NoSuchWord;
 }
 
-impl Bridge for NoRegister {
+impl Bridge for LibrarySourceError {
     fn bridge(&self) -> PyErr {
-        raise::<MissingError>(self, self.kind(), self.hint())
+        match self {
+            Self::Stub(_) => explained::<MissingError>(self),
+            _ if self.is_usage() => explained::<UsageError>(self),
+            _ => explained::<SourceError>(self),
+        }
     }
 }
 
@@ -86,8 +107,8 @@ impl Bridge for WatchError {
         match self {
             Self::Virtual(error) => error.bridge(),
             Self::NoRam(error) => error.bridge(),
-            Self::NoHost(_) => raise::<MissingError>(self, self.kind(), self.hint()),
-            _ => raise::<UsageError>(self, self.kind(), self.hint()),
+            Self::NoHost(_) => explained::<MissingError>(self),
+            _ => explained::<UsageError>(self),
         }
     }
 }
@@ -96,8 +117,8 @@ impl Bridge for WriteError {
     fn bridge(&self) -> PyErr {
         match self {
             Self::Virtual(error) => error.bridge(),
-            Self::TooLong(_) => raise::<UsageError>(self, self.kind(), self.hint()),
-            _ => raise::<RrMemError>(self, self.kind(), self.hint()),
+            Self::TooLong(_) => explained::<UsageError>(self),
+            _ => explained::<RrMemError>(self),
         }
     }
 }
@@ -105,18 +126,6 @@ impl Bridge for WriteError {
 impl Bridge for RenderError {
     fn bridge(&self) -> PyErr {
         raise::<SourceError>(self, self.kind(), "the emulator's memory map is damaged")
-    }
-}
-
-impl Bridge for NoSuchSpace {
-    fn bridge(&self) -> PyErr {
-        usage(self, &self.hint())
-    }
-}
-
-impl Bridge for LibraryReadError {
-    fn bridge(&self) -> PyErr {
-        raise::<ReadError>(self, self.kind(), self.hint())
     }
 }
 
@@ -135,7 +144,7 @@ impl Bridge for (u64, &WalkError) {
         match self.1 {
             WalkError::Fault(fault) => (self.0, fault).bridge(),
             WalkError::Unreadable(table) => {
-                raise::<ReadError>(table, table.source.kind(), table.source.hint())
+                raise_advised::<ReadError>(table, table.source.kind(), &table.source.advice())
             }
         }
     }
@@ -146,13 +155,15 @@ impl Bridge for GuestReadError {
         match &self.cause {
             GuestReadCause::Fault(fault) => (self.at.raw(), fault).bridge(),
             GuestReadCause::Table(table) => {
-                raise::<ReadError>(self, table.source.kind(), table.source.hint())
+                raise_advised::<ReadError>(self, table.source.kind(), &table.source.advice())
             }
             // A physical one says its address itself.
             GuestReadCause::Data(data) if matches!(self.at, GuestAddress::Physical(_)) => {
                 data.bridge()
             }
-            GuestReadCause::Data(data) => raise::<ReadError>(self, data.kind(), data.hint()),
+            GuestReadCause::Data(data) => {
+                raise_advised::<ReadError>(self, data.kind(), &data.advice())
+            }
             GuestReadCause::Missing(missing) => missing.bridge(),
             GuestReadCause::End => raise::<ReadError>(self, "end", ""),
         }

@@ -10,19 +10,20 @@ use pyo3::{
 };
 use rr_mem::{
     addr::{Gpa, GuestAddress, Gva, Hex, Hva},
-    guest::{AnyMemory, Guest as Library, GuestReadError, Missing, emulator::Emulator},
-    host::{Given, Host, HostKind, core::Core, process::Process},
-    image,
-    mmu::{Merge, NoSuchWord, Query, SpaceLimits, VirtualSpace},
-    qemu::stub,
+    advice::Advice,
+    guest::{AnyMemory, Guest as Library, GuestReadError},
+    host::{AnyHost, HostKind},
+    mmu::{Merge, NoSuchWord, Query, VirtualSpace},
+    qemu::Offsets,
     region::monitor,
-    regs::Regs,
+    regs::Cpu,
     report::{
-        AliasRow, CpuRow, FindRow, FlatRangeRow, IfAsked, RamRow, RegionRow, V2pRow, WhereRow,
-        XRow,
+        AliasRow, CpuRow, FindRow, FlatRangeRow, IfAsked, RamRow, RegionRow, RegsRow, V2pRow,
+        WhereRow, XRow,
         examine::{self, Format},
         filter::{Filter, Selection},
     },
+    source::{Asked, Attached, ImageFile, Opened, Source, Which},
     symbols::Symbols as Names,
     watch, write,
 };
@@ -31,10 +32,10 @@ pub use symbols::Symbols;
 
 use crate::{
     error::{Bridge, IncompleteWarning, MissingError, RrMemError, raise, usage},
-    options::{offsets, physical_ranges, region_map},
-    reader::{PhysicalReader, Reader, bytes_of},
-    rows,
-    source::{Source, emulator, no_emulator, of_emulator},
+    face::PythonWords,
+    reader::{Reader, bytes_of},
+    remark::Remark,
+    rows, source,
 };
 
 /// What an address that is not mapped is in the answer to a batch.
@@ -46,9 +47,10 @@ const UNMAPPED: u64 = u64::MAX;
 /// `write`.
 #[pyclass(frozen, module = "rr_mem")]
 pub struct Guest {
-    source: Arc<Source>,
-    guest: Library,
-    cpu: usize,
+    opened: Opened,
+    asked: Asked,
+    /// What a Python object reads for it.
+    reader: Option<Reader>,
 }
 
 #[pymethods]
@@ -59,37 +61,32 @@ impl Guest {
     fn from_process(
         class: &Bound<'_, PyType>,
         pid: u32,
-        cpu: usize,
-        address_space: Option<&str>,
+        cpu: u64,
+        address_space: Option<String>,
         layout: Option<PathBuf>,
         debug_file: Option<PathBuf>,
     ) -> PyResult<Self> {
         let offsets = offsets(layout, debug_file)?;
-        let source = class.py().detach(|| {
-            let process = Process::open(pid).map_err(|error| error.bridge())?;
-            emulator(process.into(), &offsets)
-        });
-        Self::of(Arc::new(source?), cpu, address_space, None)
+        let source = Source::Emulator(Which::Process(pid), offsets);
+        Self::open(class.py(), source, Asked::cpu(cpu).through(address_space), None)
     }
 
     /// The guest of an emulator that left a core; `exe` are the files that ran,
     /// where they are not at their paths.
     #[classmethod]
-    #[pyo3(signature = (path, exe = Vec::new(), *, cpu = 0, layout = None, debug_file = None))]
+    #[pyo3(signature = (path, exe = Vec::new(), *, cpu = 0, address_space = None, layout = None, debug_file = None))]
     fn from_core(
         class: &Bound<'_, PyType>,
         path: PathBuf,
         exe: Vec<PathBuf>,
-        cpu: usize,
+        cpu: u64,
+        address_space: Option<String>,
         layout: Option<PathBuf>,
         debug_file: Option<PathBuf>,
     ) -> PyResult<Self> {
         let offsets = offsets(layout, debug_file)?;
-        let source = class.py().detach(|| {
-            let core = Core::open(&path, &exe, &mut |_| ()).map_err(|error| error.bridge())?;
-            emulator(core.into(), &offsets)
-        });
-        Self::of(Arc::new(source?), cpu, None, None)
+        let source = Source::Emulator(Which::Core { path, exe }, offsets);
+        Self::open(class.py(), source, Asked::cpu(cpu).through(address_space), None)
     }
 
     /// The guest of an emulator whose memory `reader.read(address, length)`
@@ -100,26 +97,22 @@ impl Guest {
     /// The reader is called on the thread that asks, and on no other; what it
     /// gave is kept as long as this object.
     #[classmethod]
-    #[pyo3(signature = (reader, maps, modules = Vec::new(), *, complete = true, cpu = 0, layout = None, debug_file = None))]
+    #[pyo3(signature = (reader, maps, modules = Vec::new(), *, complete = true, cpu = 0, address_space = None, layout = None, debug_file = None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn from_host(
-        _class: &Bound<'_, PyType>,
+        class: &Bound<'_, PyType>,
         reader: Py<PyAny>,
         maps: &str,
         modules: Vec<PathBuf>,
         complete: bool,
-        cpu: usize,
+        cpu: u64,
+        address_space: Option<String>,
         layout: Option<PathBuf>,
         debug_file: Option<PathBuf>,
     ) -> PyResult<Self> {
-        let offsets = offsets(layout, debug_file)?;
         let reader = Reader::new(reader);
-        let host = Given::new(reader.clone(), maps.as_bytes(), &modules, complete);
-        let read = host
-            .map_err(|error| error.bridge())
-            .and_then(|host| Emulator::read(host, &offsets).map_err(|error| error.bridge()));
-        reader.check()?;
-        Self::of(Arc::new(Source::Given(read?)), cpu, None, None)
+        let host = source::host(&reader, maps, &modules, complete, offsets(layout, debug_file)?)?;
+        Self::open(class.py(), host, Asked::cpu(cpu).through(address_space), Some(reader))
     }
 
     /// The guest in a file: raw RAM, an ELF core, a kdump, a LiME or Windows dump,
@@ -132,46 +125,50 @@ impl Guest {
     fn from_image(
         class: &Bound<'_, PyType>,
         path: PathBuf,
-        cpu: usize,
+        cpu: u64,
         ram_base: u64,
         mtree: Option<&str>,
-        machine: Option<&str>,
-        snapshot: Option<&str>,
+        machine: Option<String>,
+        snapshot: Option<String>,
     ) -> PyResult<Self> {
-        let map = mtree.map(region_map).transpose()?;
-        let regions = map.as_ref();
-        let options = image::OpenOptions::default()
-            .ram_base(Gpa(ram_base))
-            .machine(machine)
-            .regions(regions)
-            .snapshot(snapshot);
-        let image = class.py().detach(|| image::open(&path, &options, &mut |_| ()));
-        let mut image = image.map_err(|error| error.bridge())?;
-        if map.is_some() {
-            (image.regions, image.address_space) = (map, None);
-        }
-        Self::of(Arc::new(Source::Image(Box::new(image))), cpu, None, None)
+        let regions = source::regions(mtree)?;
+        let file = ImageFile { path, ram_base: Gpa(ram_base), machine, snapshot, regions };
+        Self::open(class.py(), Source::Image(file), Asked::cpu(cpu), None)
+    }
+
+    /// The guest that comes with the module: a slice of a real Linux guest.
+    #[classmethod]
+    #[pyo3(signature = (*, cpu = 0))]
+    fn sample(class: &Bound<'_, PyType>, cpu: u64) -> PyResult<Self> {
+        Self::open(class.py(), Source::Sample, Asked::cpu(cpu), None)
+    }
+
+    /// The guest of which nothing but the region map is known: the text of the
+    /// monitor's `info mtree -f`.
+    #[classmethod]
+    fn from_regions(class: &Bound<'_, PyType>, mtree: &str) -> PyResult<Self> {
+        let Some(regions) = source::regions(Some(mtree))? else { return Err(no_text()) };
+        Self::open(class.py(), Source::Regions(regions), Asked::default(), None)
     }
 
     /// The guest whose CPU of architecture `arch` has these registers, by the
     /// manual's names in lower case (`cr3`, `ttbr0`, `tcr`, `el`, ...), and whose
-    /// physical memory `reader.read(address, length)` gives. With `mtree`, the
-    /// text of the monitor's `info mtree -f`, RAM and ROM are read and nothing
-    /// else; without, the reader is asked for any address.
+    /// physical memory `reader.read(address, length)` gives. What is not given is
+    /// not known. With `mtree`, the text of the monitor's `info mtree -f`, RAM and
+    /// ROM are read and nothing else; without, the reader is asked for any address.
     #[classmethod]
     #[pyo3(signature = (arch, registers, reader, *, mtree = None))]
     fn from_registers(
-        _class: &Bound<'_, PyType>,
+        class: &Bound<'_, PyType>,
         arch: &str,
         registers: &Bound<'_, PyDict>,
         reader: Py<PyAny>,
         mtree: Option<&str>,
     ) -> PyResult<Self> {
-        let regs = crate::options::registers(Some(arch), None, registers)?;
-        let map = mtree.map(region_map).transpose()?;
-        let allowed = map.as_ref().map(physical_ranges).transpose()?;
-        let reader = PhysicalReader(Reader::limited(reader, allowed));
-        Self::of(Arc::new(Source::Plain(reader, regs, map)), 0, None, None)
+        let cpu = Cpu::unknown(source::arch(arch)?);
+        let asked = source::with_registers(Asked::default(), registers)?;
+        let (source, reader) = source::plain(cpu, reader, source::regions(mtree)?)?;
+        Self::open(class.py(), source, asked, Some(reader))
     }
 
     /// The guest at the other end of QEMU's gdb stub: `arch` is gdb's name of
@@ -179,33 +176,20 @@ impl Guest {
     /// or `None`; the rest is as for `from_registers`.
     #[classmethod]
     fn from_stub(
-        _class: &Bound<'_, PyType>,
+        class: &Bound<'_, PyType>,
         arch: &str,
         register: &Bound<'_, PyAny>,
         reader: Py<PyAny>,
         mtree: &str,
     ) -> PyResult<Self> {
-        let known = stub::arch(arch).ok_or_else(|| {
-            usage(format!("{arch} guests are not known"), "x86 and ARM guests can be read")
-        })?;
-        let mut failed = None;
-        let regs = stub::registers(known, |name| {
-            let value = register.call1((name,)).and_then(|value| value.extract());
-            value.unwrap_or_else(|error| {
-                failed = failed.take().or(Some(error));
-                None
-            })
-        });
-        failed.map_or(Ok(()), Err)?;
-        let regs = regs.map_err(|error| error.bridge())?;
-        let map = region_map(mtree)?;
-        let reader = Reader::limited(reader, Some(physical_ranges(&map)?));
-        Self::of(Arc::new(Source::Plain(PhysicalReader(reader), regs, Some(map))), 0, None, None)
+        let cpu = Cpu::known(source::stub_registers(arch, register)?);
+        let (source, reader) = source::plain(cpu, reader, source::regions(Some(mtree))?)?;
+        Self::open(class.py(), source, Asked::default(), Some(reader))
     }
 
     /// The same guest through other registers, by the manual's names in lower
-    /// case: `guest.with_registers(cr3=0x1000)`. What is not given is as the CPU
-    /// has it; with `arch`, as a kernel of that architecture usually has it.
+    /// case: `guest.with_registers(cr3=0x1000)`. Each wins over the CPU's own; with
+    /// another `arch` than the source's, nothing else of the CPU counts.
     #[pyo3(signature = (arch = None, **registers))]
     fn with_registers(
         &self,
@@ -214,57 +198,60 @@ impl Guest {
         registers: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let none = PyDict::new(py);
-        let given = registers.unwrap_or(&none);
-        let regs = crate::options::registers(arch, self.guest.regs(), given)?;
-        Self::of(self.source.clone(), self.cpu, None, Some(regs))
+        let arch = arch.map(source::arch).transpose()?;
+        let asked = match arch {
+            Some(_) => self.asked.clone().with_arch(arch),
+            None => self.asked.clone(),
+        };
+        self.seen(source::with_registers(asked, registers.unwrap_or(&none))?)
     }
 
     /// Forgets bytes that a reader gave; what a process or a core holds is read
     /// anew always.
     fn forget(&self) {
-        if let Some(reader) = self.source.reader() {
+        if let Some(reader) = &self.reader {
             reader.forget();
         }
     }
 
     /// The same guest as another CPU sees it, or through the address space of
-    /// this name.
+    /// this name; registers that were given count no more.
     #[pyo3(signature = (cpu, address_space = None))]
-    fn on_cpu(&self, cpu: usize, address_space: Option<&str>) -> PyResult<Self> {
-        Self::of(self.source.clone(), cpu, address_space, None)
+    fn on_cpu(&self, cpu: u64, address_space: Option<String>) -> PyResult<Self> {
+        self.seen(Asked::cpu(cpu).through(address_space))
     }
 
     /// The number of the CPU whose paging is used.
     #[getter]
-    fn cpu(&self) -> usize {
-        self.cpu
+    fn cpu(&self) -> u64 {
+        self.opened.number
     }
 
     /// Every CPU of the emulator.
     #[getter]
     fn cpus(&self) -> PyResult<Vec<rows::Cpu>> {
-        let machine = self.source.machine()?;
+        let machine = source::machine(&self.opened.source)?;
         let row = |cpu| rows::Cpu(CpuRow::new(cpu, &machine.map));
         Ok(machine.cpus.iter().map(row).collect())
     }
 
-    /// What may make answers wrong: stale registers under KVM, a nested guest,
-    /// encrypted memory, a file that is cut or redacted.
+    /// The paging registers of the CPU; what nobody knows is `None`.
     #[getter]
-    fn doubts(&self) -> Vec<String> {
-        if let Source::Image(image) = &*self.source {
-            return image.notes.clone();
-        }
-        let said = of_emulator!(&*self.source, emulator => {
-            emulator.doubts(emulator.machine.cpu(self.cpu as u64))
-        }, else Vec::new());
-        said.iter().map(ToString::to_string).collect()
+    fn registers(&self) -> rows::Registers {
+        let Opened { number, cpu, mode_known, .. } = &self.opened;
+        rows::Registers(RegsRow::new(*number as usize, cpu, *mode_known))
+    }
+
+    /// What may make answers wrong, what was assumed, how the source was read.
+    #[getter]
+    fn remarks(&self) -> Vec<Remark> {
+        self.opened.remarks.iter().map(Remark::from).collect()
     }
 
     /// The architecture of the CPU's mode; `None` when it is not known.
     #[getter]
     fn arch(&self) -> Option<&'static str> {
-        self.guest.regs().map(|regs| regs.arch().name())
+        self.opened.arch.map(|_| self.opened.cpu.regs.arch().name())
     }
 
     /// Where a guest virtual address leads. Raises `NotMapped`, or `ReadError`
@@ -323,8 +310,8 @@ impl Guest {
             return Err(usage("the buffer does not hold 64-bit numbers", "give an array('Q')"));
         }
         let gvas: Vec<Gva> = words.iter().map(|word| Gva(u64::from_ne_bytes(*word))).collect();
-        let mmu = self.guest.mmu().map_err(|missing| missing.bridge())?;
-        let memory = self.guest.memory().map_err(|missing| missing.bridge())?;
+        let mmu = self.guest().mmu().map_err(|missing| missing.bridge())?;
+        let memory = self.guest().memory().map_err(|missing| missing.bridge())?;
         let (answers, unreadable) = self.run(py, || {
             let mut answers = vec![UNMAPPED.to_ne_bytes(); gvas.len()];
             let mut unreadable = None;
@@ -354,8 +341,8 @@ impl Guest {
     #[pyo3(signature = (gpa, size = 0))]
     fn find(&self, gpa: u64, size: u64) -> PyResult<Option<rows::Section>> {
         let gpa = Gpa(gpa);
-        let found = self.guest.find(gpa, size).map_err(|missing| missing.bridge())?;
-        let row = |section| rows::Section(FindRow::new(&self.guest, gpa, Some(section)));
+        let found = self.guest().find(gpa, size).map_err(|missing| missing.bridge())?;
+        let row = |section| rows::Section(FindRow::new(self.guest(), gpa, Some(section)));
         Ok(found.as_ref().map(row))
     }
 
@@ -375,7 +362,7 @@ impl Guest {
         })?;
         bytes.resize(length, 0);
         let start = guest_address(address, physical);
-        let (_, error) = self.run(py, || self.guest.read_at(start, 0, &mut bytes))?;
+        let (_, error) = self.run(py, || self.guest().read_at(start, 0, &mut bytes))?;
         match error {
             None => Ok(PyBytes::new(py, &bytes)),
             Some(error) => Err(error.bridge()),
@@ -414,21 +401,18 @@ impl Guest {
     ) -> PyResult<()> {
         let bytes = bytes_of(data)?;
         let (bytes, target) = (bytes.as_bytes(), guest_address(address, physical));
-        match &*self.source {
-            Source::Emulator(emulator) => match emulator.host.kind() {
-                HostKind::Process(process) => py.detach(|| {
-                    write::plan(&self.guest, process, target, bytes.len())
-                        .and_then(|pieces| write::write(process, &pieces, bytes))
-                        .map_err(|error| error.bridge())
-                }),
-                HostKind::Core(_) => Err(not_written()),
-            },
-            Source::Given(emulator) => {
-                let pieces = write::plan(&self.guest, &emulator.host, target, bytes.len());
-                let pieces = pieces.map_err(|error| error.bridge())?;
-                write_through(py, emulator.host.memory(), &pieces, bytes)
+        let host = self.opened.source.emulator().map(|emulator| &emulator.host);
+        match (host.map(AnyHost::kind), &self.reader) {
+            (Some(HostKind::Process(process)), _) => py.detach(|| {
+                write::plan(self.guest(), process, target, bytes.len())
+                    .and_then(|pieces| write::write(process, &pieces, bytes))
+                    .map_err(|error| error.bridge())
+            }),
+            (Some(HostKind::Given(host)), Some(reader)) => {
+                let pieces = write::plan(self.guest(), host, target, bytes.len());
+                write_through(py, reader, &pieces.map_err(|error| error.bridge())?, bytes)
             }
-            Source::Image(..) | Source::Plain(..) => Err(not_written()),
+            _ => Err(not_written()),
         }
     }
 
@@ -444,7 +428,7 @@ impl Guest {
         physical: bool,
     ) -> PyResult<Vec<rows::Piece>> {
         let target = guest_address(address, physical);
-        let pieces = self.run(py, || watch::plan(&self.guest, target, length))?;
+        let pieces = self.run(py, || watch::plan(self.guest(), target, length))?;
         let pieces = pieces.map_err(|error| error.bridge())?;
         Ok(pieces.iter().map(|piece| rows::Piece(piece.into())).collect())
     }
@@ -467,8 +451,8 @@ impl Guest {
             lines.push(XRow { addr: Hex(addr), symbol: IfAsked(None), values });
             Ok::<_, std::convert::Infallible>(())
         };
-        let Ok(end) = self.run(py, || examine::lines(format, start, &self.guest, show))?;
-        listing(py, format, start, &lines, end, &self.guest)
+        let Ok(end) = self.run(py, || examine::lines(format, start, self.guest(), show))?;
+        listing(py, format, start, &lines, end, self.guest())
     }
 
     /// The mappings of the CPU's address space from `first` to `last`, lowest
@@ -487,7 +471,7 @@ impl Guest {
     ) -> PyResult<Vec<rows::Mapping>> {
         let filter = Filter::parse(&filters)
             .map_err(|error| usage(error, "w, x, u, s, ro, nx, wx, large, a page size"))?;
-        let granule = self.guest.mmu().map_err(|missing| missing.bridge())?.granule();
+        let granule = self.guest().mmu().map_err(|missing| missing.bridge())?.granule();
         let merge = match merge {
             "none" => Merge::None,
             "physical" => Merge::Physical,
@@ -518,17 +502,16 @@ impl Guest {
     /// RAM blocks of the emulator.
     #[getter]
     fn ram_blocks(&self) -> PyResult<Vec<rows::RamBlock>> {
-        of_emulator!(&*self.source, emulator => {
-            let blocks = emulator.machine.map.ram_blocks().iter();
-            let row = |block| rows::RamBlock(RamRow::new(block, &emulator.host));
-            Ok(blocks.map(row).collect())
-        }, else Err(no_emulator()))
+        let emulator = source::emulator(&self.opened.source)?;
+        let blocks = emulator.machine.map.ram_blocks().iter();
+        let row = |block| rows::RamBlock(RamRow::new(block, &emulator.host));
+        Ok(blocks.map(row).collect())
     }
 
     /// Every memory region, by number.
     #[getter]
     fn regions(&self) -> PyResult<Vec<rows::Region>> {
-        let map = self.guest.regions().map_err(|missing| missing.bridge())?;
+        let map = self.guest().regions().map_err(|missing| missing.bridge())?;
         let regions = map.regions().iter().enumerate();
         let row = |(number, region)| rows::Region(RegionRow::new(map, number, region));
         Ok(regions.map(row).collect())
@@ -537,8 +520,8 @@ impl Guest {
     /// The flat view of the CPU's address space.
     #[getter]
     fn flat_view(&self) -> PyResult<Vec<rows::FlatRange>> {
-        let map = self.guest.regions().map_err(|missing| missing.bridge())?;
-        let view = self.guest.flat_view().map_err(|missing| missing.bridge())?;
+        let map = self.guest().regions().map_err(|missing| missing.bridge())?;
+        let view = self.guest().flat_view().map_err(|missing| missing.bridge())?;
         let row = |range| rows::FlatRange(FlatRangeRow::new(map, range));
         Ok(view.ranges().iter().map(row).collect())
     }
@@ -547,7 +530,7 @@ impl Guest {
     /// `info mtree -f` print them.
     #[pyo3(signature = (*, flat = false))]
     fn mtree(&self, flat: bool) -> PyResult<String> {
-        let map = self.guest.regions().map_err(|missing| missing.bridge())?;
+        let map = self.guest().regions().map_err(|missing| missing.bridge())?;
         let blocks = match flat {
             true => monitor::flat_blocks(map, monitor::Style::default()),
             false => monitor::tree_blocks(map, monitor::TreeOptions { disabled: false }),
@@ -559,11 +542,10 @@ impl Guest {
     /// at most of each place.
     #[pyo3(signature = (hva, limit = 100))]
     fn r#where(&self, py: Python<'_>, hva: u64, limit: usize) -> PyResult<rows::Where> {
-        let map = self.guest.regions().map_err(|missing| missing.bridge())?;
-        let view = self.guest.flat_view().ok();
-        let row = of_emulator!(&*self.source,
-            emulator => WhereRow::new(map, view, &emulator.host, Hva(hva)),
-            else return Err(no_emulator()));
+        let map = self.guest().regions().map_err(|missing| missing.bridge())?;
+        let view = self.guest().flat_view().ok();
+        let emulator = source::emulator(&self.opened.source)?;
+        let row = WhereRow::new(map, view, &emulator.host, Hva(hva));
         if row.places.is_empty() {
             return Ok(rows::Where(row));
         }
@@ -573,37 +555,46 @@ impl Guest {
     }
 
     fn __repr__(&self) -> String {
-        let source = match &*self.source {
-            Source::Emulator(_) => "an emulator",
-            Source::Given(_) => "an emulator that Python reads",
-            Source::Image(..) => "an image",
-            Source::Plain(..) => "registers and a reader",
-        };
-        format!("<rr_mem.Guest of {source}, CPU {}>", self.cpu)
+        let source = source::described(&self.opened.source);
+        format!("<rr_mem.Guest of {source}, CPU {}>", self.opened.number)
     }
 }
 
 impl Guest {
-    fn of(
-        source: Arc<Source>,
-        cpu: usize,
-        space: Option<&str>,
-        regs: Option<Regs>,
+    fn open(
+        py: Python<'_>,
+        source: Source,
+        asked: Asked,
+        reader: Option<Reader>,
     ) -> PyResult<Self> {
-        let guest = source.seen_by(cpu, space, regs)?;
-        Ok(Self { source, guest, cpu })
+        let attached = source::attach(py, source, reader.as_ref())?;
+        Self::of(&attached, asked, reader)
+    }
+
+    fn of(attached: &Arc<Attached>, asked: Asked, reader: Option<Reader>) -> PyResult<Self> {
+        let opened = attached.seen(&asked).map_err(|error| error.bridge())?;
+        Ok(Self { opened, asked, reader })
+    }
+
+    /// The same source, asked otherwise.
+    fn seen(&self, asked: Asked) -> PyResult<Self> {
+        Self::of(&self.opened.source, asked, self.reader.clone())
+    }
+
+    fn guest(&self) -> &Library {
+        &self.opened.guest
     }
 
     /// Runs `work` without the GIL, unless Python is asked for bytes on the way.
     fn run<T: Send>(&self, py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-        let Some(reader) = self.source.reader() else { return Ok(py.detach(work)) };
+        let Some(reader) = &self.reader else { return Ok(py.detach(work)) };
         let done = work();
         reader.check().map(|()| done)
     }
 
     /// Symbols, moved to where this guest's kernel is.
     pub fn moved(&self, py: Python<'_>, symbols: Names) -> PyResult<Names> {
-        self.run(py, || symbols.in_guest(&self.guest))?.map_err(|error| error.bridge())
+        self.run(py, || symbols.in_guest(self.guest()))?.map_err(|error| error.bridge())
     }
 
     fn until_nul(&self, start: GuestAddress, limit: usize) -> (Vec<u8>, Option<GuestReadError>) {
@@ -612,7 +603,7 @@ impl Guest {
             let mut part = [0; 256];
             let len = part.len().min(limit - bytes.len());
             let offset = bytes.len() as u64;
-            let (read, error) = self.guest.read_at(start, offset, &mut part[..len]);
+            let (read, error) = self.guest().read_at(start, offset, &mut part[..len]);
             let end = part[..read].iter().position(|byte| *byte == 0);
             bytes.extend_from_slice(&part[..end.unwrap_or(read)]);
             if end.is_some() || error.is_some() {
@@ -623,11 +614,10 @@ impl Guest {
     }
 
     fn query(&self, access: Option<&str>, privilege: Option<&str>) -> PyResult<Query> {
-        let bad = |error: NoSuchWord| usage(&error, error.hint());
+        let bad = |error: NoSuchWord| error.bridge();
         let access = access.map(str::parse).transpose().map_err(bad)?;
         let privilege = privilege.map(str::parse).transpose().map_err(bad)?;
-        let regs = self.guest.regs().ok_or_else(|| Missing::Registers.bridge())?;
-        Ok(Query::new(access, privilege, regs))
+        Ok(Query::new(access, privilege, &self.opened.cpu.regs))
     }
 
     fn row(
@@ -637,7 +627,7 @@ impl Guest {
         query: Query,
         symbols: Option<&Symbols>,
     ) -> PyResult<V2pRow> {
-        let row = self.run(py, || V2pRow::new(&self.guest, Gva(gva), query))?;
+        let row = self.run(py, || V2pRow::new(self.guest(), Gva(gva), query, &PythonWords))?;
         let mut row = row.map_err(|missing| missing.bridge())?;
         row.symbol = IfAsked(symbols.and_then(|symbols| symbols.names().name(row.gva)));
         Ok(row)
@@ -649,7 +639,7 @@ impl Guest {
         if let Some(fault) = row.fault.clone() {
             return rows::not_mapped(py, &row, fault);
         }
-        let walk = self.run(py, || self.guest.walk(row.gva, query))?;
+        let walk = self.run(py, || self.guest().walk(row.gva, query))?;
         match walk.map_err(|missing| missing.bridge())?.result {
             Err(error) => Ok((gva, &error).bridge()),
             Ok(_) => Ok(raise::<RrMemError>(
@@ -663,10 +653,14 @@ impl Guest {
     /// Every mapping; warns when tables could not be read.
     fn space(&self, py: Python<'_>, first: u64, last: u64) -> PyResult<VirtualSpace> {
         let range = Gva(first)..=Gva(last);
-        let space = self.run(py, || self.guest.space(range, SpaceLimits::default()))?;
-        let space = space.map_err(|missing| missing.bridge())?;
+        let space = self.run(py, || self.opened.space(range))?;
+        let (space, left_out) = space.map_err(|missing| missing.bridge())?;
+        for register in left_out {
+            let give = Advice::Give(register.setting()).words(&PythonWords);
+            incomplete(py, &format!("{register} is not known, its half is left out: {give}"))?;
+        }
         if let Some(first) = space.unreadable().first() {
-            let source = self.guest.explain(first.source.clone());
+            let source = self.guest().explain(first.source.clone());
             let what = format!("what the {} entry at {} maps is not known", first.level, first.at);
             incomplete(py, &format!("{what}: {source}"))?;
         }
@@ -677,7 +671,7 @@ impl Guest {
     }
 
     fn format(&self, text: &str, previous: Option<&str>) -> PyResult<Format> {
-        let pointer = self.guest.regs().map_or(8, |regs| regs.arch().pointer_bytes());
+        let pointer = self.guest().regs().map_or(8, |regs| regs.arch().pointer_bytes());
         let bad = |error| usage(error, "a count, a letter of oxzdutfacs and a size of bhwg");
         let previous =
             previous.map(|text| Format::parse(text, pointer)).transpose().map_err(bad)?;
@@ -691,6 +685,14 @@ const fn guest_address(address: u64, physical: bool) -> GuestAddress {
         true => GuestAddress::Physical(Gpa(address)),
         false => GuestAddress::Virtual(Gva(address)),
     }
+}
+
+fn no_text() -> PyErr {
+    usage("there is no text", "give the text of the monitor's `info mtree -f`")
+}
+
+fn offsets(layout: Option<PathBuf>, debug_file: Option<PathBuf>) -> PyResult<Offsets> {
+    rr_mem::source::offsets(layout.as_deref(), debug_file).map_err(|error| error.bridge())
 }
 
 fn not_written() -> PyErr {

@@ -4,10 +4,11 @@
 //! Built for the stable ABI of CPython 3.9, so that one file serves every gdb.
 
 mod error;
+mod face;
 mod guest;
 mod log;
-mod options;
 mod reader;
+mod remark;
 mod rows;
 mod source;
 
@@ -19,6 +20,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(module)?;
     rows::register(module)?;
     log::register(module)?;
+    module.add_class::<remark::Remark>()?;
     module.add_class::<guest::Symbols>()?;
     module.add_class::<guest::Guest>()
 }

@@ -12,13 +12,13 @@ use crate::error::{Bridge, ReadError, SourceError, raise};
 
 impl Bridge for OpenError {
     fn bridge(&self) -> PyErr {
-        raise::<SourceError>(self, self.name(), self.hint())
+        raise::<SourceError>(self, self.name(), &self.advice().to_string())
     }
 }
 
 impl Bridge for LogError {
     fn bridge(&self) -> PyErr {
-        raise::<ReadError>(self, self.kind.name(), self.kind.hint())
+        raise::<ReadError>(self, self.kind.name(), &self.kind.advice().to_string())
     }
 }
 

@@ -1,131 +1,122 @@
-//! Where a guest was found, and the guest in it as one of the CPUs sees it.
+//! From Python's keywords to the library's one door.
 
-use pyo3::prelude::*;
+use std::sync::Arc;
+
+use pyo3::{prelude::*, types::PyDict};
 use rr_mem::{
-    addr::Hva,
-    guest::{AnyMemory, Guest as Library, emulator::Emulator},
-    host::{AnyHost, Given, Host},
-    image::Image,
-    memory::Memory,
-    qemu::{Machine, Offsets},
-    region::RegionMap,
-    regs::Regs,
+    host::{AnyHost, Given, HostKind, SharedMemory},
+    qemu::{Machine, Offsets, stub},
+    regs::{Arch, Cpu, Regs},
+    source::{
+        self, Asked, Attached, Emulator, PhysicalReader, RegionText, Source, SourceError, Which,
+    },
 };
 
 use crate::{
     error::{Bridge, MissingError, raise, usage},
-    reader::{PhysicalReader, Reader},
+    reader::{self, Reader},
 };
 
-/// Where a guest was found.
-pub enum Source {
-    Emulator(Emulator<AnyHost>),
-    /// A process that a Python object reads.
-    Given(Emulator<Given<Reader>>),
-    Image(Box<Image>),
-    /// Registers, and physical memory that a Python object reads.
-    Plain(PhysicalReader, Regs, Option<RegionMap>),
-}
-
-macro_rules! of_emulator {
-    ($source:expr, $emulator:ident => $value:expr, else $other:expr) => {
-        match $source {
-            Source::Emulator($emulator) => $value,
-            Source::Given($emulator) => $value,
-            Source::Image(..) | Source::Plain(..) => $other,
+/// Opens a source, without the GIL unless Python is asked for bytes.
+pub fn attach(py: Python<'_>, source: Source, reader: Option<&Reader>) -> PyResult<Arc<Attached>> {
+    let open = || source::attach(source, &mut |_| ());
+    let attached = match reader {
+        None => py.detach(open),
+        Some(reader) => {
+            let attached = open();
+            reader.check()?;
+            attached
         }
     };
+    attached.map_err(|error| error.bridge())
 }
 
-pub(crate) use of_emulator;
+/// The emulator in what a reader reads.
+pub fn host(
+    reader: &Reader,
+    maps: &str,
+    modules: &[std::path::PathBuf],
+    complete: bool,
+    offsets: Offsets,
+) -> PyResult<Source> {
+    let memory = SharedMemory::new(reader.clone());
+    let host = Given::new(memory, maps.as_bytes(), modules, complete);
+    reader.check()?;
+    let host = host.map_err(|error| SourceError::from(error).bridge())?;
+    Ok(Source::Emulator(Which::Host(Box::new(host)), offsets))
+}
 
-impl Source {
-    /// The emulator's machine.
-    pub fn machine(&self) -> PyResult<&Machine> {
-        of_emulator!(self, emulator => Ok(&emulator.machine), else Err(no_emulator()))
+/// Registers, and what reads physical memory: with a region map nothing but RAM and
+/// ROM.
+pub fn plain(
+    cpu: Cpu,
+    object: Py<PyAny>,
+    regions: Option<RegionText>,
+) -> PyResult<(Source, Reader)> {
+    let allowed = regions.as_ref().map(RegionText::memory).transpose();
+    let allowed = allowed.map_err(|error| error.bridge())?.flatten();
+    let reader = Reader::limited(object, allowed);
+    let memory: PhysicalReader = Arc::new(reader::PhysicalReader(reader.clone()));
+    Ok((Source::Plain { cpu, memory, regions }, reader))
+}
+
+/// The text of `info mtree -f`.
+pub fn regions(text: Option<&str>) -> PyResult<Option<RegionText>> {
+    let parsed = text.map(RegionText::parse).transpose();
+    parsed.map_err(|error| SourceError::from(error).bridge())
+}
+
+/// The architecture of this name.
+pub fn arch(name: &str) -> PyResult<Arch> {
+    name.parse().map_err(|error: String| usage(error, "i386, x86_64, arm, aarch64"))
+}
+
+/// The same question with these registers too.
+pub fn with_registers(asked: Asked, given: &Bound<'_, PyDict>) -> PyResult<Asked> {
+    given.iter().try_fold(asked, |asked, (name, value)| {
+        let name: String = name.extract()?;
+        asked.with_named(&name, value.extract()?).map_err(|error| error.bridge())
+    })
+}
+
+/// The registers that QEMU's stub gives of a guest of gdb's architecture `name`.
+pub fn stub_registers(name: &str, register: &Bound<'_, PyAny>) -> PyResult<Regs> {
+    let known = stub::arch(name).ok_or_else(|| SourceError::StubArch(name.to_owned()).bridge())?;
+    let mut failed = None;
+    let regs = stub::registers(known, |name| {
+        let value = register.call1((name,)).and_then(|value| value.extract());
+        value.unwrap_or_else(|error| {
+            failed = failed.take().or(Some(error));
+            None
+        })
+    });
+    failed.map_or(Ok(()), Err)?;
+    regs.map_err(|error| SourceError::from(error).bridge())
+}
+
+/// The emulator that is open.
+pub fn emulator(attached: &Attached) -> PyResult<&Emulator<AnyHost>> {
+    attached.emulator().ok_or_else(|| {
+        raise::<MissingError>(
+            "the source is no emulator",
+            "no_emulator",
+            "take Guest.from_process, from_core or from_host",
+        )
+    })
+}
+
+/// The emulator's machine.
+pub fn machine(attached: &Attached) -> PyResult<&Machine> {
+    emulator(attached).map(|emulator| &emulator.machine)
+}
+
+/// What the source is, for `repr`.
+pub fn described(attached: &Attached) -> &'static str {
+    match attached.emulator().map(|emulator| emulator.host.kind()) {
+        Some(HostKind::Given(_)) => "an emulator that Python reads",
+        Some(_) => "an emulator",
+        None if attached.kind() == "registers" => "registers and a reader",
+        None if attached.kind() == "regions" => "a region map",
+        None => "an image",
     }
-
-    /// The guest as CPU number `cpu` sees it; registers that are given count
-    /// instead of the CPU's own.
-    pub fn seen_by(
-        &self,
-        cpu: usize,
-        space: Option<&str>,
-        regs: Option<Regs>,
-    ) -> PyResult<Library> {
-        match self {
-            Self::Emulator(emulator) => seen(emulator, cpu, space, regs),
-            Self::Given(emulator) => seen(emulator, cpu, space, regs),
-            Self::Image(image) => image_guest(image, cpu, regs),
-            Self::Plain(_, _, _) if cpu != 0 => Err(no_cpu(cpu, 1)),
-            Self::Plain(reader, own, regions) => plain(reader, regs.unwrap_or(*own), regions),
-        }
-    }
-
-    /// What a Python object reads for it.
-    pub fn reader(&self) -> Option<&Reader> {
-        match self {
-            Source::Given(emulator) => Some(emulator.host.memory()),
-            Source::Plain(reader, ..) => Some(&reader.0),
-            Source::Emulator(_) | Source::Image(..) => None,
-        }
-    }
-}
-
-fn plain(reader: &PhysicalReader, regs: Regs, regions: &Option<RegionMap>) -> PyResult<Library> {
-    let memory: AnyMemory = Box::new(reader.clone());
-    Library::new(Some(memory), Some(regs), regions.clone()).map_err(|error| error.bridge())
-}
-
-fn seen<H>(
-    emulator: &Emulator<H>,
-    number: usize,
-    space: Option<&str>,
-    regs: Option<Regs>,
-) -> PyResult<Library>
-where
-    H: Host<Memory: Memory<Hva> + Clone + Send + Sync + 'static>,
-{
-    let machine = &emulator.machine;
-    let cpu = machine.cpu(number as u64).ok_or_else(|| no_cpu(number, machine.cpus.len()))?;
-    let space = emulator.space(space, Some(cpu)).map_err(|error| error.bridge())?;
-    let regs = regs.unwrap_or(cpu.regs);
-    let guest = emulator.guest(space, Some(regs)).map_err(|error| error.bridge())?;
-    Ok(guest.map_memory(|memory| Box::new(memory) as AnyMemory))
-}
-
-/// What an image holds; without paging registers only physical addresses are
-/// understood.
-fn image_guest(image: &Image, number: usize, regs: Option<Regs>) -> PyResult<Library> {
-    let cpus = &image.cpus;
-    if number >= cpus.len().max(1) {
-        return Err(no_cpu(number, cpus.len()));
-    }
-    let cpu = cpus.get(number).filter(|cpu| !cpu.without_tables());
-    let regs = regs.or_else(|| cpu.map(|cpu| cpu.with_usual_values()));
-    let memory: Option<AnyMemory> = Some(Box::new(image.memory.clone()));
-    let guest = match (image.regions.clone(), image.address_space) {
-        (Some(map), Some(space)) => Library::in_space(memory, regs, map, space),
-        (map, _) => Library::new(memory, regs, map),
-    };
-    guest.map_err(|error| error.bridge())
-}
-
-fn no_cpu(number: usize, count: usize) -> PyErr {
-    usage(
-        format!("no CPU {number}: the source knows {count} CPUs"),
-        "`cpus` lists them with their numbers",
-    )
-}
-
-pub fn no_emulator() -> PyErr {
-    raise::<MissingError>(
-        "the source is no emulator",
-        "no_emulator",
-        "take Guest.from_process, from_core or from_host",
-    )
-}
-
-pub fn emulator(host: AnyHost, offsets: &Offsets) -> PyResult<Source> {
-    Emulator::attach(host, offsets).map(Source::Emulator).map_err(|unread| unread.error.bridge())
 }

@@ -5,7 +5,6 @@
 //! no memory. What is missing is an error that names the option to give.
 
 pub mod diff;
-pub mod emulator;
 pub mod search;
 pub mod slice;
 
@@ -15,10 +14,11 @@ use thiserror::Error;
 
 use crate::{
     addr::{Address, Gpa, GuestAddress, Gva, Hva, PAGE},
+    advice::{Advice, Part, Setting},
     memory::{Memory, ReadCause, ReadError},
     mmu::{Fault, Mmu, Query, SpaceLimits, TableUnreadable, VirtualSpace, Walk, WalkError},
     region::{FlatRange, FlatView, RegionMap, RenderError, Section},
-    regs::Regs,
+    regs::{Assumed, Cpu, Register, RegisterSet, Regs},
 };
 
 /// Memory of a guest whose source is chosen at run time.
@@ -28,10 +28,15 @@ pub type AnyMemory = Box<dyn Memory + Send + Sync>;
 #[derive(Debug)]
 pub struct Guest<M = AnyMemory> {
     memory: Option<M>,
-    paging: Option<(Regs, Mmu)>,
-    /// Base registers of tables, by name, whose values are not known.
-    unknown_tables: Vec<&'static str>,
+    cpu: Option<Cpu>,
+    /// Of the CPU, if it can translate an address at all.
+    mmu: Option<Mmu>,
+    /// Base registers of tables whose values are not known.
+    unknown_tables: Vec<Register>,
+    assumed: Vec<Assumed>,
     regions: Option<Regions>,
+    /// What to answer where there is no region map.
+    without_regions: Missing,
 }
 
 /// A region map.
@@ -47,52 +52,75 @@ struct Regions {
 /// Something that the question needs and the source does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Missing {
-    /// The registers that steer paging.
-    #[error("the source holds no paging registers")]
-    Registers,
+    /// The registers that steer paging: those that nobody knows, of a CPU of which
+    /// some are known.
+    #[error("{}", no_registers(*.0))]
+    Registers(RegisterSet),
     /// The register that holds the base of the tables of an address.
     #[error("{0} is not known, which translates this address")]
-    Table(&'static str),
+    Table(Register),
     /// Guest memory.
     #[error("the source holds no guest memory")]
     Memory,
     /// The region map.
     #[error("the source holds no memory-region map")]
     Regions,
+    /// The flat view: the source holds a tree that does not say what hides what.
+    #[error(
+        "this is the tree of `info mtree`, which does not say what hides what: no address can be found in it"
+    )]
+    FlatView,
     /// The address space of the CPUs in the region map.
     #[error("the memory-region map has no address space \"memory\"")]
     AddressSpace,
 }
 
+crate::advice::explain!(Missing);
+
 impl Missing {
     /// A short stable name for scripts.
     #[must_use]
-    pub const fn kind(self) -> &'static str {
+    pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Registers => "no_registers",
+            Self::Registers(_) => "no_registers",
             Self::Table(_) => "no_table_base",
             Self::Memory => "no_memory",
             Self::Regions => "no_regions",
+            Self::FlatView => "tree_form",
             Self::AddressSpace => "no_address_space",
         }
     }
 
     /// The option that provides it.
     #[must_use]
-    pub fn hint(self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Registers => {
-                "give --cr3 (x86) or --ttbr0/--ttbr1 and --tcr (ARM); `rr-mem roots` finds candidates"
+            Self::Registers(_) => Advice::Parts(&[
+                Part::Say("give "),
+                Part::Name(Setting::Registers),
+                Part::Say("; `rr-mem roots` finds candidates"),
+            ]),
+            Self::Table(register) => Advice::Give(register.setting()),
+            Self::Memory => {
+                Advice::Parts(&[Part::Say("give guest memory with "), Part::Name(Setting::Image)])
             }
-            Self::Table("TTBR0") => "give --ttbr0",
-            Self::Table("TTBR1") => "give --ttbr1",
-            Self::Table(_) => "give --cr3",
-            Self::Memory => "give guest memory with --image FILE",
-            Self::Regions => "give the text of the monitor's `info mtree -f` with --mtree FILE",
+            Self::Regions => Advice::Parts(&[
+                Part::Say("give the text of the monitor's `info mtree -f` with "),
+                Part::Name(Setting::RegionMap),
+            ]),
+            Self::FlatView => Advice::Say("give the text of `info mtree -f`"),
             Self::AddressSpace => {
-                "give the whole text of `info mtree -f`: its blocks come in any order"
+                Advice::Say("give the whole text of `info mtree -f`: its blocks come in any order")
             }
         }
+    }
+}
+
+fn no_registers(unknown: RegisterSet) -> String {
+    let names: Vec<_> = unknown.iter().map(Register::name).collect();
+    match names.is_empty() {
+        true => "the source holds no paging registers".to_owned(),
+        false => format!("the source holds none of {}", names.join(", ")),
     }
 }
 
@@ -140,18 +168,41 @@ pub enum GuestReadCause {
 }
 
 impl<M> Guest<M> {
-    /// A guest of these parts.
+    /// A guest of these parts. What nobody knows of the CPU is taken as usual
+    /// ([`Guest::assumed`] says what); an address whose table base nobody knows is
+    /// neither mapped nor not.
     ///
     /// # Errors
     /// When the flat view of the region map cannot be rendered.
     pub fn new(
         memory: Option<M>,
-        regs: Option<Regs>,
+        cpu: Option<Cpu>,
         regions: Option<RegionMap>,
     ) -> Result<Self, RenderError> {
-        let paging = regs.map(|regs| (regs, Mmu::new(&regs)));
         let regions = regions.map(Regions::new).transpose()?;
-        Ok(Self { memory, paging, unknown_tables: Vec::new(), regions })
+        Ok(Self::of(memory, cpu, regions))
+    }
+
+    fn of(memory: Option<M>, cpu: Option<Cpu>, regions: Option<Regions>) -> Self {
+        let (cpu, assumed) = cpu.map(|cpu| cpu.with_usual_values()).unzip();
+        let translating = cpu.filter(Cpu::translates);
+        let unknown = |cpu: &Cpu| cpu.unknown_tables().collect();
+        let on = translating.filter(|cpu| cpu.regs.paging_is_on());
+        Self {
+            memory,
+            cpu,
+            mmu: translating.map(|cpu| Mmu::new(&cpu.regs)),
+            unknown_tables: on.as_ref().map(unknown).unwrap_or_default(),
+            assumed: assumed.unwrap_or_default(),
+            regions,
+            without_regions: Missing::Regions,
+        }
+    }
+
+    /// The same guest; where it has no region map, `missing` says why.
+    #[must_use]
+    pub(crate) fn with_regions_missing(self, missing: Missing) -> Self {
+        Self { without_regions: missing, ..self }
     }
 
     /// The same, seen through address space number `space` of `map`; of a
@@ -161,51 +212,64 @@ impl<M> Guest<M> {
     /// When the flat view of the address space cannot be rendered.
     pub fn in_space(
         memory: Option<M>,
-        regs: Option<Regs>,
+        cpu: Option<Cpu>,
         map: RegionMap,
         space: usize,
     ) -> Result<Self, RenderError> {
-        let paging = regs.map(|regs| (regs, Mmu::new(&regs)));
         let view = match map.address_spaces().get(space) {
             Some(space) => map.view(space)?.into_owned(),
             None => FlatView::default(),
         };
         let regions = Some(Regions::seen(map, Some(view)));
-        Ok(Self { memory, paging, unknown_tables: Vec::new(), regions })
+        Ok(Self::of(memory, cpu, regions))
     }
 
-    /// The same guest, but for base registers of tables (CR3, TTBR0, TTBR1)
-    /// whose values nobody knows: what they translate is neither mapped nor not.
+    /// The base registers of tables (CR3, TTBR0, TTBR1) whose values nobody knows,
+    /// though others are known: what they translate is neither mapped nor not.
     #[must_use]
-    pub fn without_tables(self, unknown_tables: Vec<&'static str>) -> Self {
-        Self { unknown_tables, ..self }
-    }
-
-    /// See [`Guest::without_tables`].
-    #[must_use]
-    pub fn unknown_tables(&self) -> &[&'static str] {
+    pub fn unknown_tables(&self) -> &[Register] {
         &self.unknown_tables
+    }
+
+    /// The values that were taken for registers that nobody knows.
+    #[must_use]
+    pub fn assumed(&self) -> &[Assumed] {
+        &self.assumed
     }
 
     /// The same guest over other memory, made of its own.
     #[must_use]
     pub fn map_memory<N>(self, change: impl FnOnce(M) -> N) -> Guest<N> {
-        let Self { memory, paging, unknown_tables, regions } = self;
-        Guest { memory: memory.map(change), paging, unknown_tables, regions }
+        let Self { memory, cpu, mmu, unknown_tables, assumed, regions, without_regions } = self;
+        let memory = memory.map(change);
+        Guest { memory, cpu, mmu, unknown_tables, assumed, regions, without_regions }
+    }
+
+    /// The CPU in question, with usual values for what nobody knows of it.
+    #[must_use]
+    pub fn cpu(&self) -> Option<&Cpu> {
+        self.cpu.as_ref()
     }
 
     /// The registers of the CPU in question.
     #[must_use]
     pub fn regs(&self) -> Option<&Regs> {
-        self.paging.as_ref().map(|(regs, _)| regs)
+        self.cpu.as_ref().map(|cpu| &cpu.regs)
     }
 
     /// The paging of the CPU in question.
     ///
     /// # Errors
-    /// When the registers are not known.
+    /// When the base of no table is known.
     pub fn mmu(&self) -> Result<&Mmu, Missing> {
-        self.paging.as_ref().map(|(_, mmu)| mmu).ok_or(Missing::Registers)
+        self.mmu.as_ref().ok_or_else(|| Missing::Registers(self.unknown_registers()))
+    }
+
+    /// What nobody knows of a CPU of which something is known.
+    fn unknown_registers(&self) -> RegisterSet {
+        let cpu = self.cpu.as_ref().filter(|cpu| !cpu.known.is_empty());
+        let unknown = cpu.map(Cpu::unknown_registers).into_iter().flatten();
+        unknown.filter(|register| !register.info().feature).collect()
     }
 
     /// The paging, where it knows the tables of `gva`.
@@ -232,7 +296,7 @@ impl<M> Guest<M> {
     /// # Errors
     /// When the source holds none.
     pub fn regions(&self) -> Result<&RegionMap, Missing> {
-        self.regions.as_ref().map(|regions| &regions.map).ok_or(Missing::Regions)
+        self.regions.as_ref().map(|regions| &regions.map).ok_or(self.without_regions)
     }
 
     /// The flat view of the guest's own address space.
@@ -240,7 +304,7 @@ impl<M> Guest<M> {
     /// # Errors
     /// When the source holds no region map, or one without that space.
     pub fn flat_view(&self) -> Result<&FlatView, Missing> {
-        let regions = self.regions.as_ref().ok_or(Missing::Regions)?;
+        let regions = self.regions.as_ref().ok_or(self.without_regions)?;
         regions.view.as_ref().ok_or(Missing::AddressSpace)
     }
 
@@ -440,7 +504,7 @@ mod tests {
     };
 
     /// AArch64, 4 KB granule, 39-bit halves: one 1 GB block in each.
-    fn two_halves(unknown: &[&'static str]) -> Guest<SparseMemory> {
+    fn two_halves(unknown: &[Register]) -> Guest<SparseMemory> {
         let mut ram = SparseMemory::default();
         ram.put64(0x1000, 0x4000_0000 | 0x401);
         ram.put64(0x2000, 0x8000_0000 | 0x401);
@@ -452,8 +516,8 @@ mod tests {
             el: 1,
             ..ArmRegs::new(ArmState::Aarch64)
         };
-        let guest = Guest::new(Some(ram), Some(Regs::Arm(regs)), None).expect("no regions");
-        guest.without_tables(unknown.to_vec())
+        let cpu = Cpu::known(Regs::Arm(regs)).without(unknown);
+        Guest::new(Some(ram), Some(cpu), None).expect("no regions")
     }
 
     const LOW: Gva = Gva(0x10);
@@ -461,7 +525,7 @@ mod tests {
 
     #[test]
     fn addresses_of_an_unknown_table_are_an_error_not_unmapped() {
-        for (unknown, bad, good) in [("TTBR0", LOW, HIGH), ("TTBR1", HIGH, LOW)] {
+        for (unknown, bad, good) in [(Register::Ttbr0, LOW, HIGH), (Register::Ttbr1, HIGH, LOW)] {
             let guest = two_halves(&[unknown]);
             let refused = guest.walk(bad, Query::Presence).map(drop);
             assert_eq!(refused, Err(Missing::Table(unknown)));
@@ -473,7 +537,7 @@ mod tests {
 
     #[test]
     fn mappings_of_an_unknown_table_are_left_out() {
-        let listed = |unknown: &[&'static str]| -> Vec<Gva> {
+        let listed = |unknown: &[Register]| -> Vec<Gva> {
             let everything = Gva(0)..=Gva(u64::MAX);
             let space = two_halves(unknown).space(everything, SpaceLimits::default());
             let space = space.expect("registers and memory are there");
@@ -481,8 +545,16 @@ mod tests {
         };
         let high = Gva(0xffff_ff80_0000_0000);
         assert_eq!(listed(&[]), [Gva(0), high]);
-        assert_eq!(listed(&["TTBR0"]), [high]);
-        assert_eq!(listed(&["TTBR1"]), [Gva(0)]);
-        assert_eq!(listed(&["TTBR0", "TTBR1"]), []);
+        assert_eq!(listed(&[Register::Ttbr0]), [high]);
+        assert_eq!(listed(&[Register::Ttbr1]), [Gva(0)]);
+    }
+
+    #[test]
+    fn without_any_table_no_address_can_be_translated() {
+        let guest = two_halves(&[Register::Ttbr0, Register::Ttbr1]);
+        assert_eq!(
+            guest.walk(LOW, Query::Presence).map(drop),
+            Err(Missing::Registers(RegisterSet::from_iter([Register::Ttbr0, Register::Ttbr1])))
+        );
     }
 }

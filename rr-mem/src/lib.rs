@@ -9,8 +9,8 @@
 //! use rr_mem::{addr::Gva, guest::Guest, mmu::Query, sample};
 //!
 //! let image = sample::open()?;
-//! let regs = image.cpus.first().map(|cpu| cpu.regs);
-//! let guest = Guest::new(Some(image.memory), regs, image.regions)?;
+//! let cpu = image.cpus.first().copied();
+//! let guest = Guest::new(Some(image.memory), cpu, image.regions)?;
 //!
 //! let walk = guest.walk(Gva(0xffff_ffff_8100_0000), Query::Presence)?;
 //! let found = walk.result.expect("the kernel is mapped");
@@ -24,6 +24,7 @@
 //! ([`mmu::Fault`]) are never the same.
 
 pub mod addr;
+pub mod advice;
 pub mod bits;
 pub mod container;
 pub mod debuginfo;
@@ -40,6 +41,7 @@ pub mod regs;
 pub mod replay;
 pub mod report;
 pub mod sample;
+pub mod source;
 pub mod symbols;
 pub mod watch;
 pub mod write;

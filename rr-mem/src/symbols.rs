@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::{
     addr::Gva,
+    advice::{Advice, Part, Setting},
     guest::Guest,
     memory::{MappedFile, Memory},
     mmu::{Mapping, Merge, SpaceLimits},
@@ -64,6 +65,8 @@ pub enum SymbolsError {
     Offset(String),
 }
 
+crate::advice::explain!(SymbolsError);
+
 impl SymbolsError {
     /// A short stable name for scripts.
     #[must_use]
@@ -77,11 +80,17 @@ impl SymbolsError {
 
     /// What the user can do about it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Open { .. } => "check the path",
-            Self::None { .. } => "give a vmlinux with symbols, or the System.map of that kernel",
-            Self::Offset(_) => "give the offset, or boot the guest with nokaslr",
+            Self::Open { .. } => Advice::Say("check the path"),
+            Self::None { .. } => {
+                Advice::Say("give a vmlinux with symbols, or the System.map of that kernel")
+            }
+            Self::Offset(_) => Advice::Parts(&[
+                Part::Say("give "),
+                Part::Name(Setting::SymbolsOffset),
+                Part::Say(", or boot the guest with nokaslr"),
+            ]),
         }
     }
 }
@@ -264,8 +273,8 @@ mod tests {
     #[test]
     fn a_kernel_that_is_elsewhere_is_not_guessed() {
         let image = sample::open().expect("is built in");
-        let regs = image.cpus.first().map(|cpu| cpu.regs);
-        let guest = Guest::new(Some(image.memory), regs, image.regions).expect("a guest");
+        let cpu = image.cpus.first().copied();
+        let guest = Guest::new(Some(image.memory), cpu, image.regions).expect("a guest");
         let other =
             Symbols::new(map(b"ffffffff81000000 T _text\nffffffff81000008 D linux_banner\n"));
         let kind = |symbols: Symbols| symbols.in_guest(&guest).map_err(|error| error.kind()).err();

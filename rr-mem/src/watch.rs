@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::{
     addr::{Gpa, GuestAddress, Hva},
+    advice::Advice,
     guest::{Guest, GuestReadError},
     memory::{Memory, ReadCause, ReadError},
 };
@@ -64,6 +65,8 @@ pub enum WatchError {
     },
 }
 
+crate::advice::explain!(WatchError);
+
 impl WatchError {
     /// A short stable name for scripts.
     #[must_use]
@@ -79,12 +82,12 @@ impl WatchError {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Virtual(_) => "watch the entry that would map it",
-            Self::NoRam(_) => "only RAM and ROM can be watched",
-            Self::NoHost(_) => "take an emulator's process, not an image",
-            Self::Length(_) | Self::TooMany { .. } => "watch fewer bytes",
+            Self::Virtual(_) => Advice::Say("watch the entry that would map it"),
+            Self::NoRam(_) => Advice::Say("only RAM and ROM can be watched"),
+            Self::NoHost(_) => Advice::Say("take an emulator's process, not an image"),
+            Self::Length(_) | Self::TooMany { .. } => Advice::Say("watch fewer bytes"),
         }
     }
 }
@@ -180,8 +183,8 @@ mod tests {
     #[test]
     fn what_no_emulator_has_as_ram_is_refused() {
         let image = sample::open().expect("is built in");
-        let regs = image.cpus.first().map(|cpu| cpu.regs);
-        let guest = Guest::new(Some(image.memory), regs, image.regions).expect("a guest");
+        let cpu = image.cpus.first().copied();
+        let guest = Guest::new(Some(image.memory), cpu, image.regions).expect("a guest");
         let kind = |target, len| plan(&guest, target, len).map_err(|error| error.kind());
         assert_eq!(kind(GuestAddress::Physical(Gpa(0x1000)), 4), Err("no_host"));
         assert_eq!(kind(GuestAddress::Physical(Gpa(0xfee0_0000)), 4), Err("device"));

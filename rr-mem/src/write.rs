@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::{
     addr::{Address, Gpa, GuestAddress, Hva, PAGE},
+    advice::{Advice, Part, Setting},
     guest::{Guest, GuestReadError},
     host::{Areas, Host, process::Process},
     memory::{Memory, ReadError},
@@ -90,6 +91,8 @@ pub enum Refusal {
     NoHost(Arc<str>),
 }
 
+crate::advice::explain!(WriteError);
+
 impl WriteError {
     /// A short stable name for scripts.
     #[must_use]
@@ -106,15 +109,18 @@ impl WriteError {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Virtual(_) => "`rr-mem v2p -v` shows the walk; nothing was written",
-            Self::Refused { .. } => "only RAM is written; nothing was written",
-            Self::TooLong(_) => "write it in parts; nothing was written",
-            Self::Host { .. } | Self::Unverified(_) => {
-                "check that the emulator still runs; the bytes before this one may be written"
-            }
-            Self::Differs(_) => "the guest runs and has written there too: give --freeze",
+            Self::Virtual(_) => Advice::Say("`rr-mem v2p -v` shows the walk; nothing was written"),
+            Self::Refused { .. } => Advice::Say("only RAM is written; nothing was written"),
+            Self::TooLong(_) => Advice::Say("write it in parts; nothing was written"),
+            Self::Host { .. } | Self::Unverified(_) => Advice::Say(
+                "check that the emulator still runs; the bytes before this one may be written",
+            ),
+            Self::Differs(_) => Advice::Parts(&[
+                Part::Say("the guest runs and has written there too: give "),
+                Part::Name(Setting::Freeze),
+            ]),
         }
     }
 }

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::{ContainerError, Unpacked};
 use crate::{
+    advice::{Advice, Part, Setting},
     bits::{bit, keep},
     memory::MappedFile,
 };
@@ -58,13 +59,16 @@ fn listed(names: &[String]) -> String {
 impl Qcow2Error {
     /// What the user can do about it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Damaged { .. } => "check the image with qemu-img check",
-            Self::Refused(_) => {
-                "load the snapshot in QEMU, and migrate to a file: migrate exec:cat>FILE"
-            }
-            Self::NoSuchSnapshot { .. } => "give the name of a snapshot with --snapshot",
+            Self::Damaged { .. } => Advice::Say("check the image with qemu-img check"),
+            Self::Refused(_) => Advice::Say(
+                "load the snapshot in QEMU, and migrate to a file: migrate exec:cat>FILE",
+            ),
+            Self::NoSuchSnapshot { .. } => Advice::Parts(&[
+                Part::Say("give the name of a snapshot with "),
+                Part::Name(Setting::Snapshot),
+            ]),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Why no layout could be read.
 
+use crate::advice::{Advice, Part, Setting};
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -116,6 +117,8 @@ fn list(tried: &[String]) -> String {
     }
 }
 
+crate::advice::explain!(DebugError);
+
 impl DebugError {
     /// A short stable name for scripts.
     #[must_use]
@@ -136,32 +139,43 @@ impl DebugError {
 
     /// What the user can do about it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Open { .. } => "check the path and the rights",
-            Self::Damaged { .. } => {
-                "it must be a whole ELF file; give another with --debug-file FILE"
-            }
-            Self::Nothing { .. } => {
-                "install the package with its debug symbols (Debian: -dbgsym), or give the file with --debug-file FILE"
-            }
+            Self::Open { .. } => Advice::Say("check the path and the rights"),
+            Self::Damaged { .. } => Advice::Parts(&[
+                Part::Say("it must be a whole ELF file; give another with "),
+                Part::Name(Setting::DebugFile),
+            ]),
+            Self::Nothing { .. } => Advice::Parts(&[
+                Part::Say(
+                    "install the package with its debug symbols (Debian: -dbgsym), or give the file with ",
+                ),
+                Part::Name(Setting::DebugFile),
+            ]),
             Self::BuildId { .. } => {
-                "take the debug file of the very same build, version and architecture"
+                Advice::Say("take the debug file of the very same build, version and architecture")
             }
-            Self::Supplementary { .. } => {
-                "install the whole package with the debug symbols; the file is in /usr/lib/debug/.dwz"
+            Self::Supplementary { .. } => Advice::Say(
+                "install the whole package with the debug symbols; the file is in /usr/lib/debug/.dwz",
+            ),
+            Self::Split { .. } => Advice::Say("build it without -gsplit-dwarf"),
+            Self::Relocatable { .. } => {
+                Advice::Say("give the program or library that it is linked into")
             }
-            Self::Split { .. } => "build it without -gsplit-dwarf",
-            Self::Relocatable { .. } => "give the program or library that it is linked into",
-            Self::NoStructs { .. } => {
-                "give the module that holds the emulator: an executable, or a library such as libpanda-x86_64.so"
-            }
-            Self::NoUnit { .. } => {
-                "a part of a source file's path will do, as in --unit target/arm"
-            }
-            Self::Conflict { .. } => {
-                "choose whose definition counts with `rr-mem layout --unit NAME ELF`, and give the result with --layout FILE"
-            }
+            Self::NoStructs { .. } => Advice::Say(
+                "give the module that holds the emulator: an executable, or a library such as libpanda-x86_64.so",
+            ),
+            Self::NoUnit { .. } => Advice::Parts(&[
+                Part::Say("a part of a source file's path will do: "),
+                Part::Name(Setting::Unit),
+                Part::Say(", such as target/arm"),
+            ]),
+            Self::Conflict { .. } => Advice::Parts(&[
+                Part::Say("choose whose definition counts with "),
+                Part::Name(Setting::Unit),
+                Part::Say(" of `rr-mem layout ELF`, and give the result with "),
+                Part::Name(Setting::Layout),
+            ]),
         }
     }
 }

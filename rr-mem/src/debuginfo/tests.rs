@@ -35,7 +35,7 @@ fn layout(search: &Search, bytes: &[u8]) -> Result<Layout, DebugError> {
 
 fn complaint(search: &Search, bytes: &[u8]) -> (&'static str, String) {
     let error = layout(search, bytes).expect_err("there is no layout");
-    assert!(!error.hint().is_empty());
+    assert!(!error.advice().to_string().is_empty());
     (error.kind(), error.to_string())
 }
 

@@ -25,6 +25,7 @@ use thiserror::Error;
 
 use crate::{
     addr::{Gpa, RangeSet},
+    advice::Advice,
     memory::Memory,
     region::RegionMap,
     regs::Regs,
@@ -202,7 +203,7 @@ pub enum ExecutionError {
         /// Why.
         what: &'static str,
         /// What the user can do about it.
-        hint: &'static str,
+        advice: Advice,
     },
     /// The operating system.
     #[error("{step}: {source}")]

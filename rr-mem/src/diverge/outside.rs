@@ -1,11 +1,13 @@
 //! A guest inside an emulator of ours, read from outside through its process.
 
+use std::sync::Arc;
+
 use crate::{
     addr::RangeSet,
-    guest::emulator::{Emulator, EmulatorMemory},
-    host::{AnyHost, AnyHostMemory, Host, process::Process},
+    host::{AnyHost, AnyHostMemory},
     qemu::{Machine, Offsets},
     region::RegionMap,
+    source::{self, Attached, Emulator, EmulatorMemory, Source, Which},
 };
 
 /// The address space that is compared: QEMU's first, `memory`.
@@ -19,8 +21,11 @@ pub(super) type Failure = (&'static str, String);
 /// The emulator that is process `pid`.
 pub(super) fn emulator(pid: u32) -> Result<Emulator<AnyHost>, Failure> {
     let step = "reading the emulator";
-    let process = Process::open(pid).map_err(|error| (step, error.to_string()))?;
-    Emulator::attach(process.into(), &Offsets::default()).map_err(|error| (step, error.to_string()))
+    let process = Which::Process(pid);
+    let attached = source::attach(Source::Emulator(process, Offsets::default()), &mut |_| {});
+    let attached = attached.map_err(|error| (step, error.to_string()))?;
+    let emulator = Arc::into_inner(attached).and_then(Attached::into_emulator);
+    emulator.ok_or((step, "it is none".to_owned()))
 }
 
 /// What is compared of a guest's memory.
@@ -33,9 +38,7 @@ pub(super) struct Compared {
 impl Compared {
     /// RAM that a guest can write, without regions of these names.
     pub fn of(emulator: &Emulator<AnyHost>, ignored: &[String]) -> Result<Self, Failure> {
-        let memory = emulator
-            .memory(SPACE, emulator.host.memory().clone())
-            .map_err(|error| (RENDERING, error.to_string()))?;
+        let memory = emulator.memory(SPACE).map_err(|error| (RENDERING, error.to_string()))?;
         let regions = Some((emulator.machine.map.clone(), SPACE));
         Ok(Self { ram: ram(&emulator.machine, ignored)?, memory, regions })
     }

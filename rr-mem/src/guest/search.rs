@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn nothing_is_found_of_no_bytes_and_an_observer_ends_the_search() {
         let image = sample::open().expect("is built in");
-        let regs = image.cpus.first().map(|cpu| cpu.regs);
-        let guest = Guest::new(Some(image.memory), regs, image.regions).expect("a guest");
+        let cpu = image.cpus.first().copied();
+        let guest = Guest::new(Some(image.memory), cpu, image.regions).expect("a guest");
         let space = guest.space(Gva(0)..=Gva(u64::MAX), SpaceLimits::default()).expect("is paged");
         let search = |needle| {
             let mut hits = Hits(Vec::new());

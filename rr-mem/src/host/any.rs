@@ -1,7 +1,9 @@
 //! A host whose kind is chosen at run time.
 
+use std::{fmt, sync::Arc};
+
 use super::{
-    Areas, Host, Module, Thread,
+    Areas, Given, Host, Module, Thread,
     core::{Core, CoreMemory},
     process::{Process, ProcessMemory},
 };
@@ -24,6 +26,35 @@ pub enum HostKind {
     Process(Process),
     /// A core.
     Core(Core),
+    /// One that a debugger has, known by its parts.
+    Given(Given<SharedMemory>),
+}
+
+/// The memory of a process as somebody else reads it; cheap to clone.
+#[derive(Clone)]
+pub struct SharedMemory(Arc<dyn Memory<Hva> + Send + Sync>);
+
+impl SharedMemory {
+    /// What `memory` reads.
+    pub fn new(memory: impl Memory<Hva> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(memory))
+    }
+}
+
+impl fmt::Debug for SharedMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedMemory")
+    }
+}
+
+impl Memory<Hva> for SharedMemory {
+    fn read(&self, addr: Hva, dst: &mut [u8]) -> Result<(), ReadError> {
+        self.0.read(addr, dst)
+    }
+
+    fn slice(&self, addr: Hva, len: usize) -> Option<&[u8]> {
+        self.0.slice(addr, len)
+    }
 }
 
 /// The memory of an [`AnyHost`]; cheap to clone.
@@ -33,6 +64,8 @@ pub enum AnyHostMemory {
     Process(ProcessMemory),
     /// In a core.
     Core(CoreMemory),
+    /// Read by somebody else.
+    Given(SharedMemory),
 }
 
 impl AnyHost {
@@ -57,11 +90,19 @@ impl From<Core> for AnyHost {
     }
 }
 
+impl From<Given<SharedMemory>> for AnyHost {
+    fn from(given: Given<SharedMemory>) -> Self {
+        let memory = AnyHostMemory::Given(given.memory().clone());
+        Self { kind: HostKind::Given(given), memory }
+    }
+}
+
 macro_rules! either {
     ($host:expr, $inner:ident => $value:expr) => {
         match &$host.kind {
             HostKind::Process($inner) => $value,
             HostKind::Core($inner) => $value,
+            HostKind::Given($inner) => $value,
         }
     };
 }
@@ -108,6 +149,7 @@ impl Memory<Hva> for AnyHostMemory {
         match self {
             Self::Process(memory) => memory.read(addr, dst),
             Self::Core(memory) => memory.read(addr, dst),
+            Self::Given(memory) => memory.read(addr, dst),
         }
     }
 
@@ -116,6 +158,7 @@ impl Memory<Hva> for AnyHostMemory {
         match self {
             Self::Process(memory) => memory.slice(addr, len),
             Self::Core(memory) => memory.slice(addr, len),
+            Self::Given(memory) => memory.slice(addr, len),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     addr::Hva,
+    advice::Advice,
     memory::{MappedFile, Memory},
 };
 
@@ -36,17 +37,19 @@ pub enum GivenError {
     NoMap,
 }
 
+crate::advice::explain!(GivenError);
+
 impl GivenError {
     /// A short stable name for scripts.
     #[must_use]
-    pub const fn kind(self) -> &'static str {
+    pub const fn kind(&self) -> &'static str {
         "no_map"
     }
 
     /// What the user can do about it.
     #[must_use]
-    pub const fn hint(self) -> &'static str {
-        "give the text of /proc/PID/maps, or of gdb's `info proc mappings`"
+    pub fn advice(&self) -> Advice {
+        Advice::Say("give the text of /proc/PID/maps, or of gdb's `info proc mappings`")
     }
 }
 

@@ -14,7 +14,7 @@ pub mod unwind;
 
 use crate::{addr::Hva, memory::Memory};
 
-pub use any::{AnyHost, AnyHostMemory, HostKind};
+pub use any::{AnyHost, AnyHostMemory, HostKind, SharedMemory};
 pub use areas::{Area, Areas};
 pub use given::{Given, GivenError};
 pub use module::Module;

@@ -11,6 +11,11 @@ use object::{
 use super::{Image, ImageError, note::Notes};
 use crate::{
     addr::{Gpa, ImageOffset},
+    advice::{
+        Advice,
+        Part::{Name, Say},
+        Setting,
+    },
     memory::{ImageBytes, MappedFile},
     region::physical::{Backing, PhysicalMemory, PhysicalRange},
     regs::Arch,
@@ -40,8 +45,8 @@ fn damaged(what: impl ToString, offset: u64) -> ImageError {
     ImageError::Damaged { format: FORMAT, what: what.to_string(), offset }
 }
 
-fn not_a_guest(what: &'static str, hint: &'static str) -> ImageError {
-    ImageError::NotAnImage { what, hint }
+fn not_a_guest(what: &'static str, advice: Advice) -> ImageError {
+    ImageError::NotAnImage { what, advice }
 }
 
 /// What the headers and notes say.
@@ -59,7 +64,7 @@ impl Contents {
         if header.e_type(endian) != ET_CORE {
             return Err(not_a_guest(
                 "an ELF executable or object",
-                "give the dump that dump-guest-memory wrote",
+                Advice::Say("give the dump that dump-guest-memory wrote"),
             ));
         }
         let segments = header
@@ -144,7 +149,13 @@ impl Contents {
         if owner == b"CORE" && matches!(kind, NT_AUXV | NT_FILE) {
             return Err(not_a_guest(
                 "the core of a process, such as the emulator itself",
-                "give an emulator's own core with --core; --image wants the guest's memory",
+                Advice::Parts(&[
+                    Say("give an emulator's own core with "),
+                    Name(Setting::Core),
+                    Say("; "),
+                    Name(Setting::Image),
+                    Say(" wants the guest's memory"),
+                ]),
             ));
         }
         self.registers.take(owner, kind, bytes).map_err(|what| damaged(what, offset))

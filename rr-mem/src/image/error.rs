@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::advice::{Advice, Part, Setting};
 use crate::{container::ContainerError, machine::PlaceError, region::physical::PhysicalError};
 
 /// Why a file could not be opened as an image.
@@ -17,7 +18,7 @@ pub enum ImageError {
         /// What it is.
         what: &'static str,
         /// What the user can do.
-        hint: &'static str,
+        advice: Advice,
     },
     /// A known format, written in a way that is not read.
     #[error("{format}: {what} cannot be read")]
@@ -27,7 +28,7 @@ pub enum ImageError {
         /// What is in it.
         what: &'static str,
         /// What the user can do.
-        hint: &'static str,
+        advice: Advice,
     },
     /// The state of devices is wanted of a file that has none.
     #[error("this is no migration stream")]
@@ -60,6 +61,8 @@ pub enum ImageError {
     },
 }
 
+crate::advice::explain!(ImageError);
+
 impl ImageError {
     /// A short stable name for scripts.
     #[must_use]
@@ -77,19 +80,24 @@ impl ImageError {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Container(ContainerError::Qcow2(error)) => error.hint(),
-            Self::Container(_) => "check the path, its permissions and that the file is complete",
-            Self::NotAnImage { hint, .. } | Self::Unsupported { hint, .. } => hint,
+            Self::Container(ContainerError::Qcow2(error)) => error.advice(),
+            Self::Container(_) => {
+                Advice::Say("check the path, its permissions and that the file is complete")
+            }
+            Self::NotAnImage { advice, .. } | Self::Unsupported { advice, .. } => advice.clone(),
             Self::NotAStream => {
-                "give the file that migrate or savevm wrote, or PANDA's NAME-rr-snp"
+                Advice::Say("give the file that migrate or savevm wrote, or PANDA's NAME-rr-snp")
             }
-            Self::Placement { .. } => {
-                "give the machine type with --machine, or the text of the monitor's `info mtree -f` with --mtree"
-            }
+            Self::Placement { .. } => Advice::Parts(&[
+                Part::Say("give the machine type with "),
+                Part::Name(Setting::Machine),
+                Part::Say(", or the text of the monitor's `info mtree -f` with "),
+                Part::Name(Setting::RegionMap),
+            ]),
             Self::Damaged { .. } | Self::Blocks { .. } => {
-                "check that the file was written to its end; take the dump again"
+                Advice::Say("check that the file was written to its end; take the dump again")
             }
         }
     }

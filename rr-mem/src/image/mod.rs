@@ -20,7 +20,7 @@ mod windump;
 
 pub use contents::{CoreNote, Image, ImageMemory};
 pub use error::ImageError;
-pub use note::{Description, missing};
+pub use note::Description;
 pub use open::{from_file, open, open_stream};
 pub use options::OpenOptions;
 pub use registers::register_notes;

@@ -1,11 +1,6 @@
 //! The notes of an ELF core that hold registers: "QEMU" with the CPU state
 //! that `dump-guest-memory` writes for x86, "RRMEM" with ours.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
-
 use serde::{Deserialize, Serialize};
 
 use super::{CoreNote, Image};
@@ -13,7 +8,7 @@ use crate::{
     addr::{Gpa, RangeSet},
     bits::bit,
     region::{RegionMap, monitor::Style},
-    regs::{Arch, ArmRegs, ArmState, Cpu, Regs, X86Regs},
+    regs::{Arch, ArmRegs, ArmState, Cpu, Register, Regs, X86Regs},
 };
 
 /// Owner of our own note.
@@ -87,10 +82,15 @@ impl Description {
     #[must_use]
     pub fn with_cpus(self, cpus: &[Cpu]) -> Self {
         let named = |cpu: &Cpu| {
-            let registers = cpu.regs.named().into_iter().chain([cpu.regs.features()]);
-            registers.map(|(name, value)| (name.into(), format!("{value:#x}").into())).collect()
+            let registers = cpu.regs.complete().into_iter();
+            let text = |(register, value): (Register, u64)| {
+                (register.keyword().into(), format!("{value:#x}").into())
+            };
+            registers.map(text).collect()
         };
-        let unknown = |cpu: &Cpu| cpu.missing.iter().map(|name| name.to_lowercase()).collect();
+        let unknown = |cpu: &Cpu| {
+            cpu.unknown_registers().map(|register| register.keyword().to_owned()).collect()
+        };
         Self {
             cpus: cpus.iter().map(named).collect(),
             unknown: cpus.iter().map(unknown).collect(),
@@ -129,7 +129,8 @@ impl Description {
         let cpus = self.cpus.iter().zip(unknown);
         cpus.map(|(cpu, unknown)| {
             let regs = regs_by_name(self.arch, cpu)?;
-            Ok(Cpu { regs, missing: assumed(&regs, unknown)? })
+            let unknown = registers(&regs, unknown)?;
+            Ok(Cpu::known(regs).without(&unknown))
         })
         .collect()
     }
@@ -243,69 +244,24 @@ fn regs_by_name(
     cpu: &serde_json::Map<String, serde_json::Value>,
 ) -> Result<Regs, String> {
     let mut regs = Regs::defaults(arch);
-    for (name, value) in cpu {
+    // CR1 and CR2 have no part in paging, but are part of other register dumps.
+    for (name, value) in cpu.iter().filter(|(name, _)| !matches!(name.as_str(), "cr1" | "cr2")) {
         let value = value
             .as_str()
             .and_then(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok())
             .ok_or_else(|| format!("the RRMEM note: register {name} is no hex string"))?;
-        if !regs.set(name, value) {
-            return Err(format!("the RRMEM note: {arch} has no register {name}"));
-        }
+        regs.set_named(name, value).map_err(|error| format!("the RRMEM note: {error}"))?;
     }
     Ok(regs)
 }
 
-/// Every register that a source may not know.
-const NAMES: [&str; 18] = [
-    "CR0",
-    "CR3",
-    "CR4",
-    "EFER",
-    "CPL",
-    "AC",
-    "A20",
-    "PHYS_BITS",
-    "EL",
-    "TTBR0",
-    "TTBR1",
-    "TCR",
-    "SCTLR",
-    "DACR",
-    "HCR",
-    "VTTBR",
-    "VTCR",
-    "PAN",
-];
-
-/// The registers called `names`, as [`Cpu::missing`] has them. Each of the few
-/// sets that there are is made once and kept.
-fn assumed(regs: &Regs, names: &[String]) -> Result<&'static [&'static str], String> {
-    let mut set = 0u32;
-    for name in names {
-        let place = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
-        let own = regs.named().iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-        let place = place.filter(|_| own);
-        set |= 1 << place.ok_or_else(|| format!("the RRMEM note: no register {name}"))?;
-    }
-    Ok(interned(set))
-}
-
-/// The names whose bits are set.
-fn interned(set: u32) -> &'static [&'static str] {
-    static SETS: Mutex<BTreeMap<u32, &'static [&'static str]>> = Mutex::new(BTreeMap::new());
-    let mut sets = SETS.lock().unwrap_or_else(PoisonError::into_inner);
-    sets.entry(set).or_insert_with(|| {
-        let named = NAMES.iter().enumerate().filter(|(bit, _)| set >> bit & 1 != 0);
-        named.map(|(_, name)| *name).collect::<Vec<_>>().leak()
-    })
-}
-
-/// The registers of `names` (in either case), for [`Cpu::missing`]; other names
-/// are skipped.
-#[must_use]
-pub fn missing<'a>(names: impl Iterator<Item = &'a str>) -> &'static [&'static str] {
-    let place = |name: &str| NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
-    interned(names.filter_map(place).fold(0, |set, place| set | 1 << place))
+/// The registers of these keywords.
+fn registers(regs: &Regs, keywords: &[String]) -> Result<Vec<Register>, String> {
+    let one = |keyword: &String| {
+        let found = keyword.parse::<Register>().ok().filter(|found| regs.get(*found).is_some());
+        found.ok_or_else(|| format!("the RRMEM note: no register {keyword}"))
+    };
+    keywords.iter().map(one).collect()
 }
 
 /// The x86 CPU state of a "QEMU" note. Layout: little-endian, u32 version (1),
@@ -327,19 +283,16 @@ fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
         Arch::X86_64 => X86Regs::long_mode(),
         _ => X86Regs::protected_mode(),
     };
-    let pae = cr(4)? & X86Regs::CR4_PAE != 0;
-    let efer = if pae { defaults.efer | X86Regs::EFER_NXE } else { defaults.efer };
     let protected = cr(0)? & X86Regs::CR0_PE != 0;
     let regs = Regs::X86(X86Regs {
         cr0: cr(0)?,
         cr3: cr(3)?,
         cr4: cr(4)?,
-        efer,
         cpl: if protected { (word(CS_SELECTOR)? & 3) as u8 } else { 0 },
         ac: bit(word(RFLAGS)?, 18),
         ..defaults
     });
-    Some(Cpu { regs, missing: &["EFER", "A20", "PHYS_BITS"] })
+    Some(Cpu::known(regs).without(&[Register::Efer, Register::A20, Register::PhysBits]))
 }
 
 /// The exception level and PAN of an ARM CPU, from the PSTATE in its
@@ -360,6 +313,6 @@ fn arm_prstatus(bytes: &[u8], arch: Arch) -> Option<Cpu> {
     };
     // PSTATE.PAN and CPSR.PAN are both bit 22.
     let regs = Regs::Arm(ArmRegs { el, pan: bit(pstate, 22), ..ArmRegs::new(state) });
-    let missing = &["TTBR0", "TTBR1", "TCR", "SCTLR", "DACR", "HCR", "VTTBR", "VTCR", "PHYS_BITS"];
-    Some(Cpu { regs, missing })
+    let known = [Register::El, Register::Pan, Register::State].into_iter().collect();
+    Some(Cpu { regs, known })
 }

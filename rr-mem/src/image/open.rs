@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use super::{Image, ImageError, OpenOptions, elf, kdump, lime, raw, savevm, windump};
 use crate::{
+    advice::Advice,
     container::{self, qcow2},
     memory::MappedFile,
 };
@@ -101,12 +102,13 @@ fn by_magic(
 
 /// Formats that would be nonsense as raw RAM.
 fn foreign(bytes: &[u8]) -> Option<ImageError> {
-    const CONVERT: &str = "take an ELF core with the monitor's dump-guest-memory instead";
+    const CONVERT: Advice =
+        Advice::Say("take an ELF core with the monitor's dump-guest-memory instead");
     const KNOWN: [(&[u8], &str); 3] = [
         (b"KDMV", "a VMware disk image"),
         (b"\xd2\xbe\xd2\xbe", "a VMware snapshot"),
         (b"\x7fVirtualBox SavedState", "a VirtualBox snapshot"),
     ];
     let known = KNOWN.iter().find(|(magic, _)| bytes.starts_with(magic));
-    known.map(|(_, what)| ImageError::NotAnImage { what, hint: CONVERT })
+    known.map(|(_, what)| ImageError::NotAnImage { what, advice: CONVERT })
 }

@@ -9,10 +9,11 @@
 use super::{Image, ImageError};
 use crate::{
     addr::{Gpa, ImageOffset},
+    advice::Advice,
     bits::bit,
     memory::{ImageBytes, MappedFile},
     region::physical::{Backing, PhysicalMemory, PhysicalRange},
-    regs::{Arch, Cpu, Regs, X86Regs},
+    regs::{Arch, Cpu, Register, Regs, X86Regs},
 };
 
 const FORMAT: &str = "Windows crash dump";
@@ -109,16 +110,16 @@ impl Header<'_> {
         let HeaderOffsets { wide, pae, cs, flags, .. } = *self.layout;
         let defaults = if wide { X86Regs::long_mode() } else { X86Regs::protected_mode() };
         let pae = pae.is_some_and(|at| self.bytes.get(at) == Some(&1));
-        let pae = if pae { (X86Regs::CR4_PAE, X86Regs::EFER_NXE) } else { (0, 0) };
+        let pae = if pae { X86Regs::CR4_PAE } else { 0 };
         let regs = X86Regs {
             cr3: self.word(0x10),
-            cr4: defaults.cr4 | pae.0,
-            efer: defaults.efer | pae.1,
+            cr4: defaults.cr4 | pae,
             cpl: (self.u32(cs) & 3) as u8,
             ac: bit(self.u32(flags).into(), 18),
             ..defaults
         };
-        Cpu { regs: Regs::X86(regs), missing: &["CR0", "CR4", "EFER", "A20", "PHYS_BITS"] }
+        let known = [Register::Cr3, Register::Cpl, Register::Ac, Register::Pages1g];
+        Cpu { regs: Regs::X86(regs), known: known.into_iter().collect() }
     }
 
     fn arch(&self) -> Result<Arch, ImageError> {
@@ -142,7 +143,9 @@ pub(super) fn open(file: MappedFile) -> Result<Image, ImageError> {
     if header.u32(layout.dump_type) != FULL {
         return Err(ImageError::NotAnImage {
             what: "a Windows crash dump that leaves memory out (bitmap, kernel or small)",
-            hint: "take a complete memory dump, with the monitor's dump-guest-memory -w for one",
+            advice: Advice::Say(
+                "take a complete memory dump, with the monitor's dump-guest-memory -w for one",
+            ),
         });
     }
     let (arch, cpu) = (header.arch()?, header.cpu());

@@ -26,6 +26,7 @@ pub use slice::SliceMemory;
 pub(crate) use sparse::SparseMemory;
 
 use crate::addr::{Address, AddressKind, Gpa, PAGE};
+use crate::advice::{Advice, Part, Setting};
 
 /// What pages full of zeros are sliced from.
 pub(crate) static ZEROES: [u8; PAGE as usize] = [0; PAGE as usize];
@@ -135,6 +136,8 @@ pub enum ReadCause {
     NoMemory,
 }
 
+crate::advice::explain!(ReadError);
+
 impl ReadError {
     /// A failure at `addr`.
     #[must_use]
@@ -157,21 +160,31 @@ impl ReadError {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self.cause {
-            ReadCause::Hole => "check --ram-base and that the image is of this guest",
-            ReadCause::Absent => {
-                "give a source that holds this page; a slice or a filtered dump leaves pages out"
+            ReadCause::Hole => Advice::Parts(&[
+                Part::Say("check "),
+                Part::Name(Setting::RamBase),
+                Part::Say(" and that the image is of this guest"),
+            ]),
+            ReadCause::Absent => Advice::Say(
+                "give a source that holds this page; a slice or a filtered dump leaves pages out",
+            ),
+            ReadCause::NotInCore if self.address_kind == AddressKind::Hva => Advice::Parts(&[
+                Part::Say("give the emulator's executable and libraries with "),
+                Part::Name(Setting::Executable),
+                Part::Say("; of a core that is cut or filtered, take another"),
+            ]),
+            ReadCause::NotInCore => Advice::Say(
+                "take the core again, whole and with guest RAM (without dump-guest-core=off; core(5) has the filter); the kernel leaves out RAM that nobody wrote to, gcore does not",
+            ),
+            ReadCause::Device(_) => {
+                Advice::Say("only RAM and ROM can be read without side effects")
             }
-            ReadCause::NotInCore if self.address_kind == AddressKind::Hva => {
-                "give the emulator's executable and libraries with --exe; of a core that is cut or filtered, take another"
+            ReadCause::Io(_) => Advice::Say("check that the file is complete and readable"),
+            ReadCause::NoMemory => {
+                Advice::Parts(&[Part::Say("give guest memory with "), Part::Name(Setting::Image)])
             }
-            ReadCause::NotInCore => {
-                "take the core again, whole and with guest RAM (without dump-guest-core=off; core(5) has the filter); the kernel leaves out RAM that nobody wrote to, gcore does not"
-            }
-            ReadCause::Device(_) => "only RAM and ROM can be read without side effects",
-            ReadCause::Io(_) => "check that the file is complete and readable",
-            ReadCause::NoMemory => "give guest memory with --image",
         }
     }
 }

@@ -7,7 +7,11 @@ use super::{
     walk::{self, Paging},
     x86,
 };
-use crate::{addr::Gva, memory::Memory, regs::Regs};
+use crate::{
+    addr::Gva,
+    memory::Memory,
+    regs::{Register, Regs},
+};
 
 /// The paging registers of one CPU at one moment, decoded: which tables, of
 /// which format.
@@ -92,7 +96,7 @@ impl Mmu {
     /// The register that holds the base of the tables of `gva`, by the manual's
     /// name: CR3, TTBR0, or TTBR1.
     #[must_use]
-    pub fn base_register(&self, gva: Gva) -> &'static str {
+    pub fn base_register(&self, gva: Gva) -> Register {
         each_paging!(self, paging => paging.base_register(gva))
     }
 
@@ -102,7 +106,7 @@ impl Mmu {
     pub fn range_without(
         &self,
         range: RangeInclusive<Gva>,
-        registers: &[&str],
+        registers: &[Register],
     ) -> RangeInclusive<Gva> {
         let spans = each_paging!(self, paging => paging.addresses());
         spans

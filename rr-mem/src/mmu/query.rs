@@ -5,7 +5,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::answer::{Access, AccessKind, Query};
-use crate::regs::Regs;
+use crate::{advice::Advice, regs::Regs};
 
 /// With whose privilege an access is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,11 +27,19 @@ pub struct NoSuchWord {
     possible: String,
 }
 
+crate::advice::explain!(NoSuchWord);
+
 impl NoSuchWord {
+    /// A short stable name for scripts.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        "usage"
+    }
+
     /// The words that there are.
     #[must_use]
-    pub fn hint(&self) -> &str {
-        &self.possible
+    pub fn advice(&self) -> Advice {
+        Advice::Told(self.possible.clone())
     }
 }
 
@@ -104,7 +112,7 @@ mod tests {
         assert_eq!("current".parse(), Ok(Privilege::Current));
         let refused = "q".parse::<AccessKind>().expect_err("no word");
         assert_eq!(
-            (&*refused.to_string(), refused.hint()),
+            (&*refused.to_string(), &*refused.advice().to_string()),
             ("no access is called \"q\"", "r, w, x")
         );
     }

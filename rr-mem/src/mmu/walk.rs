@@ -12,6 +12,7 @@ use crate::{
     addr::{Gpa, Gva, PAGE},
     bits::mask,
     memory::{Memory, ReadError},
+    regs::Register,
 };
 
 /// A table on the way: where it is and what its entries stand for.
@@ -117,7 +118,7 @@ pub(crate) trait Paging: Copy {
 
     /// The register that holds the base of the tables of `gva`, by the manual's
     /// name.
-    fn base_register(&self, gva: Gva) -> &'static str;
+    fn base_register(&self, gva: Gva) -> Register;
 
     /// All of the address space: every first table, lowest addresses first.
     fn spans(&self) -> Vec<Span<Self::Inherited>>;

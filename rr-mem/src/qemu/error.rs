@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::layouts;
 use crate::{
     addr::Hva,
+    advice::{Advice, Part, Setting},
     debuginfo::DebugError,
     memory::ReadError,
     region::{FlatError, MapError},
@@ -80,6 +81,8 @@ impl From<FlatError> for Wrong {
     }
 }
 
+crate::advice::explain!(QemuError);
+
 impl QemuError {
     /// A short stable name for scripts.
     #[must_use]
@@ -94,16 +97,29 @@ impl QemuError {
 
     /// What the user can do about it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::NoEmulator(_) => {
-                "`rr-mem ps` lists emulators; of a QEMU without exported symbols, give its debug file with --debug-file FILE, or the monitor's text with --mtree FILE and memory with --image FILE"
-            }
-            Self::Architecture(_) => "x86 and ARM guests can be read",
-            Self::DebugInfo(error) => error.hint(),
-            Self::NoLayout(_) => {
-                "install the debug symbols of this QEMU (Debian: -dbgsym), or give them with --debug-file FILE, or the struct offsets with --layout FILE (`rr-mem layout ELF` makes one)"
-            }
+            Self::NoEmulator(_) => Advice::Parts(&[
+                Part::Say(
+                    "`rr-mem ps` lists emulators; of a QEMU without exported symbols, give its debug file with ",
+                ),
+                Part::Name(Setting::DebugFile),
+                Part::Say(", or the monitor's text with "),
+                Part::Name(Setting::RegionMap),
+                Part::Say(" and memory with "),
+                Part::Name(Setting::Image),
+            ]),
+            Self::Architecture(_) => Advice::Say("x86 and ARM guests can be read"),
+            Self::DebugInfo(error) => error.advice(),
+            Self::NoLayout(_) => Advice::Parts(&[
+                Part::Say(
+                    "install the debug symbols of this QEMU (Debian: -dbgsym), or give them with ",
+                ),
+                Part::Name(Setting::DebugFile),
+                Part::Say(", or the struct offsets with "),
+                Part::Name(Setting::Layout),
+                Part::Say(" (`rr-mem layout ELF` makes one)"),
+            ]),
         }
     }
 }

@@ -8,6 +8,7 @@
 use thiserror::Error;
 
 use crate::{
+    advice::Advice,
     bits::{bit, field},
     regs::{Arch, ArmRegs, ArmState, HYP, MONITOR, N_RW, PAN, Regs, USER, X86Regs},
 };
@@ -21,6 +22,8 @@ const AC: u32 = 18;
 #[error("the stub gives no {0}")]
 pub struct NoRegister(pub &'static str);
 
+crate::advice::explain!(NoRegister);
+
 impl NoRegister {
     /// A short stable name for scripts.
     #[must_use]
@@ -30,8 +33,8 @@ impl NoRegister {
 
     /// What the user can do about it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
-        "read the emulator's process instead"
+    pub fn advice(&self) -> Advice {
+        Advice::Say("read the emulator's process instead")
     }
 }
 

@@ -73,7 +73,7 @@ fn search(debug_file: Option<PathBuf>) -> Offsets {
 /// The names of the layouts that were tried, and what is said in the end.
 fn tried(file: Vec<u8>, offsets: &Offsets) -> (Vec<String>, String) {
     let error = read(&Fixture::new(file), offsets).expect_err("nothing can be read");
-    let text = format!("{error} {}", error.hint());
+    let text = format!("{error} {}", error.advice());
     match error {
         QemuError::NoLayout(misfits) => {
             (misfits.into_iter().map(|misfit| misfit.layout).collect(), text)
@@ -97,7 +97,7 @@ fn without_debug_info_the_shipped_layouts_are_tried_newest_first() {
     let (names, text) = tried(elf(Architecture::X86_64, &[], &SYMBOLS), &search(None));
     assert_eq!(names[..3], ["its debug info", "qemu-10.0-debian", "qemu-10.0"]);
     assert_eq!(names.len(), 7);
-    assert!(text.contains("has no debug info") && text.contains("--debug-file"), "{text}");
+    assert!(text.contains("has no debug info") && text.contains("a debug file"), "{text}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::register::{Entry, Info, Register, Values};
 use crate::{addr::hex, bits::bit};
 
 /// The execution state that owns the translation regime.
@@ -131,43 +132,75 @@ impl ArmRegs {
     }
 }
 
-impl ArmRegs {
-    pub(super) fn named(&self) -> Vec<(&'static str, u64)> {
-        vec![
-            ("el", self.el.into()),
-            ("ttbr0", self.ttbr0),
-            ("ttbr1", self.ttbr1),
-            ("tcr", self.tcr),
-            ("sctlr", self.sctlr),
-            ("dacr", self.dacr),
-            ("hcr", self.hcr),
-            ("vttbr", self.vttbr),
-            ("vtcr", self.vtcr),
-            ("pan", self.pan.into()),
-            ("phys_bits", self.phys_bits.into()),
-        ]
-    }
-
-    /// Sets a register by its name in lower case, without the exception level's
-    /// suffix; `false` when there is none.
-    pub(super) fn set(&mut self, name: &str, value: u64) -> bool {
-        match name {
-            "ttbr0" => self.ttbr0 = value,
-            "ttbr1" => self.ttbr1 = value,
-            "tcr" | "ttbcr" => self.tcr = value,
-            "sctlr" => self.sctlr = value,
-            "dacr" => self.dacr = value,
-            "hcr" => self.hcr = value,
-            "vttbr" => self.vttbr = value,
-            "vtcr" => self.vtcr = value,
-            "el" => self.el = value as u8 & 3,
-            "pan" => self.pan = value != 0,
-            "state" => {
-                self.state = if value == 64 { ArmState::Aarch64 } else { ArmState::Aarch32 };
-            }
-            "phys_bits" => self.phys_bits = value.min(52) as u8,
-            _ => return false,
-        }
-        true
-    }
-}
+/// The registers of ARM, in the order of answers.
+pub(super) static REGISTERS: [Entry<ArmRegs>; 12] = [
+    Entry::new(
+        Info::new(Register::El, "EL", "el", "ARM: current exception level, 0 to 3")
+            .takes(Values::Range(0, 3)),
+        |regs| regs.el.into(),
+        |regs, value| regs.el = value as u8,
+    ),
+    Entry::new(
+        Info::new(Register::Ttbr0, "TTBR0", "ttbr0", "ARM: TTBR0 of the regime in force")
+            .table_base(),
+        |regs| regs.ttbr0,
+        |regs, value| regs.ttbr0 = value,
+    ),
+    Entry::new(
+        Info::new(Register::Ttbr1, "TTBR1", "ttbr1", "ARM: TTBR1").table_base(),
+        |regs| regs.ttbr1,
+        |regs, value| regs.ttbr1 = value,
+    ),
+    Entry::new(
+        Info::new(Register::Tcr, "TCR", "tcr", "ARM: TCR_ELx, or TTBCR in AArch32 state")
+            .chooses_mode()
+            .or("ttbcr"),
+        |regs| regs.tcr,
+        |regs, value| regs.tcr = value,
+    ),
+    Entry::new(
+        Info::new(Register::Sctlr, "SCTLR", "sctlr", "ARM: SCTLR"),
+        |regs| regs.sctlr,
+        |regs, value| regs.sctlr = value,
+    ),
+    Entry::new(
+        Info::new(Register::Dacr, "DACR", "dacr", "ARM: DACR, the domains of short descriptors"),
+        |regs| regs.dacr,
+        |regs, value| regs.dacr = value,
+    ),
+    Entry::new(
+        Info::new(Register::Hcr, "HCR", "hcr", "ARM: HCR_EL2 (E2H matters at EL2)"),
+        |regs| regs.hcr,
+        |regs, value| regs.hcr = value,
+    ),
+    Entry::new(
+        Info::new(Register::Vttbr, "VTTBR", "vttbr", "ARM: VTTBR_EL2").not_given(),
+        |regs| regs.vttbr,
+        |regs, value| regs.vttbr = value,
+    ),
+    Entry::new(
+        Info::new(Register::Vtcr, "VTCR", "vtcr", "ARM: VTCR_EL2").not_given(),
+        |regs| regs.vtcr,
+        |regs, value| regs.vtcr = value,
+    ),
+    Entry::new(
+        Info::new(Register::Pan, "PAN", "pan", "ARM: PSTATE.PAN").takes(Values::Switch),
+        |regs| regs.pan.into(),
+        |regs, value| regs.pan = value != 0,
+    ),
+    Entry::new(
+        super::PHYS_BITS,
+        |regs| regs.phys_bits.into(),
+        |regs, value| regs.phys_bits = value as u8,
+    ),
+    Entry::new(
+        Info::new(Register::State, "STATE", "state", "ARM: the execution state, 32 or 64")
+            .takes(Values::Range(32, 64))
+            .feature()
+            .unremarkable(),
+        |regs| if regs.arch64() { 64 } else { 32 },
+        |regs, value| {
+            regs.state = if value == 64 { ArmState::Aarch64 } else { ArmState::Aarch32 };
+        },
+    ),
+];

@@ -2,18 +2,26 @@
 //! CPU features that matter. They never know where they came from.
 
 mod arm;
+mod cpu;
 mod general;
 mod regime;
+mod register;
+mod table;
 mod x86;
 
 pub use arm::{ArmRegs, ArmState};
+pub use cpu::{Assumed, Cpu};
 pub use general::{Aarch64General, ArmGeneral, GeneralRegs, Segment, X86General};
 pub(crate) use regime::{ArmRegime, ArmStatus, HYP, MONITOR, N_RW, PAN, USER};
+pub use register::{Info, Register, RegisterSet, Values};
+pub use table::{RegisterError, UnknownRegister, all};
 pub use x86::X86Regs;
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+use register::Entry;
 
 /// The architectures that rr-mem walks, by the emulator's names for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,45 +77,6 @@ impl FromStr for Arch {
     }
 }
 
-/// One CPU's registers, as a source gave them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cpu {
-    /// The registers.
-    pub regs: Regs,
-    /// Registers that the source does not hold: their values are assumed.
-    pub missing: &'static [&'static str],
-}
-
-impl Cpu {
-    /// A CPU of which everything is known.
-    #[must_use]
-    pub const fn known(regs: Regs) -> Self {
-        Self { regs, missing: &[] }
-    }
-
-    /// The registers, with the usual value of what dumps leave out: with PAE, NX
-    /// is on.
-    #[must_use]
-    pub fn with_usual_values(&self) -> Regs {
-        let mut regs = self.regs;
-        if let Regs::X86(x86) = &mut regs
-            && self.missing.contains(&"EFER")
-            && x86.paging()
-            && x86.physical_address_extension()
-        {
-            x86.efer |= X86Regs::EFER_NXE;
-        }
-        regs
-    }
-
-    /// Whether the base of the tables is among the missing registers, so that
-    /// no address can be translated.
-    #[must_use]
-    pub fn without_tables(&self) -> bool {
-        self.missing.iter().any(|name| matches!(*name, "CR3" | "TTBR0" | "TTBR1"))
-    }
-}
-
 /// The registers of one CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "isa", rename_all = "lowercase")]
@@ -152,6 +121,15 @@ impl Regs {
         }
     }
 
+    /// Whether addresses are translated at all: CR0.PG, SCTLR.M.
+    #[must_use]
+    pub const fn paging_is_on(&self) -> bool {
+        match self {
+            Regs::X86(regs) => regs.paging(),
+            Regs::Arm(regs) => regs.mmu_on(),
+        }
+    }
+
     /// TCR, or TTBCR in AArch32 state; x86 has none.
     #[must_use]
     pub const fn tcr(&self) -> Option<u64> {
@@ -161,31 +139,99 @@ impl Regs {
         }
     }
 
-    /// Every register that steers paging, by its manual's name in lower case.
+    /// Every register that steers paging and its value, in the order of answers;
+    /// features of the CPU are not among them.
     #[must_use]
-    pub fn named(&self) -> Vec<(&'static str, u64)> {
+    pub fn named(&self) -> Vec<(Register, u64)> {
+        let all = self.entries().into_iter();
+        all.filter(|(info, _)| !info.feature).map(|(info, value)| (info.register, value)).collect()
+    }
+
+    /// As [`Regs::named`], with what else there is of a CPU that changes a walk.
+    #[must_use]
+    pub fn complete(&self) -> Vec<(Register, u64)> {
+        self.entries().into_iter().map(|(info, value)| (info.register, value)).collect()
+    }
+
+    /// The value of a register; `None` when this architecture has none.
+    #[must_use]
+    pub fn get(&self, register: Register) -> Option<u64> {
+        let found = self.entries().into_iter().find(|(info, _)| info.register == register);
+        found.map(|(_, value)| value)
+    }
+
+    /// Sets a register.
+    ///
+    /// # Errors
+    /// When this architecture has none, or the value is out of its range.
+    pub fn set(&mut self, register: Register, value: u64) -> Result<(), RegisterError> {
+        let arch = self.arch();
+        let found = match self {
+            Regs::X86(regs) => set(&x86::REGISTERS, regs, register, value),
+            Regs::Arm(regs) => set(&arm::REGISTERS, regs, register, value),
+        };
+        found.unwrap_or_else(|| {
+            Err(RegisterError::NotOf { keyword: register.keyword().to_owned(), arch })
+        })
+    }
+
+    /// Sets a register by its keyword (`cr3`, `ttbr0`, `el`, `phys_bits`, ...).
+    ///
+    /// # Errors
+    /// As [`Regs::set`].
+    pub fn set_named(&mut self, keyword: &str, value: u64) -> Result<Register, RegisterError> {
+        let arch = self.arch();
+        let unknown = |_| RegisterError::NotOf { keyword: keyword.to_owned(), arch };
+        let register = keyword.parse().map_err(unknown)?;
+        self.set(register, value).map(|()| register)
+    }
+
+    /// The value to take for a register that nobody knows.
+    fn usual(&self, register: Register) -> Option<u64> {
         match self {
-            Regs::X86(regs) => regs.named(),
-            Regs::Arm(regs) => regs.named(),
+            Regs::X86(regs) => usual(&x86::REGISTERS, regs, register),
+            Regs::Arm(regs) => usual(&arm::REGISTERS, regs, register),
         }
     }
 
-    /// What else there is of a CPU that changes a walk, by names that
-    /// [`Regs::set`] takes.
-    #[must_use]
-    pub fn features(&self) -> (&'static str, u64) {
+    fn entries(&self) -> Vec<(&'static Info, u64)> {
         match self {
-            Regs::X86(regs) => ("pages_1g", regs.pages_1g.into()),
-            Regs::Arm(regs) => ("state", if regs.arch64() { 64 } else { 32 }),
-        }
-    }
-
-    /// Sets a register by its manual's name in lower case (`cr3`, `ttbr0`,
-    /// `el`, `phys_bits`, ...); `false` when this architecture has none.
-    pub fn set(&mut self, name: &str, value: u64) -> bool {
-        match self {
-            Regs::X86(regs) => regs.set(name, value),
-            Regs::Arm(regs) => regs.set(name, value),
+            Regs::X86(regs) => {
+                x86::REGISTERS.iter().map(|entry| (&entry.info, (entry.get)(regs))).collect()
+            }
+            Regs::Arm(regs) => {
+                arm::REGISTERS.iter().map(|entry| (&entry.info, (entry.get)(regs))).collect()
+            }
         }
     }
 }
+
+fn set<R>(
+    table: &[Entry<R>],
+    regs: &mut R,
+    register: Register,
+    value: u64,
+) -> Option<Result<(), RegisterError>> {
+    let entry = table.iter().find(|entry| entry.info.register == register)?;
+    let range = entry.info.values.range();
+    if !range.contains(&value) {
+        let (least, most) = (*range.start(), *range.end());
+        return Some(Err(RegisterError::Value { register, value, least, most }));
+    }
+    (entry.set)(regs, value);
+    Some(Ok(()))
+}
+
+fn usual<R>(table: &[Entry<R>], regs: &R, register: Register) -> Option<u64> {
+    let entry = table.iter().find(|entry| entry.info.register == register)?;
+    Some(entry.usual.map_or_else(|| (entry.get)(regs), |usual| usual(regs)))
+}
+
+/// What x86 calls MAXPHYADDR, and ARM PARange.
+const PHYS_BITS: Info = Info::new(
+    Register::PhysBits,
+    "PHYS_BITS",
+    "phys_bits",
+    "Physical address bits (x86: MAXPHYADDR; ARM: PARange)",
+)
+.takes(Values::Range(32, 52));

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::register::{Entry, Info, Register, Values};
 use crate::{addr::hex, bits::bit};
 
 /// Control registers of one x86 CPU, and the features that change a walk.
@@ -152,36 +153,66 @@ impl X86Regs {
     }
 }
 
-impl X86Regs {
-    pub(super) fn named(&self) -> Vec<(&'static str, u64)> {
-        vec![
-            ("cr0", self.cr0),
-            ("cr3", self.cr3),
-            ("cr4", self.cr4),
-            ("efer", self.efer),
-            ("cpl", self.cpl.into()),
-            ("ac", self.ac.into()),
-            ("a20", self.a20.into()),
-            ("phys_bits", self.phys_bits.into()),
-        ]
-    }
+/// The registers of x86, in the order of answers.
+pub(super) static REGISTERS: [Entry<X86Regs>; 9] = [
+    Entry::new(
+        Info::new(Register::Cr0, "CR0", "cr0", "x86: CR0"),
+        |regs| regs.cr0,
+        |regs, value| regs.cr0 = value,
+    ),
+    Entry::new(
+        Info::new(Register::Cr3, "CR3", "cr3", "x86: CR3, the base of the page tables")
+            .table_base(),
+        |regs| regs.cr3,
+        |regs, value| regs.cr3 = value,
+    ),
+    Entry::new(
+        Info::new(Register::Cr4, "CR4", "cr4", "x86: CR4").chooses_mode(),
+        |regs| regs.cr4,
+        |regs, value| regs.cr4 = value,
+    ),
+    Entry::<X86Regs>::new(
+        Info::new(Register::Efer, "EFER", "efer", "x86: IA32_EFER"),
+        |regs| regs.efer,
+        |regs, value| regs.efer = value,
+    )
+    .usually(usual_efer),
+    Entry::new(
+        Info::new(Register::Cpl, "CPL", "cpl", "x86: current privilege level, 0 to 3")
+            .takes(Values::Range(0, 3))
+            .unremarkable(),
+        |regs| regs.cpl.into(),
+        |regs, value| regs.cpl = value as u8,
+    ),
+    Entry::new(
+        Info::new(Register::Ac, "AC", "ac", "x86: RFLAGS.AC").takes(Values::Switch).unremarkable(),
+        |regs| regs.ac.into(),
+        |regs, value| regs.ac = value != 0,
+    ),
+    Entry::new(
+        Info::new(Register::A20, "A20", "a20", "x86: the A20 line")
+            .takes(Values::Switch)
+            .unremarkable(),
+        |regs| regs.a20.into(),
+        |regs, value| regs.a20 = value != 0,
+    ),
+    Entry::new(
+        super::PHYS_BITS.unremarkable(),
+        |regs| regs.phys_bits.into(),
+        |regs, value| regs.phys_bits = value as u8,
+    ),
+    Entry::new(
+        Info::new(Register::Pages1g, "PAGES_1G", "pages_1g", "x86: CPUID Page1GB")
+            .takes(Values::Switch)
+            .feature()
+            .unremarkable(),
+        |regs| regs.pages_1g.into(),
+        |regs, value| regs.pages_1g = value != 0,
+    ),
+];
 
-    /// Sets a register by its name in lower case; `false` when there is none.
-    pub(super) fn set(&mut self, name: &str, value: u64) -> bool {
-        match name {
-            "cr0" => self.cr0 = value,
-            "cr3" => self.cr3 = value,
-            "cr4" => self.cr4 = value,
-            "efer" => self.efer = value,
-            "cpl" => self.cpl = value as u8 & 3,
-            "ac" => self.ac = value != 0,
-            "a20" => self.a20 = value != 0,
-            "phys_bits" => self.phys_bits = value.min(52) as u8,
-            "pages_1g" => self.pages_1g = value != 0,
-            // No part in paging, but part of every register dump.
-            "cr1" | "cr2" => {}
-            _ => return false,
-        }
-        true
-    }
+/// Dumps leave EFER out. Kernels that use PAE use NX.
+fn usual_efer(regs: &X86Regs) -> u64 {
+    let nx = regs.paging() && regs.physical_address_extension();
+    regs.efer | if nx { X86Regs::EFER_NXE } else { 0 }
 }

@@ -1,5 +1,6 @@
 //! Where and why a log stops making sense.
 
+use crate::advice::Advice;
 use std::io;
 
 use thiserror::Error;
@@ -75,14 +76,14 @@ impl LogErrorKind {
 
     /// What the user can do.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Cut { .. } => {
-                "the recording was killed or the file was copied too early; `log cut` keeps what is whole"
-            }
-            Self::Large(_) => "unpack the log into a file and give that",
-            Self::Read(_) => "check that the file is complete",
-            _ => "the log is damaged from there on; `log cut` keeps what is whole",
+            Self::Cut { .. } => Advice::Say(
+                "the recording was killed or the file was copied too early; `log cut` keeps what is whole",
+            ),
+            Self::Large(_) => Advice::Say("unpack the log into a file and give that"),
+            Self::Read(_) => Advice::Say("check that the file is complete"),
+            _ => Advice::Say("the log is damaged from there on; `log cut` keeps what is whole"),
         }
     }
 }
@@ -123,14 +124,16 @@ impl OpenError {
 
     /// What the user can do.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Read(_) => "check the path, its permissions and that the file is complete",
-            Self::Short(_) => "the recording never wrote an entry",
-            Self::NoLog => "give the archive that PANDA's end_record wrote",
-            Self::Unknown | Self::Version(_) => {
-                "give NAME-rr-nondet.log, NAME.rr2 or the rrfile of `-icount ...,rr=record`"
+            Self::Read(_) => {
+                Advice::Say("check the path, its permissions and that the file is complete")
             }
+            Self::Short(_) => Advice::Say("the recording never wrote an entry"),
+            Self::NoLog => Advice::Say("give the archive that PANDA's end_record wrote"),
+            Self::Unknown | Self::Version(_) => Advice::Say(
+                "give NAME-rr-nondet.log, NAME.rr2 or the rrfile of `-icount ...,rr=record`",
+            ),
         }
     }
 }

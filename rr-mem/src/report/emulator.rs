@@ -6,11 +6,12 @@ use super::{
 };
 use crate::{
     addr::{Gpa, Hex, Hva},
-    guest::emulator::Running,
     host::Host,
     mmu::{Aliases, Mmu},
     qemu::{Machine, VirtualCpu},
     region::{BlockId, FlatRange, FlatView, MemoryRegion, RamBlock, RegionMap, monitor},
+    regs::Register,
+    source::Running,
 };
 
 impl CpuRow {
@@ -58,8 +59,9 @@ impl RamRow {
     }
 }
 
-fn hexes(registers: Vec<(&'static str, u64)>) -> Named<Hex<u64>> {
-    Named(registers.into_iter().map(|(name, value)| (name, Hex(value))).collect())
+fn hexes(registers: Vec<(Register, u64)>) -> Named<Hex<u64>> {
+    let one = |(register, value): (Register, u64)| (register.keyword(), Hex(value));
+    Named(registers.into_iter().map(one).collect())
 }
 
 impl WhereRow {

@@ -2,21 +2,24 @@
 //! called.
 
 use super::{Named, RegsRow};
-use crate::{addr::Hex, mmu::Mmu, regs::Regs};
+use crate::{
+    addr::Hex,
+    mmu::Mmu,
+    regs::{Cpu, Register},
+};
 
 impl RegsRow {
-    /// The row of CPU number `cpu`; of `regs`, those count that are `known` by
-    /// name, and what chooses the paging mode if `mode_known`.
+    /// The row of CPU `number`; its paging mode counts if `mode_known`.
     #[must_use]
-    pub fn new(cpu: usize, regs: &Regs, known: impl Fn(&str) -> bool, mode_known: bool) -> Self {
-        let registers = regs.named().into_iter();
+    pub fn new(number: usize, cpu: &Cpu, mode_known: bool) -> Self {
+        let shown = |(register, value): (Register, u64)| {
+            (register.keyword(), cpu.knows(register).then_some(Hex(value)))
+        };
         Self {
-            cpu,
-            arch: regs.arch().name(),
-            mode: mode_known.then(|| Mmu::new(regs).mode()),
-            registers: Named(
-                registers.map(|(name, value)| (name, known(name).then_some(Hex(value)))).collect(),
-            ),
+            cpu: number,
+            arch: cpu.regs.arch().name(),
+            mode: mode_known.then(|| Mmu::new(&cpu.regs).mode()),
+            registers: Named(cpu.regs.named().into_iter().map(shown).collect()),
         }
     }
 }

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     addr::{Gpa, Gva, Hex},
+    advice::{Explain, Face},
     guest::{Guest, Missing, Place, search::Hit},
-    image::ImageError,
     memory::{Memory, ReadError},
     mmu::{
         Alias, Fault, Mapping, Mmu, Progression, Query, Rights, RootCandidate, Rwx, Step,
@@ -50,61 +50,57 @@ impl From<&Fault> for FaultRow {
     }
 }
 
-impl From<&TableUnreadable> for ErrorRow {
-    fn from(error: &TableUnreadable) -> Self {
-        Self {
-            step: format!("reading the {} entry at {}", error.level, error.at),
-            sentence: error.to_string(),
-            ..(&error.source).into()
-        }
-    }
-}
-
-impl From<&ReadError> for ErrorRow {
-    fn from(error: &ReadError) -> Self {
+impl ErrorRow {
+    /// A failure at `address` while doing `step`; `face` words the hint.
+    #[must_use]
+    pub fn new(error: &dyn Explain, address: Option<u64>, step: &str, face: &dyn Face) -> Self {
         Self {
             kind: error.kind(),
-            address: Some(Hex(error.addr)),
-            step: "reading guest memory".into(),
-            hint: error.hint().into(),
+            address: address.map(Hex),
+            step: step.to_owned(),
+            hint: error.advice().words(face),
             sentence: error.to_string(),
         }
     }
-}
 
-impl From<Missing> for ErrorRow {
-    fn from(missing: Missing) -> Self {
-        Self {
-            kind: missing.kind(),
-            address: None,
-            step: "looking for what the source holds".into(),
-            hint: missing.hint().into(),
-            sentence: missing.to_string(),
-        }
+    /// A table that could not be read.
+    #[must_use]
+    pub fn table(error: &TableUnreadable, face: &dyn Face) -> Self {
+        let step = format!("reading the {} entry at {}", error.level, error.at);
+        let row = Self::new(&error.source, Some(error.source.addr), &step, face);
+        Self { sentence: error.to_string(), ..row }
     }
-}
 
-impl From<&ImageError> for ErrorRow {
-    fn from(error: &ImageError) -> Self {
-        Self {
-            kind: error.kind(),
-            address: None,
-            step: "opening the image".into(),
-            hint: error.hint().into(),
-            sentence: error.to_string(),
-        }
+    /// Memory that could not be read.
+    #[must_use]
+    pub fn read(error: &ReadError, face: &dyn Face) -> Self {
+        Self::new(error, Some(error.addr), "reading guest memory", face)
+    }
+
+    /// What the source lacks.
+    #[must_use]
+    pub fn missing(missing: Missing, face: &dyn Face) -> Self {
+        Self::new(&missing, None, "looking for what the source holds", face)
     }
 }
 
 impl V2pRow {
-    /// Asks `guest` for `gva`.
+    /// Asks `guest` for `gva`; `face` words hints.
     ///
     /// # Errors
     /// When the guest lacks registers or memory altogether.
-    pub fn new<M: Memory>(guest: &Guest<M>, gva: Gva, query: Query) -> Result<Self, Missing> {
+    pub fn new<M: Memory>(
+        guest: &Guest<M>,
+        gva: Gva,
+        query: Query,
+        face: &dyn Face,
+    ) -> Result<Self, Missing> {
         let walk = match guest.walk(gva, query) {
             Err(missing @ Missing::Table(_)) => {
-                return Ok(Self { error: Some(missing.into()), ..Self::unknown(guest, gva) });
+                return Ok(Self {
+                    error: Some(ErrorRow::missing(missing, face)),
+                    ..Self::unknown(guest, gva)
+                });
             }
             walk => walk?,
         };
@@ -119,7 +115,7 @@ impl V2pRow {
                 row.place(guest.place(found.gpa));
             }
             Err(WalkError::Fault(fault)) => row.fault = Some(fault.into()),
-            Err(WalkError::Unreadable(error)) => row.error = Some((&**error).into()),
+            Err(WalkError::Unreadable(error)) => row.error = Some(ErrorRow::table(error, face)),
         }
         Ok(row)
     }
@@ -238,7 +234,7 @@ impl From<&RootCandidate> for RootRow {
     fn from(root: &RootCandidate) -> Self {
         Self {
             root: root.root,
-            register: root.register,
+            register: root.register.name(),
             mode: root.mode,
             tcr: root.regs.tcr().map(Hex),
             kernel_pages: root.kernel_pages,

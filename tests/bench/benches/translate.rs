@@ -88,7 +88,7 @@ impl Bench {
             || image::open(file.path(), &OpenOptions::default(), &mut |_| {}).unwrap().memory;
         let regs = Regs::X86(X86Regs { cr3: CR3, ..X86Regs::long_mode() });
         let memory: AnyMemory = Box::new(open());
-        let guest = Guest::new(Some(memory), Some(regs), None).unwrap();
+        let guest = Guest::new(Some(memory), Some(regs.into()), None).unwrap();
         let addresses = truth.addresses(SEED);
         let orders = Orders::new(&addresses);
         Self { mmu: Mmu::new(&regs), memory: open(), guest, truth, addresses, orders }

@@ -17,6 +17,6 @@ fuzz_target!(|bytes: &[u8]| {
     let search = Search { debug_file: None, folders: Vec::new(), cache: None, unit: None };
     match search.layout(program, &layouts::wanted()) {
         Ok(layout) => assert!(!layout.structs.is_empty()),
-        Err(error) => assert!(!error.to_string().is_empty() && !error.hint().is_empty()),
+        Err(error) => assert!(!error.to_string().is_empty() && !error.advice().to_string().is_empty()),
     }
 });

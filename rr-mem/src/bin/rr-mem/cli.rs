@@ -2,6 +2,7 @@
 
 pub mod diverge;
 pub mod log;
+pub mod registers;
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
@@ -12,10 +13,10 @@ use clap::{
 use clap_complete::Shell;
 use rr_mem::{
     mmu::{AccessKind, Privilege},
-    regs::Arch,
+    regs::{Arch, X86Regs},
 };
 
-use crate::number::{bytes, exception_level, number, physical_bits, range};
+use crate::number::{bytes, number, range};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -132,64 +133,27 @@ pub struct Emulator {
 pub struct Cpu {
     /// Which CPU of the file, from 0
     #[arg(long = "cpu", value_name = "N", default_value_t = 0)]
-    pub number: usize,
+    pub number: u64,
     /// The architecture; another than the file's discards the file's registers
-    #[arg(long, value_parser = PossibleValuesParser::new(Arch::ALL.map(Arch::name)))]
-    pub arch: Option<String>,
-    /// x86: CR0
-    #[arg(long, value_parser = number, value_name = "REG")]
-    pub cr0: Option<u64>,
-    /// x86: CR3, the base of the page tables
-    #[arg(long, value_parser = number, value_name = "REG")]
-    pub cr3: Option<u64>,
-    /// x86: CR4
-    #[arg(long, value_parser = number, value_name = "REG")]
-    pub cr4: Option<u64>,
-    /// x86: IA32_EFER
-    #[arg(long, value_parser = number, value_name = "REG")]
-    pub efer: Option<u64>,
+    #[arg(long, value_parser = arch_parser())]
+    pub arch: Option<Arch>,
+    #[command(flatten)]
+    pub registers: registers::Registers,
     /// x86: shorthand for CR4.PAE
     #[arg(long)]
     pub pae: bool,
     /// x86: shorthand for CR4.LA57 (5-level paging)
     #[arg(long)]
     pub la57: bool,
-    /// x86: the A20 line
-    #[arg(long, value_name = "on|off")]
-    pub a20: Option<Switch>,
-    /// Physical address bits (x86: MAXPHYADDR; ARM: PARange)
-    #[arg(long, value_parser = physical_bits, value_name = "N")]
-    pub phys_bits: Option<u64>,
-    /// ARM: TTBR0 of the regime in force
-    #[arg(long, value_parser = number, value_name = "REG")]
-    pub ttbr0: Option<u64>,
-    /// ARM: TTBR1
-    #[arg(long, value_parser = number, value_name = "REG")]
-    pub ttbr1: Option<u64>,
-    /// ARM: TCR_ELx, or TTBCR in AArch32 state
-    #[arg(long, value_parser = number, value_name = "REG")]
-    pub tcr: Option<u64>,
-    /// ARM: SCTLR
-    #[arg(long, value_parser = number, value_name = "REG")]
-    pub sctlr: Option<u64>,
-    /// ARM: DACR, the domains of short descriptors
-    #[arg(long, value_parser = number, value_name = "REG")]
-    pub dacr: Option<u64>,
-    /// ARM: HCR_EL2 (E2H matters at EL2)
-    #[arg(long, value_parser = number, value_name = "REG")]
-    pub hcr: Option<u64>,
-    /// ARM: current exception level, 0 to 3
-    #[arg(long, value_parser = exception_level, value_name = "N")]
-    pub el: Option<u64>,
-    /// ARM: PSTATE.PAN
-    #[arg(long, value_name = "on|off")]
-    pub pan: Option<Switch>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
-    On,
-    Off,
+/// What --pae and --la57 set in CR4.
+pub const PAE: u64 = X86Regs::CR4_PAE;
+/// See [`PAE`].
+pub const LA57: u64 = X86Regs::CR4_LA57;
+
+fn arch_parser() -> impl TypedValueParser<Value = Arch> {
+    PossibleValuesParser::new(Arch::ALL.map(Arch::name)).try_map(|name| name.parse::<Arch>())
 }
 
 fn access_kind() -> impl TypedValueParser<Value = AccessKind> {
@@ -492,7 +456,7 @@ pub struct Where {
 }
 
 /// Which emulator
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct EmulatorOnly {
     /// A running QEMU, read from outside
@@ -516,6 +480,13 @@ pub struct EmulatorOnly {
     /// Debug info of this build of QEMU, where it is in no usual place
     #[arg(long, value_name = "FILE")]
     pub debug_file: Option<PathBuf>,
+}
+
+impl From<EmulatorOnly> for Emulator {
+    fn from(args: EmulatorOnly) -> Self {
+        let EmulatorOnly { pid, qmp, core, exe, freeze, layout, debug_file } = args;
+        Self { pid, qmp, core, exe, freeze, address_space: None, layout, debug_file }
+    }
 }
 
 /// Print the state of the devices in a migration stream, field by field

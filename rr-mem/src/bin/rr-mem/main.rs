@@ -2,6 +2,7 @@
 
 mod cli;
 mod cmd;
+mod face;
 mod number;
 mod output;
 mod source;

@@ -44,17 +44,8 @@ pub fn bytes(text: &str) -> Result<Vec<u8>, String> {
     (0..digits.len()).step_by(2).map(pair).collect()
 }
 
-/// An exception level of ARM.
-pub fn exception_level(text: &str) -> Result<u64, String> {
-    bounded(text, 0, 3)
-}
-
-/// The size of physical addresses in bits.
-pub fn physical_bits(text: &str) -> Result<u64, String> {
-    bounded(text, 32, 52)
-}
-
-fn bounded(text: &str, least: u64, most: u64) -> Result<u64, String> {
+/// A number from `least` to `most`.
+pub fn bounded(text: &str, least: u64, most: u64) -> Result<u64, String> {
     match number(text)? {
         value if (least..=most).contains(&value) => Ok(value),
         _ => Err(format!("not from {least} to {most}: {text:?}")),

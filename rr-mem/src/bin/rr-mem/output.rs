@@ -11,7 +11,10 @@ use std::{
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rr_mem::advice::Advice;
 use serde::Serialize;
+
+use crate::face::CommandLine;
 
 /// How a command went; the worst of its answers counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,14 +49,49 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// What the user can do: a sentence of the program's, or the library's advice.
+pub trait Hint {
+    /// In the words of the command line.
+    fn words(&self) -> String;
+}
+
+impl Hint for &str {
+    fn words(&self) -> String {
+        (*self).to_owned()
+    }
+}
+
+impl Hint for &String {
+    fn words(&self) -> String {
+        (*self).clone()
+    }
+}
+
+impl Hint for String {
+    fn words(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Hint for Advice {
+    fn words(&self) -> String {
+        Advice::words(self, &CommandLine)
+    }
+}
+
+/// The words of advice.
+pub fn words(advice: &Advice) -> String {
+    advice.words(&CommandLine)
+}
+
 /// Wrong usage: exit code 2.
-pub fn usage(what: impl fmt::Display, hint: impl fmt::Display) -> anyhow::Error {
-    anyhow::Error::new(Refusal { code: 2, what: what.to_string(), hint: hint.to_string() })
+pub fn usage(what: impl fmt::Display, hint: impl Hint) -> anyhow::Error {
+    anyhow::Error::new(Refusal { code: 2, what: what.to_string(), hint: hint.words() })
 }
 
 /// A source that could not be read: exit code 3.
-pub fn failed(what: impl fmt::Display, hint: impl fmt::Display) -> anyhow::Error {
-    anyhow::Error::new(Refusal { code: 3, what: what.to_string(), hint: hint.to_string() })
+pub fn failed(what: impl fmt::Display, hint: impl Hint) -> anyhow::Error {
+    anyhow::Error::new(Refusal { code: 3, what: what.to_string(), hint: hint.words() })
 }
 
 /// Prints an error that ended the program; a closed pipe is a success.
@@ -125,10 +163,10 @@ impl Output {
     }
 
     /// An error about one answer, on standard error; the command goes on.
-    pub fn complain(&mut self, what: impl fmt::Display, hint: &str) -> anyhow::Result<()> {
+    pub fn complain(&mut self, what: impl fmt::Display, hint: impl Hint) -> anyhow::Result<()> {
         self.flush()?;
         eprintln_quietly(&format!("error: {what}"));
-        self::hint(hint);
+        self::hint(hint.words());
         Ok(())
     }
 }
@@ -144,6 +182,14 @@ pub fn hint(text: impl fmt::Display) {
 /// A remark on standard error.
 pub fn note(text: impl fmt::Display) {
     eprintln_quietly(&format!("note: {text}"));
+}
+
+/// A remark, and what can be done about it.
+pub fn note_with(text: impl fmt::Display, advice: &str) {
+    match advice {
+        "" => note(text),
+        advice => note(format_args!("{text}: {advice}")),
+    }
 }
 
 /// The colour for rights: what is writable and executable stands out.

@@ -4,6 +4,7 @@
 //! The log, monitors, display and serial lines are replaced by our own; images
 //! that the guest can write are copied. Everything else stays as recorded.
 
+use crate::advice::Advice;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -60,14 +61,14 @@ pub enum CommandError {
 impl CommandError {
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
             Self::Empty | Self::NoIcount => {
-                "behind --, give the whole command line that the log was recorded with"
+                Advice::Say("behind --, give the whole command line that the log was recorded with")
             }
-            Self::Io(_) | Self::Image { .. } => {
-                "images that the guest writes are copied: TMPDIR must have room for them"
-            }
+            Self::Io(_) | Self::Image { .. } => Advice::Say(
+                "images that the guest writes are copied: TMPDIR must have room for them",
+            ),
         }
     }
 }

@@ -30,6 +30,7 @@ use super::{
     child::{Killed, Stopper},
     outside::{self, Compared},
 };
+use crate::advice::Advice;
 use crate::{addr::Gpa, qemu::Machine};
 
 pub use command::CommandError;
@@ -351,12 +352,12 @@ pub enum StartError {
 impl StartError {
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Command(error) => error.hint(),
-            Self::Program { .. } => {
-                "give the command line that the log was recorded with, from the same folder"
-            }
+            Self::Command(error) => error.advice(),
+            Self::Program { .. } => Advice::Say(
+                "give the command line that the log was recorded with, from the same folder",
+            ),
         }
     }
 }

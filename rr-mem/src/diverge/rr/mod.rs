@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     addr::{Gpa, Hva},
+    advice::{Advice, Part, Setting},
     memory::Memory,
     qemu::{InstructionCounter, Slice},
 };
@@ -89,12 +90,16 @@ pub enum StartError {
 impl StartError {
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Rr { .. } => {
-                "`rr replay -a TRACE` must work; --rr names another rr, with its own options"
+            Self::Rr { .. } => Advice::Parts(&[
+                Part::Say("`rr replay -a TRACE` must work; "),
+                Part::Name(Setting::Rr),
+                Part::Say(" names another rr, with its own options"),
+            ]),
+            Self::NoProcess { .. } => {
+                Advice::Say("give the folder of a trace, as `rr ls -l` lists them")
             }
-            Self::NoProcess { .. } => "give the folder of a trace, as `rr ls -l` lists them",
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     addr::Hva,
+    advice::Advice,
     diverge::{ExecutionError, outside},
     qemu::InstructionCounter,
 };
@@ -32,11 +33,11 @@ const POINTS: usize = 16;
 const NO_POINT: &str = "translated code does not come to a point";
 const NO_COUNTER: ExecutionError = ExecutionError::Unusable {
     what: "no emulator that counts guest instructions is in the trace",
-    hint: "PANDA counts them; record QEMU with -icount",
+    advice: Advice::Say("PANDA counts them; record QEMU with -icount"),
 };
 const TOO_MANY: ExecutionError = ExecutionError::Unusable {
     what: "the guest has more than 3 CPUs: what counts the instructions of each cannot be watched",
-    hint: "record it with -smp 3 or less",
+    advice: Advice::Say("record it with -smp 3 or less"),
 };
 
 /// Where to start from.

@@ -9,6 +9,11 @@ use object::{
 };
 
 use super::CoreError;
+use crate::advice::{
+    Advice,
+    Part::{Name, Say},
+    Setting,
+};
 
 const NT_PRSTATUS: u32 = 1;
 const NT_AUXV: u32 = 6;
@@ -83,7 +88,7 @@ impl Contents {
         if !of_a_process && !contents.notes_cut {
             return Err(CoreError::NotACore {
                 what: "a guest's memory, not the core of an emulator",
-                hint: "give it with --image FILE",
+                advice: Advice::Parts(&[Say("give it with "), Name(Setting::Image)]),
             });
         }
         for segment in segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD) {
@@ -165,14 +170,21 @@ type Header<'a> = (&'a FileHeader64<Endianness>, Endianness);
 
 fn header(bytes: &[u8]) -> Result<Header<'_>, CoreError> {
     const ELFCLASS32: u8 = 1;
-    let refuse = |what, hint| Err(CoreError::NotACore { what, hint });
+    let refuse = |what, advice| Err(CoreError::NotACore { what, advice });
     if !bytes.starts_with(b"\x7fELF") {
-        return refuse("no ELF file", "give the core that gcore, the kernel or coredumpctl wrote");
+        return refuse(
+            "no ELF file",
+            Advice::Say("give the core that gcore, the kernel or coredumpctl wrote"),
+        );
     }
     if bytes.get(4) == Some(&ELFCLASS32) {
         return refuse(
             "a 32-bit ELF file",
-            "give a 32-bit guest's memory with --image FILE; of emulators, those of 64-bit hosts can be read",
+            Advice::Parts(&[
+                Say("give a 32-bit guest's memory with "),
+                Name(Setting::Image),
+                Say("; of emulators, those of 64-bit hosts can be read"),
+            ]),
         );
     }
     let cut = |_| CoreError::damaged("the core ends in its ELF header", 0);
@@ -182,14 +194,19 @@ fn header(bytes: &[u8]) -> Result<Header<'_>, CoreError> {
         _ => {
             return refuse(
                 "a big-endian ELF file",
-                "emulators of x86_64 and ARM hosts can be read",
+                Advice::Say("emulators of x86_64 and ARM hosts can be read"),
             );
         }
     }
     if header.e_type(Endianness::Little) != ET_CORE {
         return refuse(
             "an ELF executable or library, not a core",
-            "give it with --exe, and the core that it left with --core",
+            Advice::Parts(&[
+                Say("give it with "),
+                Name(Setting::Executable),
+                Say(", and the core that it left with "),
+                Name(Setting::Core),
+            ]),
         );
     }
     Ok((header, Endianness::Little))

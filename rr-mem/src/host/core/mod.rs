@@ -26,6 +26,7 @@ use thiserror::Error;
 use super::{Area, Areas, Host, Module, Thread};
 use crate::{
     addr::Hva,
+    advice::{Advice, Part, Setting},
     container::{self, ContainerError},
     memory::MappedFile,
 };
@@ -44,6 +45,7 @@ pub struct Core {
     threads: Vec<Thread>,
     without_executable: Option<String>,
     remarks: Vec<String>,
+    path: PathBuf,
 }
 
 /// Why a core could not be opened.
@@ -67,7 +69,7 @@ pub enum CoreError {
         /// What it is.
         what: &'static str,
         /// What the user can do.
-        hint: &'static str,
+        advice: Advice,
     },
     /// The file is damaged or cut where nothing can be read without it.
     #[error("{what} (file offset {offset:#x})")]
@@ -92,6 +94,8 @@ pub enum CoreError {
     NoBase,
 }
 
+crate::advice::explain!(CoreError);
+
 impl CoreError {
     fn damaged(what: &'static str, offset: u64) -> Self {
         Self::Damaged { what, offset }
@@ -112,18 +116,24 @@ impl CoreError {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Container(_) => "check the path, its permissions and that the file is complete",
-            Self::Given { .. } => "check the path and its permissions",
-            Self::NotACore { hint, .. } => hint,
+            Self::Container(_) => {
+                Advice::Say("check the path, its permissions and that the file is complete")
+            }
+            Self::Given { .. } => Advice::Say("check the path and its permissions"),
+            Self::NotACore { advice, .. } => advice.clone(),
             Self::Damaged { .. } => {
-                "check that the file was written to its end; take the core again"
+                Advice::Say("check that the file was written to its end; take the core again")
             }
-            Self::Executable { .. } => {
-                "give the file that ran, or an unchanged copy: `readelf -n FILE` shows its build-id"
-            }
-            Self::NoBase => "leave --exe away, or take the core again",
+            Self::Executable { .. } => Advice::Say(
+                "give the file that ran, or an unchanged copy: `readelf -n FILE` shows its build-id",
+            ),
+            Self::NoBase => Advice::Parts(&[
+                Part::Say("leave "),
+                Part::Name(Setting::Executable),
+                Part::Say(" away, or take the core again"),
+            ]),
         }
     }
 }
@@ -143,7 +153,8 @@ impl Core {
             MappedFile::open(path).map_err(|source| CoreError::Given { path: path.clone(), source })
         };
         let given = given.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        Self::from_file(container::open(path, progress)?, &given, &installed)
+        let core = Self::from_file(container::open(path, progress)?, &given, &installed)?;
+        Ok(Self { path: path.to_owned(), ..core })
     }
 
     /// As [`Core::open`], for a core that is mapped and not compressed; `open`
@@ -173,7 +184,14 @@ impl Core {
             threads: contents.threads.iter().map(|&tid| Thread { tid, name: None }).collect(),
             without_executable: modules.without_executable,
             remarks,
+            path: PathBuf::from("the core"),
         })
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Why the executable's file is not there.

@@ -10,6 +10,7 @@
 //! "Interruption of system calls by stop signals" return EINTR in the process.
 #![allow(unsafe_code)]
 
+use crate::advice::{Advice, Part, Setting};
 use std::{
     collections::HashSet,
     fs, io,
@@ -105,6 +106,8 @@ pub enum FreezeError {
     },
 }
 
+crate::advice::explain!(FreezeError);
+
 impl FreezeError {
     fn new(pid: u32, source: io::Error) -> Self {
         match source.kind() {
@@ -132,16 +135,20 @@ impl FreezeError {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::NoSuch { .. } => "`rr-mem ps` lists the emulators that run",
-            Self::Traced { .. } => {
-                "stop it in the debugger, or detach the debugger; without --freeze it can be read beside one"
-            }
-            Self::Denied { .. } => RIGHTS,
-            Self::Busy { .. } | Self::Io { .. } => {
-                "try again, or stop the guest with the monitor's `stop` and leave --freeze away"
-            }
+            Self::NoSuch { .. } => Advice::Say("`rr-mem ps` lists the emulators that run"),
+            Self::Traced { .. } => Advice::Parts(&[
+                Part::Say("stop it in the debugger, or detach the debugger; without "),
+                Part::Name(Setting::Freeze),
+                Part::Say(" it can be read beside one"),
+            ]),
+            Self::Denied { .. } => Advice::Say(RIGHTS),
+            Self::Busy { .. } | Self::Io { .. } => Advice::Parts(&[
+                Part::Say("try again, or stop the guest with the monitor's `stop` and leave "),
+                Part::Name(Setting::Freeze),
+                Part::Say(" away"),
+            ]),
         }
     }
 }
@@ -351,7 +358,10 @@ mod tests {
         let _frozen = Frozen::new(sleeper.pid()).expect("it is our child");
         let error = Frozen::new(sleeper.pid()).expect_err("it has a tracer");
         assert_eq!(error.kind(), "traced");
-        assert!(error.to_string().contains("traces it") && error.hint().contains("debugger"));
+        assert!(
+            error.to_string().contains("traces it")
+                && error.advice().to_string().contains("debugger")
+        );
         assert_eq!(sleeper.state(), 't', "the first tracer keeps it");
     }
 

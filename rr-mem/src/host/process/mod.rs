@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::{Areas, Host, Module, Thread};
 use crate::addr::Hva;
+use crate::advice::Advice;
 
 pub use freeze::{FreezeError, Frozen};
 pub use memory::ProcessMemory;
@@ -68,6 +69,8 @@ pub enum ProcessError {
     },
 }
 
+crate::advice::explain!(ProcessError);
+
 impl ProcessError {
     fn new(pid: u32, what: &'static str, source: io::Error) -> Self {
         // ESRCH: reading a file of /proc whose process has ended meanwhile.
@@ -92,11 +95,13 @@ impl ProcessError {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::NoSuch { .. } => "`rr-mem ps` lists the emulators that run",
-            Self::Denied { .. } => memory::RIGHTS,
-            Self::Io { .. } => "check that /proc is mounted and the process still runs",
+            Self::NoSuch { .. } => Advice::Say("`rr-mem ps` lists the emulators that run"),
+            Self::Denied { .. } => Advice::Say(memory::RIGHTS),
+            Self::Io { .. } => {
+                Advice::Say("check that /proc is mounted and the process still runs")
+            }
         }
     }
 }
@@ -251,7 +256,7 @@ mod tests {
     fn a_process_that_is_not_there_is_an_error_that_says_so() {
         let error = Process::open(u32::MAX).expect_err("no such number");
         assert_eq!(error.kind(), "no_such_process");
-        assert!(error.hint().contains("rr-mem ps"));
+        assert!(error.advice().to_string().contains("rr-mem ps"));
     }
 
     #[test]
@@ -259,6 +264,6 @@ mod tests {
         let refused = io::Error::from(io::ErrorKind::PermissionDenied);
         let error = ProcessError::new(1, "its memory", refused);
         assert_eq!(error.kind(), "denied");
-        assert!(error.hint().contains("ptrace"));
+        assert!(error.advice().to_string().contains("ptrace"));
     }
 }

@@ -4,6 +4,7 @@
 //! a socket that a manager hands over; other servers may not. Nothing is sent,
 //! but the server sees a client that comes and goes.
 
+use crate::advice::{Advice, Part, Setting};
 use std::{io, os::fd::AsRawFd, path::Path};
 
 use nix::{
@@ -33,6 +34,8 @@ pub enum SocketError {
     Io(#[from] io::Error),
 }
 
+crate::advice::explain!(SocketError);
+
 impl SocketError {
     /// A short stable name for scripts.
     #[must_use]
@@ -47,14 +50,25 @@ impl SocketError {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::Busy => "end the client that talks to it, or give the emulator's --pid",
-            Self::NotServed => "give the socket of a running QEMU's -qmp or -monitor unix:SOCKET",
-            Self::Elsewhere => {
-                "run in the emulator's PID namespace, or give --pid as seen from here"
+            Self::Busy => Advice::Parts(&[
+                Part::Say("end the client that talks to it, or give "),
+                Part::Name(Setting::Process),
+                Part::Say(" of the emulator"),
+            ]),
+            Self::NotServed => {
+                Advice::Say("give the socket of a running QEMU's -qmp or -monitor unix:SOCKET")
             }
-            Self::Io(_) => "check the path and your rights to it, or give --pid",
+            Self::Elsewhere => Advice::Parts(&[
+                Part::Say("run in the emulator's PID namespace, or give "),
+                Part::Name(Setting::Process),
+                Part::Say(" as seen from here"),
+            ]),
+            Self::Io(_) => Advice::Parts(&[
+                Part::Say("check the path and your rights to it, or give "),
+                Part::Name(Setting::Process),
+            ]),
         }
     }
 }

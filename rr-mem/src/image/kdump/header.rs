@@ -2,6 +2,7 @@
 //! members lie as compilers of the guest's word size lay them.
 
 use super::{Arch, Bitmap, ImageError, arch, damaged};
+use crate::advice::Advice;
 
 /// Where the name of the machine is: the fifth of six names of 65 bytes.
 const MACHINE: usize = 12 + 4 * 65;
@@ -100,7 +101,7 @@ impl Header {
         if version >= 2 && u32_at(sub, layout.split)? != 0 {
             return Some(Err(ImageError::NotAnImage {
                 what: "one part of a dump that makedumpfile split",
-                hint: "put its parts together with makedumpfile --reassemble",
+                advice: Advice::Say("put its parts together with makedumpfile --reassemble"),
             }));
         }
         if version >= 4 {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     bits::{bit, field},
-    regs::{Cpu, Regs, X86Regs},
+    regs::{Cpu, Register, Regs, X86Regs},
 };
 
 /// The section of a CPU.
@@ -56,6 +56,6 @@ fn x86(numbers: &Numbers) -> Option<Cpu> {
         a20: bit(get("env.a20_mask")?, 20),
         ..X86Regs::default()
     };
-    let missing: &[&str] = if efer.is_some() { &["PHYS_BITS"] } else { &["EFER", "PHYS_BITS"] };
-    Some(Cpu { regs: Regs::X86(regs), missing })
+    let cpu = Cpu::known(Regs::X86(regs)).without(&[Register::PhysBits]);
+    Some(if efer.is_some() { cpu } else { cpu.without(&[Register::Efer]) })
 }

@@ -30,6 +30,7 @@ use self::{
 use super::{Image, ImageError, ImageMemory, OpenOptions};
 use crate::{
     addr::ImageOffset,
+    advice::Advice,
     machine::{self, PlaceError, Shadow, Shown},
     memory::{ImageBytes, MappedFile, Memory, PagedFile},
     region::{
@@ -97,7 +98,9 @@ impl Fault {
             Self::Refused(what) => ImageError::Unsupported {
                 format: FORMAT,
                 what,
-                hint: "migrate to a file without these capabilities: migrate_set_capability NAME off",
+                advice: Advice::Say(
+                    "migrate to a file without these capabilities: migrate_set_capability NAME off",
+                ),
             },
         }
     }

@@ -39,7 +39,7 @@ use super::{
 use crate::{
     addr::{Gpa, Gva},
     bits::mask,
-    regs::ArmRegs,
+    regs::{ArmRegs, Register},
 };
 
 /// The long-descriptor paging of one ARM CPU.
@@ -152,9 +152,9 @@ impl Paging for LongPaging {
         half.root.map(Start::Table)
     }
 
-    fn base_register(&self, gva: Gva) -> &'static str {
+    fn base_register(&self, gva: Gva) -> Register {
         let high = self.halves[1].is_some_and(|half| half.contains(gva));
-        if high { "TTBR1" } else { "TTBR0" }
+        if high { Register::Ttbr1 } else { Register::Ttbr0 }
     }
 
     /// Both halves. AArch32 may divide its 4 GB within an entry of a level 1

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     addr::{Gpa, Gva},
     bits::{bit, field, keep, mask},
-    regs::ArmRegs,
+    regs::{ArmRegs, Register},
 };
 
 /// The short-descriptor paging of one ARM CPU.
@@ -151,8 +151,8 @@ impl Paging for ShortPaging {
         table.map(Start::Table).ok_or(FAULT)
     }
 
-    fn base_register(&self, gva: Gva) -> &'static str {
-        if self.is_high(gva) { "TTBR1" } else { "TTBR0" }
+    fn base_register(&self, gva: Gva) -> Register {
+        if self.is_high(gva) { Register::Ttbr1 } else { Register::Ttbr0 }
     }
 
     fn spans(&self) -> Vec<Span<Inherited>> {

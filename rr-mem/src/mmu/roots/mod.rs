@@ -29,7 +29,7 @@ use super::{
 use crate::{
     addr::{Address, Gpa, PAGE},
     memory::Memory,
-    regs::Regs,
+    regs::{Register, Regs},
 };
 
 pub use shapes::usual_shapes;
@@ -39,8 +39,8 @@ pub use shapes::usual_shapes;
 pub struct RootCandidate {
     /// Its guest physical address.
     pub root: Gpa,
-    /// The register that holds it: `CR3`, `TTBR0` or `TTBR1`.
-    pub register: &'static str,
+    /// The register that holds it: CR3, TTBR0 or TTBR1.
+    pub register: Register,
     /// The mode that it was read in.
     pub mode: &'static str,
     /// The registers to translate with, this table in place.

@@ -13,6 +13,7 @@ use crate::{
         Query,
         walk::{self, Paging, Table},
     },
+    regs::Register,
 };
 
 /// Kernel mappings of the small table that are looked up in the full one.
@@ -25,8 +26,8 @@ impl<P: Paging, M: Memory + ?Sized> Scan<'_, P, M> {
         let page = self.judge.paging.granule();
         let beside = match view.register {
             // Linux: PTI_USER_PGTABLE_BIT, bit 12; the user's table is the second.
-            "CR3" if full.base.0 & page == 0 => [full.base.0.checked_add(page), None],
-            "CR3" => [None, None],
+            Register::Cr3 if full.base.0 & page == 0 => [full.base.0.checked_add(page), None],
+            Register::Cr3 => [None, None],
             // Linux: tramp_pg_dir, before swapper_pg_dir and perhaps an empty one.
             _ => [2 * page, page].map(|distance| full.base.0.checked_sub(distance)),
         };

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{Found, RootCandidate};
-use crate::{addr::Gpa, regs::Regs};
+use crate::{
+    addr::Gpa,
+    regs::{Register, Regs},
+};
 
 /// Best first, each pair together, all of one kind.
 pub(super) fn ranked(found: Vec<Found>) -> Vec<RootCandidate> {
@@ -34,7 +37,7 @@ pub(super) fn ranked(found: Vec<Found>) -> Vec<RootCandidate> {
 
 /// Keeps one candidate of each table and register, whatever view or pass found
 /// it, the likeliest first; other kinds of tables are kept apart.
-fn identity(candidate: &RootCandidate) -> (Gpa, &'static str, (&'static str, u64)) {
+fn identity(candidate: &RootCandidate) -> (Gpa, Register, (&'static str, u64)) {
     (candidate.root, candidate.register, family(candidate))
 }
 

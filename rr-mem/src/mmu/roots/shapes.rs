@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::{
     addr::{Gpa, Gva},
     mmu::walk::{Paging, Span, Start, Table},
-    regs::{Arch, ArmRegs, Regs, X86Regs},
+    regs::{Arch, ArmRegs, Register, Regs, X86Regs},
 };
 
 /// No scanned guest has more than 64 TB of physical addresses: an entry that
@@ -83,10 +83,10 @@ pub(super) fn passes(regs: &Regs) -> Vec<Regs> {
 const TTBR1: u64 = 1 << 16;
 
 /// `regs` with the table at `root` in `register`.
-pub(super) fn with_root(regs: &Regs, register: &str, root: Gpa) -> Regs {
+pub(super) fn with_root(regs: &Regs, register: Register, root: Gpa) -> Regs {
     match *regs {
         Regs::X86(regs) => Regs::X86(X86Regs { cr3: root.0, ..regs }),
-        Regs::Arm(regs) if register == "TTBR1" => {
+        Regs::Arm(regs) if register == Register::Ttbr1 => {
             Regs::Arm(ArmRegs { ttbr1: root.0, ttbr0: 0, ..regs })
         }
         Regs::Arm(regs) => Regs::Arm(ArmRegs { ttbr0: root.0, ttbr1: 0, ..regs }),
@@ -105,7 +105,7 @@ pub(super) struct View<I> {
     /// The entries that map the user's; none where that has its own register.
     pub user: Range<u64>,
     /// The register that holds the table.
-    pub register: &'static str,
+    pub register: Register,
 }
 
 /// The kinds of first tables that `paging` has and that map a kernel, the
@@ -137,9 +137,9 @@ fn view<I: Copy>(arch: Arch, span: &Span<I>, border: u64) -> Option<View<I>> {
     let Range { start, end } = span.entries();
     let first = (border.saturating_sub(span.gva.0) >> table.shift).clamp(start, end);
     let register = match arch {
-        Arch::I386 | Arch::X86_64 => "CR3",
-        _ if table.base == Gpa(TTBR1) => "TTBR1",
-        _ => "TTBR0",
+        Arch::I386 | Arch::X86_64 => Register::Cr3,
+        _ if table.base == Gpa(TTBR1) => Register::Ttbr1,
+        _ => Register::Ttbr0,
     };
     let view = View { table, gva: span.gva, kernel: first..end, user: start..first, register };
     (first < end).then_some(view)

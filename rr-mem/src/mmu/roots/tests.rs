@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     memory::{Counter, SparseMemory},
-    regs::{Arch, ArmRegs, ArmState, X86Regs},
+    regs::{Arch, ArmRegs, ArmState, Register, X86Regs},
 };
 
 /// No roots.
@@ -66,7 +66,7 @@ fn a_first_table_maps_itself_in_the_kernel_half() {
     let found = scan(&[long_mode()], &kernel(&[0x1000]));
     assert!(!found.truncated);
     let [root] = &found.candidates[..] else { panic!("{found:?}") };
-    assert_eq!((root.root, root.register, root.kernel_pages), (Gpa(0x1000), "CR3", 1024));
+    assert_eq!((root.root, root.register, root.kernel_pages), (Gpa(0x1000), Register::Cr3, 1024));
     let Regs::X86(regs) = root.regs else { panic!("{root:?}") };
     assert_eq!(regs.cr3, 0x1000);
     let mut elsewhere = kernel(&[0x1000]);
@@ -217,7 +217,7 @@ fn short_descriptors_hold_the_kernel_in_every_ttbr0() {
     }
     let found = scan(&usual_shapes(&Regs::defaults(Arch::Arm)), &ram).candidates;
     let listed: Vec<_> = found.iter().map(|root| (root.root.0, root.register)).collect();
-    assert_eq!(listed, [(0x4000, "TTBR0"), (0x8000, "TTBR0")]);
+    assert_eq!(listed, [(0x4000, Register::Ttbr0), (0x8000, Register::Ttbr0)]);
 }
 
 /// Long descriptors: a block for the kernel with AF.
@@ -232,7 +232,7 @@ fn lpae_tables_are_found_for_both_registers() {
     ram.put64(0x5040 + 24, 0x2000 | 0b11);
     let found = scan(&usual_shapes(&Regs::defaults(Arch::Arm)), &ram).candidates;
     let listed: Vec<_> = found.iter().map(|root| (root.root.0, root.register)).collect();
-    assert_eq!(listed, [(0x2000, "TTBR1"), (0x5040, "TTBR0")]);
+    assert_eq!(listed, [(0x2000, Register::Ttbr1), (0x5040, Register::Ttbr0)]);
     let tcr: Vec<_> = found.iter().filter_map(|root| root.regs.tcr()).collect();
     assert_eq!(tcr, [ArmRegs::TTBCR_EAE | 2 << 16, ArmRegs::TTBCR_EAE]);
 }
@@ -252,7 +252,7 @@ fn kernel_arm64() -> SparseMemory {
 fn the_kernel_of_aarch64_is_in_ttbr1_and_the_tcr_is_told() {
     let found = scan(&usual_shapes(&Regs::defaults(Arch::Aarch64)), &kernel_arm64()).candidates;
     let [root] = &found[..] else { panic!("{found:?}") };
-    assert_eq!((root.root, root.register, root.kernel_pages), (Gpa(0x1000), "TTBR1", 2048));
+    assert_eq!((root.root, root.register, root.kernel_pages), (Gpa(0x1000), Register::Ttbr1, 2048));
     assert_eq!(root.regs.tcr(), Some(ArmRegs::new(ArmState::Aarch64).tcr));
 }
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     addr::{Gpa, Gva},
     bits::{keep, mask, sign_extend},
-    regs::X86Regs,
+    regs::{Register, X86Regs},
 };
 
 /// The four formats of paging, and none.
@@ -173,8 +173,8 @@ impl Paging for X86Paging {
         Ok(self.root)
     }
 
-    fn base_register(&self, _: Gva) -> &'static str {
-        "CR3"
+    fn base_register(&self, _: Gva) -> Register {
+        Register::Cr3
     }
 
     fn spans(&self) -> Vec<Span<Inherited>> {

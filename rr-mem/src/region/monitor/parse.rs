@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::Style;
 use crate::{
     addr::Gpa,
+    advice::Advice,
     region::{
         AddressSpace, BlockId, FlatRange, FlatView, MapError, MemoryRegion, RamBlock, RegionId,
         RegionMap, WHOLE_SPACE,
@@ -81,6 +82,8 @@ pub enum ParseError {
     Map(#[from] MapError),
 }
 
+crate::advice::explain!(ParseError);
+
 impl ParseError {
     /// A short stable name for scripts.
     #[must_use]
@@ -94,10 +97,10 @@ impl ParseError {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn advice(&self) -> Advice {
         match self {
-            Self::TreeForm => "give the text of `info mtree -f`",
-            _ => "give the whole text of `info mtree -f`, without -d",
+            Self::TreeForm => Advice::Say("give the text of `info mtree -f`"),
+            _ => Advice::Say("give the whole text of `info mtree -f`, without -d"),
         }
     }
 }

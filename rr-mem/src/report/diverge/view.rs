@@ -11,6 +11,7 @@ use crate::{
     memory::Memory,
     mmu::{SpaceLimits, VirtualSpace},
     region::RenderError,
+    regs::Cpu,
     report::AliasRow,
     symbols::{Symbols, SymbolsError},
 };
@@ -46,11 +47,11 @@ impl<'a> PartingView<'a> {
     pub fn new(execution: &'a mut dyn Execution, parting: &Parting) -> Result<Self, ViewError> {
         let cpu =
             parting.cpus.iter().find(|known| parting.cpu.is_none_or(|cpu| known.number == cpu));
-        let regs = cpu.and_then(|cpu| cpu.paging);
+        let cpu = cpu.and_then(|cpu| cpu.paging).map(Cpu::known);
         let Snapshot { memory, regions, .. } = execution.snapshot()?;
         let guest = match regions {
-            Some((map, space)) => Guest::in_space(Some(memory), regs, map, space)?,
-            None => Guest::new(Some(memory), regs, None)?,
+            Some((map, space)) => Guest::in_space(Some(memory), cpu, map, space)?,
+            None => Guest::new(Some(memory), cpu, None)?,
         };
         let space = guest.space(Gva(0)..=Gva(u64::MAX), SpaceLimits::default()).ok();
         Ok(Self { guest, space, symbols: None })

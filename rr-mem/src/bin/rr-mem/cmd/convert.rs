@@ -19,9 +19,9 @@ pub fn run(args: &Convert, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open(&args.source, output.verbose)?;
     let asked: RangeSet = args.gpa.iter().cloned().collect();
     let within = |set: &RangeSet| if args.gpa.is_empty() { set.clone() } else { set.and(&asked) };
-    let wanted = within(&opened.readable);
+    let wanted = within(&opened.coverage.readable);
     let all = within(&saving::memory(&opened));
-    let memory = opened.guest.memory().map_err(|missing| opened.lacks(missing))?;
+    let memory = opened.guest.memory().map_err(source::lacks)?;
     let filled = if args.fill_absent { &all } else { &wanted };
     let Some((base, _)) = filled.iter().next().filter(|_| !wanted.is_empty()) else {
         return Err(failed("the source has no memory there", "check --gpa and the source"));
@@ -51,7 +51,7 @@ pub fn run(args: &Convert, output: &mut Output) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Answered);
     };
     if let Err(error) = opened.guest.read_physical(Gpa(first), &mut [0]) {
-        output.complain(&error, error.hint())?;
+        output.complain(&error, error.advice())?;
     }
     Ok(Outcome::Unreadable)
 }

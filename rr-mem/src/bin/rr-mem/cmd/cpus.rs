@@ -5,12 +5,12 @@ use rr_mem::report::CpuRow;
 use crate::{
     cli::Cpus,
     output::{Outcome, Output},
-    source::emulator::attach,
+    source::{emulator, emulator_only},
 };
 
 pub fn run(args: &Cpus, output: &mut Output) -> anyhow::Result<Outcome> {
-    let (emulator, _frozen) = attach(&(&args.emulator).into(), output.verbose)?;
-    let machine = &emulator.machine;
+    let attached = emulator_only(&args.emulator, output.verbose)?;
+    let machine = &emulator(&attached)?.machine;
     for cpu in &machine.cpus {
         output.answer(&CpuRow::new(cpu, &machine.map))?;
     }

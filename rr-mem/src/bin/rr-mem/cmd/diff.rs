@@ -42,10 +42,7 @@ pub fn run(args: &Diff, output: &mut Output) -> anyhow::Result<Outcome> {
         outcome = outcome.max(registers(&before, &after, output)?);
     }
     let spaces = match (before.guest.mmu(), after.guest.mmu()) {
-        (Ok(_), Ok(_)) => {
-            let all = Gva(0)..=Gva(u64::MAX);
-            Some((before.space(all.clone())?, after.space(all)?))
-        }
+        (Ok(_), Ok(_)) => Some((source::space(&before)?, source::space(&after)?)),
         _ if args.only == Some(DiffOnly::Tables) => {
             source::open_paged(&older(args), false)?;
             source::open_paged(&newer(args)?, false)?;
@@ -75,7 +72,7 @@ fn older(args: &Diff) -> Source {
 }
 
 fn newer(args: &Diff) -> anyhow::Result<Source> {
-    let named = args.source.image.is_some() || source::emulator::is_meant(&args.source.emulator);
+    let named = args.source.image.is_some() || source::is_emulator(&args.source.emulator);
     match &args.after {
         Some(_) if named => {
             Err(usage("there are three sources", "give two files, or one and --pid"))
@@ -98,14 +95,10 @@ fn registers(before: &Opened, after: &Opened, output: &mut Output) -> anyhow::Re
     let mut outcome = Outcome::Answered;
     for (number, now) in &after.cpus {
         let Some((_, was)) = before.cpus.iter().find(|(old, _)| old == number) else { continue };
-        let known = |name: &str| {
-            let lacks = |cpu: &rr_mem::regs::Cpu| {
-                cpu.missing.iter().any(|missing| missing.eq_ignore_ascii_case(name))
-            };
-            !lacks(was) && !lacks(now)
-        };
-        for ((register, was), (name, now)) in was.regs.named().into_iter().zip(now.regs.named()) {
-            if register == name && was != now && known(name) {
+        let known = was.known.and(now.known);
+        for ((register, was), (same, now)) in was.regs.named().into_iter().zip(now.regs.named()) {
+            if register == same && was != now && known.contains(register) {
+                let register = register.keyword();
                 let change =
                     RegisterChange { cpu: *number, register, before: Hex(was), after: Hex(now) };
                 show(&DiffRow::Register(change), output)?;
@@ -128,7 +121,7 @@ fn memory(
     let mut outcome = one_sided(&old.without(&new), "removed", output)?;
     outcome = outcome.max(one_sided(&new.without(&old), "added", output)?);
     let both = old.and(&new);
-    let readable = both.and(&before.readable).and(&after.readable);
+    let readable = both.and(&before.coverage.readable).and(&after.coverage.readable);
     let changes = compare(before, after, &readable)?;
     let aliases = space.map(VirtualSpace::aliases);
     for page in &changes.pages {
@@ -146,7 +139,7 @@ fn memory(
             .iter()
             .find_map(|side| side.guest.read_physical(Gpa(first), &mut [0]).err());
         let why = error.as_ref().map_or(String::new(), |error| format!(": {error}"));
-        let hint = error.as_ref().map_or("", |error| error.hint());
+        let hint = error.as_ref().map(|error| error.advice()).unwrap_or_default();
         output.complain(format!("{pages} pages could not be compared{why}"), hint)?;
         outcome = Outcome::Unreadable;
     }
@@ -154,8 +147,8 @@ fn memory(
 }
 
 fn compare(before: &Opened, after: &Opened, ranges: &RangeSet) -> anyhow::Result<diff::Changes> {
-    let old = before.guest.memory().map_err(|missing| before.lacks(missing))?;
-    let new = after.guest.memory().map_err(|missing| after.lacks(missing))?;
+    let old = before.guest.memory().map_err(source::lacks)?;
+    let new = after.guest.memory().map_err(source::lacks)?;
     let done = AtomicU64::new(0);
     let progress = std::sync::Mutex::new(Progress::new("comparing"));
     let count = |bytes: u64| {
@@ -201,7 +194,7 @@ fn tables(
     new: &VirtualSpace,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
-    let granule = after.guest.mmu().map_err(|missing| after.lacks(missing))?.granule();
+    let granule = after.guest.mmu().map_err(source::lacks)?.granule();
     let mut outcome = Outcome::Answered;
     let mut failed = None;
     let _ = diff::mappings(old, new, wanted.range.clone(), |changed| {

@@ -13,7 +13,7 @@ pub fn run(args: &Find, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Answered;
     for &gpa in &args.addresses {
         let gpa = Gpa(gpa);
-        let found = opened.guest.find(gpa, args.size).map_err(|missing| opened.lacks(missing))?;
+        let found = opened.guest.find(gpa, args.size).map_err(source::lacks)?;
         let row = FindRow::new(&opened.guest, gpa, found.as_ref());
         if found.is_none() {
             outcome = Outcome::Negative;

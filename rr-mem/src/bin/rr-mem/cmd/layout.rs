@@ -19,7 +19,7 @@ pub fn run(args: &Args, output: &mut Output) -> anyhow::Result<Outcome> {
     let search = Search { debug_file, unit, ..Search::default() };
     let layout = search
         .layout(Program { path, file: &file }, &layouts::wanted())
-        .map_err(|error| failed(&error, error.hint()))?;
+        .map_err(|error| failed(&error, error.advice()))?;
     if output.json {
         output.row(&layout)?;
     } else {

@@ -27,12 +27,14 @@ pub mod x;
 
 use rr_mem::{
     addr::{Gpa, GuestAddress, Gva, Hex},
+    advice::Advice,
     guest::{Guest, GuestReadCause, GuestReadError},
     memory::ReadCause,
     mmu::VirtualSpace,
-    report::StopRow,
+    report::{ErrorRow, StopRow},
 };
 
+use crate::face::CommandLine;
 use crate::output::{Outcome, Output};
 
 /// An address as the flag `--phys` has it.
@@ -58,7 +60,7 @@ fn complain_about(
             count => format!(", and {count} more like it"),
         };
         let what = format!("what the {} entry at {} maps is not known", first.level, first.at);
-        output.complain(format!("{what}{more}: {source}"), source.hint())?;
+        output.complain(format!("{what}{more}: {source}"), source.advice())?;
         outcome = Outcome::Unreadable;
     }
     if space.truncated() {
@@ -72,19 +74,27 @@ fn complain_about(
 /// failure to read is not.
 fn complain_read(error: &GuestReadError, output: &mut Output) -> anyhow::Result<Outcome> {
     let (fault, row, outcome, hint) = match &error.cause {
-        GuestReadCause::Fault(fault) => (Some(fault.into()), None, Outcome::Negative, ""),
-        GuestReadCause::Table(table) => {
-            (None, Some((&**table).into()), Outcome::Unreadable, table.source.hint())
+        GuestReadCause::Fault(fault) => {
+            (Some(fault.into()), None, Outcome::Negative, Advice::Nothing)
         }
+        GuestReadCause::Table(table) => (
+            None,
+            Some(ErrorRow::table(table, &CommandLine)),
+            Outcome::Unreadable,
+            table.source.advice(),
+        ),
         GuestReadCause::Data(data) => {
             let hole = matches!(data.cause, ReadCause::Hole | ReadCause::Device(_));
             let outcome = if hole { Outcome::Negative } else { Outcome::Unreadable };
-            (None, Some(data.into()), outcome, data.hint())
+            (None, Some(ErrorRow::read(data, &CommandLine)), outcome, data.advice())
         }
-        GuestReadCause::End => (None, None, Outcome::Negative, ""),
-        GuestReadCause::Missing(missing) => {
-            (None, Some((*missing).into()), Outcome::Unreadable, missing.hint())
-        }
+        GuestReadCause::End => (None, None, Outcome::Negative, Advice::Nothing),
+        GuestReadCause::Missing(missing) => (
+            None,
+            Some(ErrorRow::missing(*missing, &CommandLine)),
+            Outcome::Unreadable,
+            missing.advice(),
+        ),
     };
     if output.json {
         output.row(&StopRow { addr: Hex(error.at.raw()), fault, error: row })?;

@@ -3,7 +3,7 @@
 use crate::{
     cli::Mtree,
     output::{Outcome, Output, failed, usage},
-    source::{self, Opened, emulator},
+    source::{self, Opened},
 };
 use rr_mem::region::monitor::{self, TreeOptions};
 
@@ -12,27 +12,22 @@ fn open(args: &Mtree, verbose: bool) -> anyhow::Result<Opened> {
     if !args.owner {
         return source::open(&args.source, verbose);
     }
-    if !emulator::is_meant(&args.source.emulator) {
+    if !source::is_emulator(&args.source.emulator) {
         return Err(usage(
             "this source does not say who made its regions",
             "give --pid or --core, or leave -o away",
         ));
     }
-    let (mut emulator, _frozen) = emulator::attach(&(&args.source.emulator).into(), verbose)?;
-    let named = emulator.machine.name_owners(&emulator.host);
-    named.map_err(|error| {
-        failed(format!("the owners of regions: {error}"), "try again, or leave -o away")
-    })?;
-    emulator::guest(&args.source, &emulator, verbose)
+    source::open_with_owners(&args.source, verbose)
 }
 
 pub fn run(args: &Mtree, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = open(args, output.verbose)?;
-    if let (Some(text), false, false) = (&opened.tree_text, args.flat, output.json) {
+    if let (Some(text), false, false) = (opened.source.tree_text(), args.flat, output.json) {
         output.write(text.as_bytes())?;
         return Ok(Outcome::Answered);
     }
-    let map = opened.guest.regions().map_err(|missing| opened.lacks(missing))?;
+    let map = opened.guest.regions().map_err(source::lacks)?;
     if output.json {
         // The lossless form, in one row: regions point to each other.
         output.row(map)?;

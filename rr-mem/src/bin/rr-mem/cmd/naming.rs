@@ -14,7 +14,7 @@ impl Names {
     /// Reads the file; without an offset, looks for the kernel in the guest.
     pub fn open(naming: &Naming, guest: &Guest) -> anyhow::Result<Self> {
         let Some(path) = &naming.symbols else { return Ok(Self(None)) };
-        let symbols = Symbols::open(path).map_err(|error| failed(&error, error.hint()))?;
+        let symbols = Symbols::open(path).map_err(|error| failed(&error, error.advice()))?;
         let found = match naming.symbols_offset {
             Some(offset) => Ok(symbols.moved(offset)),
             None => symbols.in_guest(guest),

@@ -1,10 +1,6 @@
 //! `rr-mem p2v`.
 
-use rr_mem::{
-    addr::{Gpa, Gva},
-    mmu::Aliases,
-    report::AliasRow,
-};
+use rr_mem::{addr::Gpa, mmu::Aliases, report::AliasRow};
 
 use super::complain_about;
 use crate::{
@@ -15,7 +11,7 @@ use crate::{
 
 pub fn run(args: &P2v, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open_paged(&args.source, output.verbose)?;
-    let space = opened.space(Gva(0)..=Gva(u64::MAX))?;
+    let space = source::space(&opened)?;
     let aliases = space.aliases();
     let mut outcome = Outcome::Answered;
     for &gpa in &args.addresses {

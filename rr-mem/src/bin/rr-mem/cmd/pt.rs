@@ -25,11 +25,11 @@ pub fn run(args: &Pt, output: &mut Output) -> anyhow::Result<Outcome> {
         .map_err(|error| usage(error, "see `rr-mem pt --help` for the filters"))?;
     let opened = source::open_paged(&args.source, output.verbose)?;
     let guest = &opened.guest;
-    let granule = guest.mmu().map_err(|missing| opened.lacks(missing))?.granule();
+    let granule = guest.mmu().map_err(source::lacks)?.granule();
     let range = args.range.clone().unwrap_or(0..=u64::MAX);
     let range = Gva(*range.start())..=Gva(*range.end());
     let wanted = Selection { filter, granule, range: range.clone(), has: args.has.map(Gpa) };
-    let space = opened.space(range)?;
+    let space = source::space_within(&opened, range)?;
     let outcome = if let Some(needle) = needle(args) {
         search::run(&opened, &space, &wanted, needle, output)?
     } else {
@@ -71,7 +71,7 @@ fn list(
 }
 
 fn tlb_line(guest: &Guest, page: &Mapping, output: &mut Output) -> anyhow::Result<()> {
-    let missing = |missing: rr_mem::guest::Missing| usage(missing, missing.hint());
+    let missing = |missing: rr_mem::guest::Missing| usage(missing, missing.advice());
     let walk = guest.walk(page.gva, Query::Presence).map_err(missing)?;
     let mmu = guest.mmu().map_err(missing)?;
     let flags = walk.steps.last().map(|step| mmu.flags(step)).unwrap_or_default();

@@ -5,11 +5,12 @@ use rr_mem::report::RamRow;
 use crate::{
     cli::Ram,
     output::{Outcome, Output},
-    source::emulator::attach,
+    source::{emulator, emulator_only},
 };
 
 pub fn run(args: &Ram, output: &mut Output) -> anyhow::Result<Outcome> {
-    let (emulator, _frozen) = attach(&(&args.emulator).into(), output.verbose)?;
+    let attached = emulator_only(&args.emulator, output.verbose)?;
+    let emulator = emulator(&attached)?;
     let blocks = emulator.machine.map.ram_blocks();
     for block in blocks {
         output.answer(&RamRow::new(block, &emulator.host))?;

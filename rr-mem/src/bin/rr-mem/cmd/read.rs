@@ -26,7 +26,7 @@ pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
         false => source::open_paged(&args.source, output.verbose)?,
     };
     if let Err(missing) = opened.guest.memory() {
-        return Err(opened.lacks(missing));
+        return Err(source::lacks(missing));
     }
     let mut file = args.output.as_deref().map(File::create).transpose().map_err(cannot_write)?;
     let mut progress = Progress::new("reading");

@@ -1,6 +1,6 @@
 //! `rr-mem regs`.
 
-use rr_mem::{guest::Missing, report::RegsRow};
+use rr_mem::{guest::Missing, regs::RegisterSet, report::RegsRow};
 
 use crate::{
     cli::Regs,
@@ -10,10 +10,9 @@ use crate::{
 
 pub fn run(args: &Regs, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open(&args.source, output.verbose)?;
-    let known = |name: &str| opened.knows(name);
-    let row = RegsRow::new(args.source.cpu.number, &opened.shape, known, opened.control_known);
+    let row = RegsRow::new(opened.number as usize, &opened.cpu, opened.mode_known);
     if row.registers.iter().all(|(_, value)| value.is_none()) {
-        return Err(opened.lacks(Missing::Registers));
+        return Err(source::lacks(Missing::Registers(RegisterSet::NONE)));
     }
     output.answer(&row)?;
     Ok(Outcome::Answered)

@@ -13,11 +13,12 @@ use crate::{
 
 pub fn run(args: &Roots, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open(&args.source, output.verbose)?;
-    let memory = opened.guest.memory().map_err(|missing| opened.lacks(missing))?;
+    let memory = opened.guest.memory().map_err(source::lacks)?;
     let shapes =
-        if opened.control_known { vec![opened.shape] } else { usual_shapes(&opened.shape) };
+        if opened.mode_known { vec![opened.cpu.regs] } else { usual_shapes(&opened.cpu.regs) };
     let mut progress = Progress::new("scanning");
-    let roots = find_roots(&shapes, memory, &opened.held, &mut |bytes| progress.set(bytes));
+    let roots =
+        find_roots(&shapes, memory, &opened.coverage.held, &mut |bytes| progress.set(bytes));
     drop(progress);
     if roots.truncated {
         note("gave up on tables that lead into each other without end: some may be missing");

@@ -92,7 +92,7 @@ pub fn describe(opened: &Opened, version: &str) -> Description {
 
 /// The architecture of the chosen CPU, in the mode that it is in.
 fn arch(opened: &Opened) -> Arch {
-    match (opened.shape, opened.arch) {
+    match (opened.cpu.regs, opened.arch) {
         // A dump of a 64-bit guest stays one whatever its CPU does.
         (Regs::X86(_), Some(arch @ (Arch::X86_64 | Arch::I386))) => arch,
         (regs, _) => regs.arch(),
@@ -107,7 +107,7 @@ pub fn notes(
     others: &[CoreNote],
     holds: &RangeSet,
 ) -> Vec<CoreNote> {
-    let absent = opened.memory.without(holds);
+    let absent = opened.coverage.memory.without(holds);
     let own = description.clone().with_absent(&absent).note();
     others.iter().cloned().chain([own]).collect()
 }
@@ -115,11 +115,11 @@ pub fn notes(
 /// Where the guest has memory, whether or not the source holds it or knows.
 pub fn memory(opened: &Opened) -> RangeSet {
     let (Ok(map), Ok(view)) = (opened.guest.regions(), opened.guest.flat_view()) else {
-        return opened.memory.clone();
+        return opened.coverage.memory.clone();
     };
     let memory = view.ranges().iter().filter(|range| map.region(range.region).reads_like_memory());
     let by_map: RangeSet = memory.map(|range| range.start.0..=range.last().0).collect();
-    opened.memory.or(&by_map)
+    opened.coverage.memory.or(&by_map)
 }
 
 /// Says how much is left out, and where it begins.

@@ -18,13 +18,13 @@ use crate::{
 pub fn run(args: &Slice, output: &mut Output) -> anyhow::Result<Outcome> {
     let wanted = wanted(args)?;
     let opened = source::open(&args.source, output.verbose)?;
-    let needed = opened.guest.needed(&wanted).map_err(|error| refuse(&opened, &error))?;
+    let needed = opened.guest.needed(&wanted).map_err(|error| refuse(&error))?;
     let mut target = Target::new(&args.output)?;
-    let (tables, asked) = (needed.tables.and(&opened.readable), &needed.data);
-    let data = asked.and(&opened.readable);
+    let (tables, asked) = (needed.tables.and(&opened.coverage.readable), &needed.data);
+    let data = asked.and(&opened.coverage.readable);
     // Beside a table there is data, which redaction must not show.
     let whole = if args.redact { tables.clone() } else { whole_pages(&opened, &tables) };
-    let memory = opened.guest.memory().map_err(|missing| opened.lacks(missing))?;
+    let memory = opened.guest.memory().map_err(source::lacks)?;
     let redacted = Redacted { memory, shown: &tables };
     let memory: &dyn Memory = if args.redact { &redacted } else { memory };
     let source = format!("rr-mem slice {}", env!("CARGO_PKG_VERSION"));
@@ -55,16 +55,16 @@ fn wanted(args: &Slice) -> anyhow::Result<SliceContents> {
     })
 }
 
-fn refuse(opened: &Opened, error: &SliceError) -> anyhow::Error {
+fn refuse(error: &SliceError) -> anyhow::Error {
     match error {
-        SliceError::Missing(missing) => opened.lacks(*missing),
+        SliceError::Missing(missing) => source::lacks(*missing),
         SliceError::TooMany(..) => usage(error, "give smaller ranges, or --space for its tables"),
     }
 }
 
 /// Pages around `tables`, as far as the source has them.
 fn whole_pages(opened: &Opened, tables: &RangeSet) -> RangeSet {
-    tables.aligned(PAGE).and(&opened.readable)
+    tables.aligned(PAGE).and(&opened.coverage.readable)
 }
 
 /// Says what the slice cannot answer, because the source could not.
@@ -83,7 +83,7 @@ fn complain(
     if let Some(table) = needed.unreadable.first() {
         let source = opened.guest.explain(table.source.clone());
         let what = format!("what the {} entry at {} maps is not known", table.level, table.at);
-        output.complain(format!("{what}: {source}"), source.hint())?;
+        output.complain(format!("{what}: {source}"), source.advice())?;
         outcome = Outcome::Unreadable;
     }
     if needed.truncated {
@@ -95,7 +95,7 @@ fn complain(
         let error = opened.guest.read_physical(Gpa(first), &mut [0]).err();
         let why = error.as_ref().map_or(String::new(), |error| format!(": {error}"));
         let what = format!("{} of the pages asked for could not be had{why}", missing.blocks(PAGE));
-        output.complain(what, error.as_ref().map_or("", |error| error.hint()))?;
+        output.complain(what, error.as_ref().map(|error| error.advice()).unwrap_or_default())?;
         let lost = !missing.and(&saving::memory(opened)).is_empty();
         outcome = outcome.max(if lost { Outcome::Unreadable } else { Outcome::Negative });
     }

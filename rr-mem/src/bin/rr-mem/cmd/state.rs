@@ -14,7 +14,7 @@ use crate::{
 
 pub fn run(args: &State, output: &mut Output) -> anyhow::Result<Outcome> {
     let shown = args.file.display();
-    let fail = |error: image::ImageError| failed(format!("{shown}: {error}"), error.hint());
+    let fail = |error: image::ImageError| failed(format!("{shown}: {error}"), error.advice());
     let mut progress = Progress::new("reading");
     let options = OpenOptions::default().snapshot(args.snapshot.as_deref());
     let stream = image::open_stream(&args.file, &options, &mut |bytes| progress.set(bytes));

@@ -12,6 +12,7 @@ use rr_mem::{
 use super::naming::Names;
 use crate::{
     cli::V2p,
+    face::CommandLine,
     number::number,
     output::{Outcome, Output, usage},
     source,
@@ -26,7 +27,7 @@ pub fn run(args: &V2p, output: &mut Output) -> anyhow::Result<Outcome> {
     }
     let opened = source::open_paged(&args.source, output.verbose)?;
     let guest = &opened.guest;
-    let query = Query::new(args.access, args.privilege, &opened.shape);
+    let query = Query::new(args.access, args.privilege, &opened.cpu.regs);
     let names = &Names::open(&args.naming, guest)?;
     let mut outcome = Outcome::Answered;
     for text in &args.addresses {
@@ -83,8 +84,7 @@ fn answer(
     names: &Names,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
-    let mut row =
-        V2pRow::new(guest, gva, query).map_err(|missing| usage(missing, missing.hint()))?;
+    let mut row = V2pRow::new(guest, gva, query, &CommandLine).map_err(source::lacks)?;
     let outcome = match (&row.fault, &row.error) {
         (_, Some(_)) => Outcome::Unreadable,
         (Some(_), _) => Outcome::Negative,

@@ -1,32 +1,26 @@
 //! `rr-mem where`.
 
-use rr_mem::{
-    addr::{Gva, Hva},
-    mmu::VirtualSpace,
-    report::WhereRow,
-};
+use rr_mem::{addr::Hva, mmu::VirtualSpace, report::WhereRow};
 
 use super::complain_about;
 use crate::{
     cli::Where,
     output::{Outcome, Output, note},
-    source::emulator,
+    source::{self, emulator},
 };
 
 pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
-    let (emulator, _frozen) = emulator::attach(&(&args.source.emulator).into(), output.verbose)?;
-    let opened = emulator::guest(&args.source, &emulator, output.verbose)?;
-    let host = &emulator.host;
-    let missing = |missing| opened.lacks(missing);
+    let opened = source::open_emulator(&args.source, output.verbose)?;
+    let host = &emulator(&opened.source)?.host;
     let space = match opened.guest.mmu() {
-        Ok(_) => Some(opened.space(Gva(0)..=Gva(u64::MAX))?),
+        Ok(_) => Some(source::space(&opened)?),
         Err(_) => {
             note("no paging registers are known: guest virtual addresses are left out");
             None
         }
     };
     let aliases = space.as_ref().map(VirtualSpace::aliases);
-    let map = opened.guest.regions().map_err(missing)?;
+    let map = opened.guest.regions().map_err(source::lacks)?;
     let view = opened.guest.flat_view().ok();
     let mut outcome = Outcome::Answered;
     for &address in &args.addresses {

@@ -18,15 +18,14 @@ use super::guest_address;
 use crate::{
     cli::{Bytes, Write},
     output::{Outcome, Output, failed, usage},
-    source::emulator,
+    source::{self, emulator},
 };
 
 pub fn run(args: &Write, output: &mut Output) -> anyhow::Result<Outcome> {
     if !args.write_guest_memory {
         return Err(usage("this changes the guest", "if you mean it, give --write-guest-memory"));
     }
-    let source = &args.source;
-    if !emulator::is_meant(&source.emulator) || source.emulator.core.is_some() {
+    if !source::is_emulator(&args.source.emulator) || args.source.emulator.core.is_some() {
         return Err(usage(
             "only the memory of a running emulator can be written",
             "give --pid PID or --qmp SOCKET",
@@ -36,12 +35,13 @@ pub fn run(args: &Write, output: &mut Output) -> anyhow::Result<Outcome> {
         (Some(Bytes(bytes)), _) => bytes.clone(),
         (None, file) => file.as_deref().map_or_else(|| Ok(Vec::new()), read)?,
     };
-    let (emulator, _frozen) = emulator::attach(&(&source.emulator).into(), output.verbose)?;
-    let HostKind::Process(process) = emulator.host.kind() else { return Ok(Outcome::Unreadable) };
-    let opened = emulator::guest(source, &emulator, output.verbose)?;
+    let opened = source::open_emulator(&args.source, output.verbose)?;
+    let HostKind::Process(process) = emulator(&opened.source)?.host.kind() else {
+        return Ok(Outcome::Unreadable);
+    };
     let target = guest_address(args.address, args.phys);
     if let (GuestAddress::Virtual(_), Err(missing)) = (target, opened.guest.mmu()) {
-        return Err(opened.lacks(missing));
+        return Err(source::lacks(missing));
     }
     let pieces = write::plan(&opened.guest, process, target, bytes.len());
     let written = pieces.and_then(|pieces| {
@@ -50,7 +50,7 @@ pub fn run(args: &Write, output: &mut Output) -> anyhow::Result<Outcome> {
     });
     match written {
         Ok(pieces) => show(&pieces, output),
-        Err(error @ WriteError::TooLong(_)) => Err(usage(&error, error.hint())),
+        Err(error @ WriteError::TooLong(_)) => Err(usage(&error, error.advice())),
         Err(error) => refuse(&error, output),
     }
 }
@@ -69,7 +69,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// What could not be written is an answer, what could not be read or was lost
 /// is not.
 fn refuse(error: &WriteError, output: &mut Output) -> anyhow::Result<Outcome> {
-    output.complain(error, error.hint())?;
+    output.complain(error, error.advice())?;
     Ok(match error {
         WriteError::Refused { .. } => Outcome::Negative,
         WriteError::Virtual(error) if matches!(error.cause, GuestReadCause::Fault(_)) => {

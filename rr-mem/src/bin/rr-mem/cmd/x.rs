@@ -23,9 +23,9 @@ pub fn run(args: &X, output: &mut Output) -> anyhow::Result<Outcome> {
         false => source::open_paged(&args.source, output.verbose)?,
     };
     if let Err(missing) = opened.guest.memory() {
-        return Err(opened.lacks(missing));
+        return Err(source::lacks(missing));
     }
-    let format = parse(&args.format, opened.shape.arch().pointer_bytes())?;
+    let format = parse(&args.format, opened.cpu.regs.arch().pointer_bytes())?;
     let start = guest_address(args.address, args.phys);
     let names = Names::open(&args.naming, &opened.guest)?;
     let name = |addr| names.of(Gva(addr)).filter(|_| !args.phys);

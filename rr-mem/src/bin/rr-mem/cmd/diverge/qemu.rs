@@ -104,5 +104,5 @@ fn has_versioned_machine(command: &[String]) -> bool {
 }
 
 fn start(recording: Recording) -> anyhow::Result<Replay> {
-    Replay::start(recording).map_err(|error| failed(&error, error.hint()))
+    Replay::start(recording).map_err(|error| failed(&error, error.advice()))
 }

@@ -68,5 +68,5 @@ fn start(args: &Rr, trace: &Path) -> anyhow::Result<Traced> {
         rr: args.rr.split_whitespace().map(str::to_owned).collect(),
         ignored_regions: args.search.ignore_region.clone(),
     };
-    Traced::start(recorded).map_err(|error| failed(&error, error.hint()))
+    Traced::start(recorded).map_err(|error| failed(&error, error.advice()))
 }

@@ -96,7 +96,7 @@ impl Question<'_> {
                 let entries = logs::around(log, *at).unwrap_or_default().join("\n  ");
                 format!("its log there:\n  {entries}")
             }
-            (ExecutionError::Unusable { hint, .. }, _) => (*hint).to_owned(),
+            (ExecutionError::Unusable { advice, .. }, _) => crate::output::words(advice),
             (ExecutionError::Failed { .. }, None) => {
                 "`rr replay -a TRACE` must work to its end; --resume goes on with what was compared"
                     .to_owned()
@@ -154,7 +154,7 @@ impl Question<'_> {
     ) -> anyhow::Result<PartingView<'a>> {
         let mut view = PartingView::new(execution, parting)?;
         if let Some(path) = &self.search.guest_symbols {
-            let symbols = Symbols::open(path).map_err(|error| failed(&error, error.hint()))?;
+            let symbols = Symbols::open(path).map_err(|error| failed(&error, error.advice()))?;
             if let Err(error) = view.name_by(symbols) {
                 note(format!("no symbols: {error}"));
             }

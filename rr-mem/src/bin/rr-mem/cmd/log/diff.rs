@@ -25,7 +25,7 @@ pub fn run(args: &Diff, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut outcome = if equal { Outcome::Answered } else { Outcome::Negative };
     for (path, error) in [&args.a, &args.b].into_iter().zip(errors) {
         let Some(error) = error else { continue };
-        output.complain(format!("{}: {error}", path.display()), error.kind.hint())?;
+        output.complain(format!("{}: {error}", path.display()), error.kind.advice())?;
         outcome = Outcome::Unreadable;
     }
     Ok(outcome)

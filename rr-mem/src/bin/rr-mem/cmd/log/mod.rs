@@ -87,7 +87,7 @@ fn is_stdin(path: &Path) -> bool {
 }
 
 fn not_opened(path: &Path, error: &OpenError) -> anyhow::Error {
-    failed(format!("{}: {error}", path.display()), error.hint())
+    failed(format!("{}: {error}", path.display()), error.advice())
 }
 
 impl Filters {
@@ -156,7 +156,7 @@ fn say(reading: &Reading, log: &Log, output: &mut Output) -> anyhow::Result<Outc
     let ending = reading.ending.as_ref();
     ending.iter().flat_map(|ending| ending.remarks(log)).for_each(note);
     if let Some(error) = &reading.error {
-        output.complain(error, error.kind.hint())?;
+        output.complain(error, error.kind.advice())?;
         return Ok(Outcome::Unreadable);
     }
     let Some(ending) = ending else { return Ok(Outcome::Answered) };

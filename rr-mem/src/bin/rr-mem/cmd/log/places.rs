@@ -16,7 +16,7 @@ impl Regions {
     pub fn of(source: &Source, output: &Output) -> anyhow::Result<Self> {
         let given = source.image.is_some()
             || source.mtree.is_some()
-            || source::emulator::is_meant(&source.emulator);
+            || source::is_emulator(&source.emulator);
         let opened = given.then(|| source::open(source, output.verbose)).transpose()?;
         if opened.as_ref().is_some_and(|opened| opened.guest.flat_view().is_err()) {
             return Err(usage("the source holds no memory regions", "give --mtree FILE, or --pid"));

@@ -36,13 +36,13 @@ pub fn run(
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
     let parts = space.mappings(Merge::Physical).filter_map(|mapping| wanted.part(&mapping));
-    let searching = Searching { needle, held: &opened.held };
+    let searching = Searching { needle, held: &opened.coverage.held };
     let mut shown = Shown { output, progress: Progress::new("searching") };
     let searched = opened.guest.search(parts, searching, &mut shown)?;
     drop(shown.progress);
     if let Some(error) = &searched.absent {
         let what = format!("{:#x} mapped bytes were not searched: {error}", searched.absent_bytes);
-        output.complain(what, error.hint())?;
+        output.complain(what, error.advice())?;
         return Ok(Outcome::Unreadable);
     }
     Ok(if searched.hits > 0 { Outcome::Answered } else { Outcome::Negative })

@@ -1,0 +1,45 @@
+//! What is worth saying of a source.
+
+use pyo3::prelude::*;
+use rr_mem::source;
+
+use crate::face::{GdbWords, PythonWords};
+
+/// What may make answers wrong, what was assumed, how a source was read.
+#[pyclass(frozen, get_all, module = "rr_mem")]
+pub struct Remark {
+    /// A short stable name.
+    kind: &'static str,
+    /// A sentence.
+    text: String,
+    /// What to do about it.
+    hint: String,
+    /// The same in the words of the commands in gdb.
+    gdb_hint: String,
+    /// It only tells how an answer came about.
+    detail: bool,
+}
+
+impl From<&source::Remark> for Remark {
+    fn from(remark: &source::Remark) -> Self {
+        let advice = remark.advice();
+        Self {
+            kind: remark.kind(),
+            text: remark.to_string(),
+            hint: advice.words(&PythonWords),
+            gdb_hint: advice.words(&GdbWords),
+            detail: remark.is_detail(),
+        }
+    }
+}
+
+#[pymethods]
+impl Remark {
+    fn __str__(&self) -> &str {
+        &self.text
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Remark {}: {}>", self.kind, self.text)
+    }
+}

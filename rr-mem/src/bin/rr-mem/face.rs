@@ -1,0 +1,39 @@
+//! The command line's names for what a user can give.
+
+use rr_mem::advice::{Face, Setting};
+
+use crate::cli::registers::flag;
+
+/// The command line.
+pub struct CommandLine;
+
+impl Face for CommandLine {
+    fn name(&self, setting: Setting) -> String {
+        let flag = match setting {
+            Setting::Register(keyword) => return format!("--{}", flag(keyword)),
+            Setting::Registers => "--cr3 (x86) or --ttbr0/--ttbr1 and --tcr (ARM)",
+            Setting::Arch => "--arch",
+            Setting::Cpu => "--cpu N",
+            Setting::AddressSpace => "--as NAME",
+            Setting::Image => "--image FILE",
+            Setting::RamBase => "--ram-base",
+            Setting::Machine => "--machine NAME",
+            Setting::Snapshot => "--snapshot NAME",
+            Setting::RegionMap => "--mtree FILE",
+            Setting::Process => "--pid PID",
+            Setting::Socket => "--qmp SOCKET",
+            Setting::Core => "--core FILE",
+            Setting::Executable => "--exe FILE",
+            Setting::Freeze => "--freeze",
+            Setting::Layout => "--layout FILE",
+            Setting::DebugFile => "--debug-file FILE",
+            Setting::Unit => "--unit NAME",
+            Setting::From => "--from",
+            Setting::Rr => "--rr",
+            Setting::SymbolsOffset => "--symbols-offset",
+            // A setting that this program has no flag for.
+            _ => "the setting",
+        };
+        flag.to_owned()
+    }
+}

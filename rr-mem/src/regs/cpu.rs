@@ -1,0 +1,145 @@
+//! One CPU: its registers, and which of them anybody knows.
+
+use super::{Arch, Register, RegisterError, RegisterSet, Regs};
+
+/// One CPU's registers, as a source gave them. What nobody knows holds the value
+/// that the architecture usually has, and is not in `known`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    /// The registers.
+    pub regs: Regs,
+    /// Those whose values are the guest's own, or were given.
+    pub known: RegisterSet,
+}
+
+/// The value that was taken for a register that nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assumed {
+    /// Which register.
+    pub register: Register,
+    /// The usual value.
+    pub value: u64,
+}
+
+impl From<Regs> for Cpu {
+    /// A CPU of which everything is known.
+    fn from(regs: Regs) -> Self {
+        let known = regs.complete().iter().map(|(register, _)| *register).collect();
+        Self { regs, known }
+    }
+}
+
+impl Cpu {
+    /// A CPU of which everything is known.
+    #[must_use]
+    pub fn known(regs: Regs) -> Self {
+        regs.into()
+    }
+
+    /// A CPU of which only the architecture is known.
+    #[must_use]
+    pub fn unknown(arch: Arch) -> Self {
+        Self { regs: Regs::defaults(arch), known: RegisterSet::NONE }
+    }
+
+    /// The same, but for registers that nobody knows.
+    #[must_use]
+    pub fn without(self, registers: &[Register]) -> Self {
+        Self { known: self.known.except(registers), ..self }
+    }
+
+    /// The same with a register set, which is known then.
+    ///
+    /// # Errors
+    /// As [`Regs::set`].
+    pub fn with(mut self, register: Register, value: u64) -> Result<Self, RegisterError> {
+        self.regs.set(register, value)?;
+        self.known = self.known.with(register);
+        Ok(self)
+    }
+
+    /// Whether the value of a register is known.
+    #[must_use]
+    pub fn knows(&self, register: Register) -> bool {
+        self.known.contains(register)
+    }
+
+    /// Its registers that nobody knows.
+    pub fn unknown_registers(&self) -> impl Iterator<Item = Register> + use<> {
+        let known = self.known;
+        let all = self.regs.complete().into_iter().map(|(register, _)| register);
+        all.filter(move |register| !known.contains(*register))
+    }
+
+    /// The registers with bases of tables that nobody knows.
+    pub fn unknown_tables(&self) -> impl Iterator<Item = Register> + use<> {
+        self.unknown_registers().filter(|register| register.is_table_base())
+    }
+
+    /// Whether an address can be translated: one base of tables is known, or none
+    /// is needed.
+    #[must_use]
+    pub fn translates(&self) -> bool {
+        let known = |(register, _): &(Register, u64)| self.knows(*register);
+        let mut bases = self.regs.named().into_iter().filter(|(reg, _)| reg.is_table_base());
+        !self.regs.paging_is_on() || bases.any(|base| known(&base))
+    }
+
+    /// Whether what decides the format of tables is known.
+    #[must_use]
+    pub fn knows_mode(&self) -> bool {
+        self.known.iter().any(|register| register.info().chooses_mode)
+    }
+
+    /// The same with the usual values of what nobody knows, and which these are.
+    #[must_use]
+    pub fn with_usual_values(mut self) -> (Self, Vec<Assumed>) {
+        let unknown: Vec<_> =
+            self.unknown_registers().filter(|register| !register.is_table_base()).collect();
+        let mut assumed = Vec::new();
+        for register in unknown {
+            let Some(value) = self.regs.usual(register) else { continue };
+            // A usual value is always in range.
+            let _ = self.regs.set(register, value);
+            assumed.push(Assumed { register, value });
+        }
+        (self, assumed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::regs::X86Regs;
+
+    #[test]
+    fn nx_is_usual_with_pae_and_only_then() {
+        for (cr4, nx) in [(0x6d0, false), (0x6f0, true)] {
+            let regs = X86Regs { cr4, ..X86Regs::protected_mode() };
+            let (cpu, assumed) =
+                Cpu::known(Regs::X86(regs)).without(&[Register::Efer]).with_usual_values();
+            let Regs::X86(usual) = cpu.regs else { panic!("an x86 CPU") };
+            assert_eq!((usual.no_execute_enable(), usual.in_long_mode()), (nx, false));
+            assert_eq!(assumed[0].register, Register::Efer);
+            assert!(!cpu.knows(Register::Efer));
+        }
+    }
+
+    #[test]
+    fn a_base_that_nobody_knows_is_never_assumed() {
+        let cpu = Cpu::unknown(Arch::Aarch64);
+        assert!(!cpu.translates());
+        let (_, assumed) = cpu.with_usual_values();
+        assert!(assumed.iter().all(|assumed| !assumed.register.is_table_base()));
+        let cpu = cpu.with(Register::Ttbr1, 0x2000).expect("an ARM register");
+        assert!(cpu.translates());
+        assert_eq!(cpu.unknown_tables().collect::<Vec<_>>(), [Register::Ttbr0]);
+    }
+
+    #[test]
+    fn what_an_architecture_lacks_or_cannot_hold_is_refused() {
+        let cpu = Cpu::unknown(Arch::X86_64);
+        assert!(matches!(cpu.with(Register::Ttbr0, 1), Err(RegisterError::NotOf { .. })));
+        assert!(matches!(cpu.with(Register::Cpl, 4), Err(RegisterError::Value { .. })));
+    }
+}

@@ -1,0 +1,372 @@
+//! A source that is open: for one question, or for several.
+
+use std::{path::Path, sync::Arc};
+
+use super::{
+    Asked, Coverage, Emulator, ImageFile, Opened, PhysicalReader, RegionText, Remark, Source,
+    SourceError, Which,
+    choose::{self, Chosen, Known},
+    running::only_one,
+};
+use crate::{
+    guest::{AnyMemory, Guest, Missing},
+    host::{
+        AnyHost, HostKind,
+        core::Core,
+        process::{self, FreezeError, Process},
+    },
+    image::{self, CoreNote, Image, ImageMemory},
+    qemu::{Offsets, Wrong},
+    region::{RegionMap, RenderError, monitor::Style},
+    regs::{Arch, Cpu},
+    sample,
+};
+
+/// What is done to a process before it is read.
+type Before<'a> = &'a mut dyn FnMut(u32) -> Result<(), FreezeError>;
+
+/// An open source.
+#[derive(Debug)]
+pub struct Attached {
+    kind: Kind,
+    /// Said by the source itself, whichever CPU is asked for.
+    remarks: Vec<Remark>,
+}
+
+enum Kind {
+    Image(ImageParts),
+    Emulator(Box<Emulator<AnyHost>>),
+    Plain { cpu: Cpu, memory: PhysicalReader, regions: Option<RegionText> },
+    Regions(RegionText),
+}
+
+/// An image, its memory to be shared by several guests.
+struct ImageParts {
+    arch: Option<Arch>,
+    cpus: Vec<Cpu>,
+    memory: Arc<ImageMemory>,
+    map: Option<RegionMap>,
+    tree: Option<String>,
+    address_space: Option<usize>,
+    style: Option<Style>,
+    core_notes: Vec<CoreNote>,
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Image(_) => "Image",
+            Self::Emulator(_) => "Emulator",
+            Self::Plain { .. } => "Plain",
+            Self::Regions(_) => "Regions",
+        })
+    }
+}
+
+/// What a guest is made of, from any kind of source.
+struct Parts {
+    known: Known,
+    memory: Option<AnyMemory>,
+    map: Option<RegionMap>,
+    address_space: Option<usize>,
+    tree: bool,
+    coverage: Coverage,
+    core_notes: Vec<CoreNote>,
+    style: Option<Style>,
+    remarks: Vec<Remark>,
+}
+
+impl Attached {
+    pub(super) fn new(
+        source: Source,
+        before: Before<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self, SourceError> {
+        match source {
+            Source::Sample => {
+                let image = sample::open();
+                let image = image.map_err(|error| SourceError::Image {
+                    path: "the sample".into(),
+                    error: Box::new(error),
+                })?;
+                Ok(Self::of_image(image, None))
+            }
+            Source::Image(file) => open_image(file, progress),
+            Source::Regions(text) => Ok(Self::of(Kind::Regions(text), Vec::new())),
+            Source::Emulator(which, offsets) => open_emulator(which, &offsets, before, progress),
+            Source::Plain { cpu, memory, regions } => {
+                Ok(Self::of(Kind::Plain { cpu, memory, regions }, Vec::new()))
+            }
+        }
+    }
+
+    fn of(kind: Kind, remarks: Vec<Remark>) -> Self {
+        Self { kind, remarks }
+    }
+
+    fn of_image(image: Image, regions: Option<RegionText>) -> Self {
+        let blocks = image.memory.ranges().len();
+        let bytes = image.memory.ranges().iter().map(|range| range.len).sum();
+        let said = image.notes.iter().cloned().map(Remark::File);
+        let format = Remark::Format { name: image.format, blocks, bytes };
+        let remarks = said.chain([format]).collect();
+        let Image { arch, cpus, memory, core_notes, .. } = image;
+        let tree = regions.as_ref().and_then(RegionText::tree).map(str::to_owned);
+        // A map that is given counts instead of the file's, and is the guest's own.
+        let (map, address_space, style) = match regions {
+            Some(RegionText::Flat { map, style }) => (Some(*map), None, Some(style)),
+            _ => (image.regions, image.address_space, image.style),
+        };
+        let memory = Arc::new(memory);
+        let parts = ImageParts { arch, cpus, memory, map, tree, address_space, style, core_notes };
+        Self::of(Kind::Image(parts), remarks)
+    }
+
+    /// The emulator, if it is one.
+    #[must_use]
+    pub fn emulator(&self) -> Option<&Emulator<AnyHost>> {
+        match &self.kind {
+            Kind::Emulator(emulator) => Some(emulator),
+            _ => None,
+        }
+    }
+
+    /// The emulator alone, if it is one; what else it was.
+    #[must_use]
+    pub fn into_emulator(self) -> Option<Emulator<AnyHost>> {
+        match self.kind {
+            Kind::Emulator(emulator) => Some(*emulator),
+            _ => None,
+        }
+    }
+
+    /// Reads who made each region, which `info mtree -o` shows; of an emulator.
+    ///
+    /// # Errors
+    /// When objects are not as they must be.
+    pub fn name_owners(&mut self) -> Result<(), Wrong> {
+        match &mut self.kind {
+            Kind::Emulator(emulator) => emulator.machine.name_owners(&emulator.host),
+            _ => Ok(()),
+        }
+    }
+
+    /// The text of a region tree, which can be shown but not searched.
+    #[must_use]
+    pub fn tree_text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Image(image) => image.tree.as_deref(),
+            Kind::Regions(text) => text.tree(),
+            Kind::Plain { regions, .. } => regions.as_ref().and_then(RegionText::tree),
+            Kind::Emulator(_) => None,
+        }
+    }
+
+    /// What is worth saying of the source, whichever CPU is asked for.
+    #[must_use]
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
+    }
+
+    /// What kind of source it is.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.kind {
+            Kind::Image(_) => "image",
+            Kind::Emulator(emulator) => match emulator.host.kind() {
+                HostKind::Process(_) => "process",
+                HostKind::Core(_) => "core",
+                HostKind::Given(_) => "host",
+            },
+            Kind::Plain { .. } => "registers",
+            Kind::Regions(_) => "regions",
+        }
+    }
+
+    /// The guest as one of the CPUs sees it.
+    ///
+    /// # Errors
+    /// When there is no such CPU or address space, or it has no such register.
+    pub fn seen(self: &Arc<Self>, asked: &Asked) -> Result<Opened, SourceError> {
+        let parts = self.parts(asked)?;
+        let chosen = choose::cpu(&parts.known, asked)?;
+        let arch = asked.arch.or(parts.known.arch);
+        let cpus = choose::all(parts.known, &chosen, asked);
+        let guest = match (parts.map, parts.address_space) {
+            (Some(map), Some(space)) => Guest::in_space(parts.memory, Some(chosen.cpu), map, space),
+            (map, _) => Guest::new(parts.memory, Some(chosen.cpu), map),
+        };
+        let guest = guest?.with_regions_missing(match parts.tree {
+            true => Missing::FlatView,
+            false => Missing::Regions,
+        });
+        let mut remarks = self.remarks.clone();
+        remarks.extend(parts.remarks);
+        remarks.extend(of_cpu(&guest, &chosen));
+        // The notes are of the architecture that the source names.
+        let core_notes = if chosen.in_source { parts.core_notes } else { Vec::new() };
+        let cpu = guest.cpu().copied().unwrap_or(chosen.cpu);
+        Ok(Opened {
+            guest,
+            number: asked.cpu,
+            cpus,
+            coverage: parts.coverage,
+            remarks,
+            arch,
+            cpu,
+            mode_known: chosen.mode_known,
+            address_space: parts.address_space,
+            core_notes,
+            style: parts.style,
+            source: Arc::clone(self),
+        })
+    }
+
+    fn parts(&self, asked: &Asked) -> Result<Parts, SourceError> {
+        match &self.kind {
+            Kind::Image(image) => Ok(of_image(image)),
+            Kind::Emulator(emulator) => of_emulator(emulator, asked),
+            Kind::Plain { cpu, memory, regions } => Ok(of_plain(*cpu, memory, regions.as_ref())),
+            Kind::Regions(text) => Ok(of_text(text)),
+        }
+    }
+}
+
+/// What was assumed of the CPU.
+fn of_cpu(guest: &Guest, chosen: &Chosen) -> Vec<Remark> {
+    let guessed = chosen.arch_guessed.then(|| Remark::ArchGuessed(chosen.cpu.regs.arch()));
+    // Without paging, and without tables, nothing is assumed that matters.
+    let matters = guest.mmu().is_ok() && chosen.cpu.regs.paging_is_on();
+    let assumed = guest.assumed().iter().filter(|one| matters && one.register.info().remarkable);
+    let assumed = assumed.map(|one| Remark::Assumed { register: one.register, value: one.value });
+    guessed.into_iter().chain(assumed).collect()
+}
+
+fn of_image(image: &ImageParts) -> Parts {
+    Parts {
+        known: Known { arch: image.arch, cpus: (0..).zip(image.cpus.iter().copied()).collect() },
+        memory: Some(Box::new(Arc::clone(&image.memory))),
+        map: image.map.clone(),
+        address_space: image.address_space,
+        tree: image.tree.is_some(),
+        coverage: Coverage::of_image(&image.memory),
+        core_notes: image.core_notes.clone(),
+        style: image.style,
+        remarks: Vec::new(),
+    }
+}
+
+fn of_text(text: &RegionText) -> Parts {
+    Parts {
+        known: Known { arch: None, cpus: Vec::new() },
+        memory: None,
+        map: text.map().cloned(),
+        address_space: None,
+        tree: text.tree().is_some(),
+        coverage: Coverage::default(),
+        core_notes: Vec::new(),
+        style: text.style(),
+        remarks: Vec::new(),
+    }
+}
+
+fn of_plain(cpu: Cpu, memory: &PhysicalReader, regions: Option<&RegionText>) -> Parts {
+    Parts {
+        known: Known { arch: Some(cpu.regs.arch()), cpus: vec![(0, cpu)] },
+        memory: Some(Box::new(Arc::clone(memory))),
+        map: regions.and_then(RegionText::map).cloned(),
+        address_space: None,
+        tree: regions.is_some_and(|text| text.tree().is_some()),
+        coverage: Coverage::default(),
+        core_notes: Vec::new(),
+        style: regions.and_then(RegionText::style),
+        remarks: Vec::new(),
+    }
+}
+
+fn of_emulator(emulator: &Emulator<AnyHost>, asked: &Asked) -> Result<Parts, SourceError> {
+    let machine = &emulator.machine;
+    let cpu = machine.cpu(asked.cpu);
+    let space = emulator.space(asked.address_space.as_deref(), cpu)?;
+    let memory = emulator.memory(space)?;
+    let coverage = Coverage::of_view(&memory);
+    let mut remarks = emulator.remarks(cpu);
+    let name = machine.map.address_spaces().get(space).map(|space| space.name.clone());
+    remarks.extend(name.map(Remark::AddressSpace));
+    let arch = cpu.map(|cpu| cpu.regs.arch());
+    Ok(Parts {
+        known: Known {
+            arch,
+            cpus: machine.cpus.iter().map(|cpu| (cpu.index, Cpu::known(cpu.regs))).collect(),
+        },
+        memory: Some(Box::new(memory)),
+        map: Some(machine.map.clone()),
+        address_space: Some(space),
+        tree: false,
+        coverage,
+        core_notes: arch.map(|arch| emulator.core_notes(arch)).unwrap_or_default(),
+        style: None,
+        remarks,
+    })
+}
+
+fn open_image(file: ImageFile, progress: &mut dyn FnMut(u64)) -> Result<Attached, SourceError> {
+    let ImageFile { path, ram_base, machine, snapshot, regions } = file;
+    let options = image::OpenOptions::default()
+        .ram_base(ram_base)
+        .machine(machine.as_deref())
+        .regions(regions.as_ref().and_then(RegionText::map))
+        .snapshot(snapshot.as_deref());
+    let image = image::open(&path, &options, progress);
+    let image = image.map_err(|error| SourceError::Image { path, error: Box::new(error) })?;
+    Ok(Attached::of_image(image, regions))
+}
+
+fn open_emulator(
+    which: Which,
+    offsets: &Offsets,
+    before: Before<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Attached, SourceError> {
+    let by_socket = matches!(which, Which::Socket(_));
+    let host = open_host(which, before, progress)?;
+    let mut remarks = Vec::new();
+    if let HostKind::Core(core) = host.kind() {
+        remarks.extend(core.remarks().iter().map(|said| Remark::File(said.to_string())));
+    }
+    let emulator = Emulator::attach(host, offsets)
+        .map_err(|unread| SourceError::unread(&unread.host, unread.error, by_socket))?;
+    remarks.extend(emulator.told());
+    Ok(Attached::of(Kind::Emulator(Box::new(emulator)), remarks))
+}
+
+fn open_host(
+    which: Which,
+    before: Before<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<AnyHost, SourceError> {
+    let pid = match which {
+        Which::Process(pid) => pid,
+        Which::Only => only_one()?,
+        Which::Socket(path) => served(&path)?,
+        Which::Core { path, exe } => {
+            let core = Core::open(&path, &exe, progress);
+            return Ok(core
+                .map_err(|error| SourceError::Core { path, error: Box::new(error) })?
+                .into());
+        }
+        Which::Host(given) => return Ok((*given).into()),
+    };
+    before(pid)?;
+    Ok(Process::open(pid)?.into())
+}
+
+fn served(path: &Path) -> Result<u32, SourceError> {
+    process::server(path).map_err(|error| SourceError::Socket { path: path.to_owned(), error })
+}
+
+impl From<RenderError> for SourceError {
+    fn from(error: RenderError) -> Self {
+        Self::Regions(error)
+    }
+}

@@ -1,0 +1,252 @@
+//! Why a source could not be opened, or not as it was asked.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use super::{NoSuchSpace, Running, emulator::name};
+use crate::{
+    advice::{Advice, Explain, Part, Setting},
+    host::{
+        AnyHost, GivenError, Host, HostKind,
+        core::CoreError,
+        process::{FreezeError, Process, ProcessError, SocketError},
+    },
+    image::ImageError,
+    qemu::{QemuError, stub::NoRegister},
+    region::{RenderError, monitor::ParseError, physical::PhysicalError},
+    regs::{RegisterError, UnknownRegister},
+};
+
+/// Why a source could not be opened, or not as it was asked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The file is no image that can be read.
+    #[error("{}: {error}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: Box<ImageError>,
+    },
+    /// The process cannot be read.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The process cannot be stopped.
+    #[error(transparent)]
+    Freeze(#[from] FreezeError),
+    /// Nobody is found behind a socket.
+    #[error("{}: {error}", path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        error: SocketError,
+    },
+    /// The core cannot be read.
+    #[error("{}: {error}", path.display())]
+    Core {
+        /// The core.
+        path: PathBuf,
+        /// Why.
+        error: Box<CoreError>,
+    },
+    /// The parts of a process that were given are none.
+    #[error(transparent)]
+    Given(#[from] GivenError),
+    /// There is no emulator in it that can be read.
+    #[error("{name}: {error}{more}")]
+    Emulator {
+        /// Process or core.
+        name: String,
+        /// Why.
+        error: Box<QemuError>,
+        /// What else was noticed.
+        more: String,
+        /// What to do, where that depends on where it was found.
+        advice: Advice,
+    },
+    /// The processes of this machine cannot be listed.
+    #[error("/proc: {0}")]
+    Processes(io::Error),
+    /// No emulator runs.
+    #[error("no emulator runs on this machine")]
+    NoneRuns,
+    /// Which of several is meant was not said.
+    #[error("{} emulators run:{}", .0.len(), list(.0))]
+    SeveralRun(Vec<Running>),
+    /// There is no CPU of that number.
+    #[error("no CPU {wanted}: the source knows {} CPUs", known.len())]
+    NoCpu {
+        /// The number.
+        wanted: u64,
+        /// The numbers that there are.
+        known: Vec<u64>,
+    },
+    /// There is no address space of that name.
+    #[error(transparent)]
+    Space(#[from] NoSuchSpace),
+    /// A register cannot be given.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// No architecture has that register.
+    #[error(transparent)]
+    UnknownRegister(#[from] UnknownRegister),
+    /// QEMU's stub gives too few registers.
+    #[error(transparent)]
+    Stub(#[from] NoRegister),
+    /// QEMU's stub is of a guest that is not known.
+    #[error("{0} guests are not known")]
+    StubArch(String),
+    /// The text is no region map.
+    #[error(transparent)]
+    RegionText(#[from] ParseError),
+    /// The region map has no flat view.
+    #[error(transparent)]
+    Regions(RenderError),
+    /// The region map's memory is no memory map.
+    #[error("{0}")]
+    Ranges(PhysicalError),
+    /// A file beside the source cannot be read.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+        /// What to do.
+        advice: Advice,
+    },
+}
+
+impl SourceError {
+    /// A process that ends while it is read looks like one that holds nonsense, and
+    /// so does a core without the files that it leaves out.
+    pub(super) fn unread(host: &AnyHost, error: QemuError, by_socket: bool) -> Self {
+        let (name, mut advice) = (name(host), error.advice());
+        let absent = matches!(error, QemuError::NoEmulator(_));
+        let mut more = String::new();
+        match host.kind() {
+            HostKind::Process(process) => {
+                if let Err(gone) = Process::open(process.pid()) {
+                    return gone.into();
+                }
+                if host.modules().first().is_none_or(|main| main.file.is_none()) {
+                    more.push_str(" (its executable could not be opened)");
+                }
+                if absent && by_socket {
+                    advice = PROXY;
+                }
+            }
+            HostKind::Core(core) => {
+                if let Some(why) = core.without_executable() {
+                    more = format!("; {why}");
+                }
+                if absent {
+                    advice = EXECUTABLE;
+                }
+            }
+            HostKind::Given(_) => {}
+        }
+        Self::Emulator { name, error: Box::new(error), more, advice }
+    }
+
+    /// Whether the question is wrong, not the source.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::NoCpu { .. }
+                | Self::Space(_)
+                | Self::Register(_)
+                | Self::UnknownRegister(_)
+                | Self::StubArch(_)
+                | Self::SeveralRun(_)
+        )
+    }
+}
+
+const PROXY: Advice = Advice::Parts(&[
+    Part::Say("it serves the socket, maybe as a proxy of an emulator's: give "),
+    Part::Name(Setting::Process),
+    Part::Say(" of the emulator (`rr-mem ps` lists them)"),
+]);
+
+const EXECUTABLE: Advice = Advice::Parts(&[
+    Part::Say(
+        "give the emulator's executable, or the library that QEMU is in, as it was when it ran, with ",
+    ),
+    Part::Name(Setting::Executable),
+]);
+
+const WRONG_ARCH: Advice = Advice::Parts(&[
+    Part::Say("give "),
+    Part::Name(Setting::Arch),
+    Part::Say(" of the guest; it discards the registers of a file of another"),
+]);
+
+impl Explain for SourceError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Image { error, .. } => error.kind(),
+            Self::Process(error) => error.kind(),
+            Self::Freeze(error) => error.kind(),
+            Self::Socket { error, .. } => error.kind(),
+            Self::Core { error, .. } => error.kind(),
+            Self::Given(error) => error.kind(),
+            Self::Emulator { error, .. } => error.kind(),
+            Self::Processes(_) | Self::File { .. } => "io",
+            Self::NoneRuns => "none_runs",
+            Self::SeveralRun(_) => "several_run",
+            Self::NoCpu { .. } => "no_such_cpu",
+            Self::Space(_) => "no_such_space",
+            Self::Register(error) => error.kind(),
+            Self::UnknownRegister(_) => "no_such_register",
+            Self::Stub(error) => error.kind(),
+            Self::StubArch(_) => "architecture",
+            Self::RegionText(error) => error.kind(),
+            Self::Regions(error) => error.kind(),
+            Self::Ranges(_) => "blocks",
+        }
+    }
+
+    fn advice(&self) -> Advice {
+        match self {
+            Self::Image { error, .. } => error.advice(),
+            Self::Process(error) => error.advice(),
+            Self::Freeze(error) => error.advice(),
+            Self::Socket { error, .. } => error.advice(),
+            Self::Core { error, .. } => error.advice(),
+            Self::Given(error) => error.advice(),
+            Self::Emulator { advice, .. } | Self::File { advice, .. } => advice.clone(),
+            Self::Processes(_) => Advice::Say("check that it is mounted"),
+            Self::NoneRuns => Advice::Parts(&[
+                Part::Say("give "),
+                Part::Name(Setting::Process),
+                Part::Say(" of a process that has QEMU in it under another name"),
+            ]),
+            Self::SeveralRun(_) => {
+                Advice::Parts(&[Part::Say("choose one with "), Part::Name(Setting::Process)])
+            }
+            Self::NoCpu { known, .. } => {
+                let numbers: Vec<_> = known.iter().map(u64::to_string).collect();
+                Advice::Told(format!("their numbers are {}", numbers.join(", ")))
+            }
+            Self::Space(error) => Advice::Told(format!("there are {}", error.known.join(", "))),
+            Self::Register(RegisterError::NotOf { .. }) => WRONG_ARCH,
+            Self::Register(_) => Advice::Nothing,
+            Self::UnknownRegister(_) => {
+                Advice::Say("names are the manual's, in lower case: cr3, ttbr0, tcr, el, ...")
+            }
+            Self::Stub(error) => error.advice(),
+            Self::StubArch(_) => Advice::Say("x86 and ARM guests can be read"),
+            Self::RegionText(error) => error.advice(),
+            Self::Regions(_) | Self::Ranges(_) => Advice::Say("check the region map"),
+        }
+    }
+}
+
+fn list(running: &[Running]) -> String {
+    running.iter().map(|one| format!("\n  {}  {}", one.pid, one.binary)).collect()
+}

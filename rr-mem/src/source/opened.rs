@@ -1,0 +1,70 @@
+//! An opened source as one CPU sees it.
+
+use std::{ops::RangeInclusive, sync::Arc};
+
+use super::{Attached, Coverage, Remark};
+use crate::{
+    addr::Gva,
+    guest::{Guest, Missing},
+    image::CoreNote,
+    mmu::{SpaceLimits, VirtualSpace},
+    region::monitor::Style,
+    regs::{Arch, Cpu, Register},
+};
+
+/// An opened source: the guest as one CPU sees it, and what is known of where it
+/// came from.
+#[non_exhaustive]
+pub struct Opened {
+    /// The guest.
+    pub guest: Guest,
+    /// Its CPU's number.
+    pub number: u64,
+    /// Every CPU of the source by its number; the chosen one as the guest has it.
+    pub cpus: Vec<(u64, Cpu)>,
+    /// Which memory the source has.
+    pub coverage: Coverage,
+    /// What is worth saying.
+    pub remarks: Vec<Remark>,
+    /// The architecture, where the source or the user names it.
+    pub arch: Option<Arch>,
+    /// The CPU, with usual values where nobody knows better.
+    pub cpu: Cpu,
+    /// Whether what decides the format of tables is the guest's, not merely usual.
+    pub mode_known: bool,
+    /// The place of the address space that memory is seen through, if not the one
+    /// called `memory`.
+    pub address_space: Option<usize>,
+    /// What other programs noted in the source.
+    pub core_notes: Vec<CoreNote>,
+    /// Whose text the region map was read from.
+    pub style: Option<Style>,
+    /// What it is seen in.
+    pub source: Arc<Attached>,
+}
+
+impl Opened {
+    /// Every mapping within `range`, and the registers whose tables are left out of
+    /// it because nobody knows them.
+    ///
+    /// # Errors
+    /// As [`Guest::space`].
+    pub fn space(
+        &self,
+        range: RangeInclusive<Gva>,
+    ) -> Result<(VirtualSpace, Vec<Register>), Missing> {
+        let mmu = self.guest.mmu()?;
+        let unknown = self.guest.unknown_tables().iter().copied();
+        let within = |register: &Register| mmu.range_without(range.clone(), &[*register]) != range;
+        let left_out = unknown.filter(within).collect();
+        Ok((self.guest.space(range, SpaceLimits::default())?, left_out))
+    }
+
+    /// Whether an address can be translated and read.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn translates(&self) -> Result<(), Missing> {
+        self.guest.mmu().map(drop).and(self.guest.memory().map(drop))
+    }
+}

@@ -1,0 +1,144 @@
+//! What is worth saying of a source and travels with its answers.
+
+use std::fmt;
+
+use crate::{
+    advice::{Advice, Setting},
+    qemu::Misfit,
+    regs::{Arch, Register},
+};
+
+/// What may make answers wrong, what was assumed, what was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remark {
+    /// KVM runs the CPU: QEMU's copy of its registers is old.
+    StaleRegisters,
+    /// What is physical to the CPU is translated once more.
+    NestedGuest,
+    /// No CPU was found.
+    NoCpu,
+    /// The guest's memory is encrypted, by an object of this type.
+    Encrypted(String),
+    /// What the file or the core lacks, as its reader says it.
+    File(String),
+    /// A register that nobody knows has its usual value.
+    Assumed {
+        /// Which.
+        register: Register,
+        /// The value.
+        value: u64,
+    },
+    /// Nobody says which architecture the guest has.
+    ArchGuessed(Arch),
+    /// The file's format.
+    Format {
+        /// Its name.
+        name: &'static str,
+        /// Blocks of memory.
+        blocks: usize,
+        /// Bytes of memory.
+        bytes: u64,
+    },
+    /// The address space that memory is seen through.
+    AddressSpace(String),
+    /// A layout that does not fit the emulator.
+    Misfit(Misfit),
+    /// The layout that fits.
+    Layout {
+        /// Its name.
+        name: String,
+        /// Where it was read from.
+        from: String,
+    },
+    /// The emulator.
+    Emulator {
+        /// Process or core.
+        name: String,
+        /// The file that has QEMU's symbols.
+        module: String,
+        /// How many CPUs.
+        cpus: usize,
+    },
+}
+
+impl Remark {
+    /// A short stable name for scripts.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::StaleRegisters => "stale_registers",
+            Self::NestedGuest => "nested_guest",
+            Self::NoCpu => "no_cpu",
+            Self::Encrypted(_) => "encrypted",
+            Self::File(_) => "file",
+            Self::Assumed { .. } => "assumed",
+            Self::ArchGuessed(_) => "arch_guessed",
+            Self::Format { .. } => "format",
+            Self::AddressSpace(_) => "address_space",
+            Self::Misfit(_) => "misfit",
+            Self::Layout { .. } => "layout",
+            Self::Emulator { .. } => "emulator",
+        }
+    }
+
+    /// Whether it only tells how the answer came about: shown where more is asked
+    /// for.
+    #[must_use]
+    pub const fn is_detail(&self) -> bool {
+        !matches!(
+            self,
+            Self::StaleRegisters
+                | Self::NestedGuest
+                | Self::NoCpu
+                | Self::Encrypted(_)
+                | Self::File(_)
+        )
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Assumed { register, .. } => Advice::Give(register.setting()),
+            Self::ArchGuessed(_) => Advice::Give(Setting::Arch),
+            _ => Advice::Nothing,
+        }
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StaleRegisters => f.write_str(
+                "KVM has newer registers: these are of the last time that QEMU asked for them, as when the guest is stopped",
+            ),
+            Self::NestedGuest => f.write_str(
+                "the CPU runs a nested guest: physical addresses are those of that guest where its hypervisor translates them once more",
+            ),
+            Self::NoCpu => f.write_str(
+                "there is no CPU that could confirm the layout: members may be misread",
+            ),
+            Self::Encrypted(object) => write!(
+                f,
+                "the guest's memory is encrypted ({object}): outside, its bytes mean nothing, and none is read"
+            ),
+            Self::File(text) => f.write_str(text),
+            Self::Assumed { register, value } => {
+                write!(f, "{register} is not known, the usual value {value:#x} is taken")
+            }
+            Self::ArchGuessed(arch) => {
+                write!(f, "the architecture is not known, taking the guest for {arch}")
+            }
+            Self::Format { name, blocks, bytes } => {
+                write!(f, "{name}, {blocks} blocks of memory, {bytes:#x} bytes")
+            }
+            Self::AddressSpace(name) => write!(f, "address space {name:?}"),
+            Self::Misfit(Misfit { layout, why }) => {
+                write!(f, "layout of {layout} does not fit: {why}")
+            }
+            Self::Layout { name, from } => write!(f, "layout of {name} fits, from {from}"),
+            Self::Emulator { name, module, cpus } => write!(f, "{name}, {module}: {cpus} CPUs"),
+        }
+    }
+}
