@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf};
 use rr_mem::report::{FieldSchema, RowSchema, SCHEMAS, Shape, diverge, log};
 
 /// The rows that a command prints, in the order of the documentation.
-const COMMANDS: [(&str, &[&str]); 25] = [
+const COMMANDS: [(&str, &[&str]); 26] = [
     ("v2p", &["V2pRow"]),
     ("p2v", &["AliasRow"]),
     ("find", &["FindRow"]),
@@ -26,6 +26,7 @@ const COMMANDS: [(&str, &[&str]); 25] = [
     ("convert", &["ConvertRow"]),
     ("diff", &["RegisterChange", "MemoryChange", "PageChange", "MappingChange"]),
     ("diverge", &["DivergeRow"]),
+    ("log print", &["LogRow"]),
     ("log stat", &["StatRow"]),
     ("log diff", &["LogDiffRow"]),
     ("log check", &["FindingRow"]),
@@ -56,7 +57,7 @@ const PARTS: [(&str, &str); 15] = [
 
 /// Every row of the library.
 fn schemas() -> impl Iterator<Item = &'static RowSchema> {
-    [SCHEMAS, diverge::SCHEMAS, log::SCHEMAS].into_iter().flatten()
+    [SCHEMAS, diverge::SCHEMAS, log::SCHEMAS, log::ENTRIES].into_iter().flatten()
 }
 
 fn schema(name: &str) -> &'static RowSchema {
@@ -73,6 +74,7 @@ fn python(shape: &Shape) -> String {
         Shape::Bool => "bool".into(),
         Shape::Number | Shape::Hex => "int".into(),
         Shape::Text => "str".into(),
+        Shape::Bytes => "bytes".into(),
         Shape::Optional(inner) | Shape::IfAsked(inner) => format!("Optional[{}]", python(inner)),
         Shape::List(inner) => format!("List[{}]", python(inner)),
         Shape::Named(inner) => format!("List[Tuple[str, {}]]", python(inner)),
@@ -97,7 +99,7 @@ fn class(row: &RowSchema, name: &str, whole: bool) -> String {
 }
 
 fn stub() -> String {
-    let classes = SCHEMAS.iter().flat_map(|row| {
+    let classes = schemas().flat_map(|row| {
         row.classes.iter().zip([false, true]).map(move |(name, whole)| class(row, name, whole))
     });
     format!("\n{}", classes.collect::<String>())
@@ -109,7 +111,7 @@ fn json(shape: &Shape) -> String {
         Shape::Bool => "true or false".into(),
         Shape::Number => "number".into(),
         Shape::Hex => "hex".into(),
-        Shape::Text => "text".into(),
+        Shape::Text | Shape::Bytes => "text".into(),
         Shape::Optional(Shape::Bool) => "true, false or null".into(),
         Shape::Optional(inner) => format!("{} or null", json(inner)),
         Shape::IfAsked(inner) => format!("{}, or no such key", json(inner)),

@@ -2,13 +2,16 @@
 
 use std::{path::PathBuf, sync::Mutex};
 
-use pyo3::{prelude::*, types::PyBytes};
+use pyo3::prelude::*;
 use rr_mem::{
     replay::{self, EventLog, LogError, LogFormat, OpenError},
-    report::log::line::words,
+    report::log::{LogRow, line::words},
 };
 
-use crate::error::{Bridge, ReadError, SourceError, raise};
+use crate::{
+    error::{Bridge, ReadError, SourceError, raise},
+    rows::ToPython,
+};
 
 impl Bridge for OpenError {
     fn bridge(&self) -> PyErr {
@@ -66,66 +69,52 @@ impl Log {
     }
 }
 
-/// An entry of a log.
-#[pyclass(frozen, module = "rr_mem")]
-pub struct Entry {
-    #[pyo3(get)]
-    index: u64,
-    #[pyo3(get)]
-    offset: u64,
-    #[pyo3(get)]
-    instructions: u64,
-    #[pyo3(get)]
-    kind: &'static str,
-    #[pyo3(get)]
-    callsite: Option<&'static str>,
-    #[pyo3(get)]
-    call: Option<&'static str>,
-    #[pyo3(get)]
-    address: Option<u64>,
-    #[pyo3(get)]
-    length: Option<u64>,
-    #[pyo3(get)]
-    value: Option<u64>,
-    payload: Option<Vec<u8>>,
-    #[pyo3(get)]
-    text: String,
+/// The class around a row: a getter for each field, and the line.
+macro_rules! entry_class {
+    ($(#[$doc:meta])* struct $row:ident as $class:ident {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty,)*
+    }) => {
+        $(#[$doc])*
+        #[pyclass(frozen, eq, hash, module = "rr_mem")]
+        #[derive(PartialEq, Eq, Hash)]
+        pub struct $class {
+            row: $row,
+            text: String,
+        }
+
+        #[pymethods]
+        impl $class {
+            $(
+                $(#[$field_doc])*
+                #[getter]
+                fn $field<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                    self.row.$field.to_python(py)
+                }
+            )*
+
+            /// The command line's text.
+            #[getter]
+            fn text(&self) -> &str {
+                &self.text
+            }
+
+            fn __str__(&self) -> &str {
+                &self.text
+            }
+
+            fn __repr__(&self) -> String {
+                let words: Vec<_> = self.text.split_whitespace().collect();
+                format!("<{} {}>", stringify!($class), words.join(" "))
+            }
+        }
+    };
 }
+
+rr_mem::declared_entry!(entry_class);
 
 impl Entry {
     fn new(entry: replay::Entry<'_>) -> Self {
-        let fields = entry.fields();
-        Self {
-            index: entry.index,
-            offset: entry.offset,
-            instructions: entry.instructions,
-            kind: fields.kind,
-            callsite: fields.callsite,
-            call: fields.call,
-            address: fields.address,
-            length: fields.length,
-            value: fields.value,
-            payload: fields.payload.map(<[u8]>::to_vec),
-            text: words(&entry),
-        }
-    }
-}
-
-#[pymethods]
-impl Entry {
-    /// The data that went in.
-    #[getter]
-    fn payload<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
-        self.payload.as_deref().map(|data| PyBytes::new(py, data))
-    }
-
-    fn __str__(&self) -> &str {
-        &self.text
-    }
-
-    fn __repr__(&self) -> String {
-        let words: Vec<_> = self.text.split_whitespace().collect();
-        format!("<Entry {}>", words.join(" "))
+        Self { row: LogRow::from(&entry), text: words(&entry) }
     }
 }
 

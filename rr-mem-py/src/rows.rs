@@ -1,17 +1,17 @@
 //! Answers as frozen objects, made from the library's declaration of rows.
 //! `str()` of one is the command line's text.
 
-use pyo3::{IntoPyObjectExt, prelude::*};
+use pyo3::{IntoPyObjectExt, prelude::*, types::PyBytes};
 use rr_mem::{
     addr::{Gpa, Gva, Hex, Hva},
     regs::Arch,
-    report::{self, IfAsked, Named},
+    report::{self, Bytes, IfAsked, Named},
 };
 
 use crate::error::{NotMapped, raise};
 
 /// A value of a row as Python has it.
-trait ToPython {
+pub trait ToPython {
     /// The value.
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
 }
@@ -32,6 +32,12 @@ converted! {
     text: String => text.as_str();
     address: Gva, Gpa, Hva => address.0;
     arch: Arch => arch.name();
+}
+
+impl ToPython for Bytes {
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(PyBytes::new(py, &self.0).into_any())
+    }
 }
 
 impl<T: ToPython> ToPython for Hex<T> {

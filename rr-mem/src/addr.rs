@@ -193,7 +193,7 @@ impl fmt::Display for GuestAddress {
 /// Serde form of numbers in JSON: `"0x..."` strings, so that no reader loses
 /// the low bits of a 64-bit or 128-bit number. Use as `#[serde(with = "hex")]`.
 pub mod hex {
-    use std::fmt::LowerHex;
+    use std::fmt::{self, LowerHex, Write};
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -202,7 +202,31 @@ pub mod hex {
     /// # Errors
     /// Only the serializer's own.
     pub fn serialize<T: LowerHex, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&format!("{value:#x}"))
+        let mut text = Text { bytes: [0; MOST], len: 0 };
+        let fits = write!(text, "{value:#x}").is_ok();
+        match std::str::from_utf8(&text.bytes[..text.len]) {
+            Ok(text) if fits => s.serialize_str(text),
+            _ => s.serialize_str(&format!("{value:#x}")),
+        }
+    }
+
+    /// Characters of the largest number: `0x` and 128 bits.
+    const MOST: usize = 34;
+
+    /// Text on the stack: there are many numbers in many rows.
+    struct Text {
+        bytes: [u8; MOST],
+        len: usize,
+    }
+
+    impl Write for Text {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let end = self.len + text.len();
+            let free = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
+            free.copy_from_slice(text.as_bytes());
+            self.len = end;
+            Ok(())
+        }
     }
 
     /// Reads a `0x`-hex string that fits `T`.
@@ -263,6 +287,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<Gva>(&json).expect("parses"), Gva(u64::MAX));
         assert!(serde_json::from_str::<Gva>("\"0x10000000000000000\"").is_err());
         assert!(serde_json::from_str::<Gva>("\"12\"").is_err());
+        let largest = serde_json::to_string(&Hex(u128::MAX)).expect("serialises");
+        assert_eq!(largest, format!("\"{:#x}\"", u128::MAX));
     }
 
     #[test]

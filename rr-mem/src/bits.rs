@@ -40,7 +40,8 @@ pub const fn sign_extend(value: u64, bits: u32) -> u64 {
 /// Bytes as people write them: two hex digits each, the first byte first.
 #[must_use]
 pub fn hex_digits(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

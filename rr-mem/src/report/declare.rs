@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
     addr::{Gpa, Gva, Hex, Hva},
+    bits::hex_digits,
     regs::Arch,
 };
 
@@ -52,6 +53,8 @@ pub enum Shape {
     Hex,
     /// Text.
     Text,
+    /// Bytes; JSON has two hexadecimal digits for each.
+    Bytes,
     /// A value, or nothing: `null`, `None`.
     Optional(&'static Shape),
     /// A value, or no key at all.
@@ -83,6 +86,16 @@ pub type Found<T> = Option<T>;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct IfAsked<T>(pub Option<T>);
+
+/// Bytes: in JSON two hexadecimal digits each, lowest address first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Bytes(pub Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex_digits(&self.0))
+    }
+}
 
 /// Values by name, in their order; in JSON an object of hex strings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -117,6 +130,7 @@ shapes! {
     Number: u32, u64, usize, i32;
     Hex: Gva, Gpa, Hva;
     Text: String, &'static str, Arch;
+    Bytes: Bytes;
 }
 
 impl<T> Shaped for Hex<T> {

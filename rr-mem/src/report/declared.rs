@@ -1,7 +1,7 @@
 //! The rows. Struct, JSON keys, Python class, stub and the table in the
 //! documentation come from this one declaration.
 
-use super::declare::{Found, IfAsked, Named, row_structs};
+use super::declare::{Bytes, Found, IfAsked, Named, row_structs};
 use crate::{
     addr::{Gpa, Gva, Hex, Hva},
     regs::Arch,
@@ -372,7 +372,7 @@ macro_rules! declared_rows {
                 /// How many.
                 length: Hex<u64>,
                 /// Two hexadecimal digits a byte, lowest address first.
-                data: String,
+                data: Bytes,
             }
 
             /// Where reading ended early: the last row of `x` and `read`.

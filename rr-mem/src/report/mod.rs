@@ -17,7 +17,7 @@ mod state;
 mod text;
 pub mod tlb;
 
-pub use declare::{FieldSchema, Found, IfAsked, Named, RowSchema, Shape, Shaped};
+pub use declare::{Bytes, FieldSchema, Found, IfAsked, Named, RowSchema, Shape, Shaped};
 pub use declared::{
     AliasRow, ConvertRow, CpuRow, ErrorRow, FaultRow, FindRow, FlatRangeRow, HitRow, MappedTo,
     MappingChange, MappingRow, MemoryChange, PageChange, PieceRow, PsRow, RamRow, ReadRow,

@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, List, Sequence, Tuple
 import pytest
 import rr_mem
 
+from lab.answers import equals
 from lab.cli import json_lines, run_program
 from lab.emulators import Live
 from lab.listings import X86
@@ -46,18 +47,6 @@ def bare() -> Iterator[Qemu]:
     with Qemu(X86, ["-S", "-M", "pc", "-m", "32"]) as qemu:
         qemu.hmp("info status")
         yield qemu
-
-
-def equals(value: Any, row: Any) -> bool:
-    """Whether a value of Python is one of JSON, to the last key."""
-    if isinstance(row, dict):
-        pairs = dict(value) if isinstance(value, list) else {key: getattr(value, key) for key in row}
-        return pairs.keys() == row.keys() and all(equals(pairs[key], row[key]) for key in row)
-    if isinstance(row, list):
-        return len(value) == len(row) and all(map(equals, value, row))
-    if isinstance(row, str) and not isinstance(value, str):
-        return isinstance(value, int) and f"{value:#x}" == row
-    return type(value) is type(row) and value == row
 
 
 def check(found: Sequence[Any], asked: "Tuple[List[Dict[str, Any]], List[str]]") -> None:

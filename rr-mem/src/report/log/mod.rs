@@ -16,7 +16,7 @@ pub use declared::{
     RegionChangeRow, SCHEMAS, SerialRow, StatRow,
 };
 pub use regions::RegionsAt;
-pub use row::LogRow;
+pub use row::{LogRow, SCHEMAS as ENTRIES};
 
 /// Digits of the largest number.
 const MOST_DIGITS: usize = 20;

@@ -1,92 +1,85 @@
 //! An entry as a row of JSON.
 
-use serde::Serialize;
-
-use super::{hex, hex_bytes};
-use crate::replay::{
-    Entry, Event,
-    panda::{self, Call},
+use crate::{
+    addr::Hex,
+    replay::{
+        Entry, Event,
+        panda::{self, Call},
+    },
+    report::{Bytes, IfAsked, declare::row_structs},
 };
 
-/// An entry of a log. Numbers of bits are hex strings, counts are numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LogRow {
-    /// See [`Entry::index`].
-    pub index: u64,
-    /// See [`Entry::offset`].
-    pub offset: String,
-    /// See [`Entry::instructions`].
-    pub instr: u64,
-    /// See [`crate::replay::Fields::kind`].
-    pub kind: &'static str,
-    /// See [`crate::replay::Fields::callsite`].
-    pub callsite: Option<&'static str>,
-    /// See [`crate::replay::Fields::call`].
-    pub call: Option<&'static str>,
-    /// See [`crate::replay::Fields::address`].
-    pub address: Option<String>,
-    /// See [`crate::replay::Fields::length`].
-    pub length: Option<String>,
-    /// See [`crate::replay::Fields::value`].
-    pub value: Option<String>,
-    /// See [`crate::replay::Fields::payload`].
-    pub data: Option<String>,
-    /// The name of a region.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// What kind of region.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub region_kind: Option<&'static str>,
-    /// Whether the region came.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub added: Option<bool>,
-    /// The way of a transfer, such as HD_TO_RAM.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub way: Option<&'static str>,
-    /// From where a transfer went; a host pointer for an IOB.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// To where it went.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub destination: Option<String>,
-    /// Regions and offsets that the address leads to, where a guest is known.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub places: Vec<String>,
+/// Hands the row of an entry to the macro `$with`.
+#[macro_export]
+macro_rules! declared_entry {
+    ($with:ident) => {
+        $with! {
+            /// An entry of a log. Numbers of bits are hex, counts are numbers.
+            struct LogRow as Entry {
+                /// Its place in the log.
+                index: u64,
+                /// The byte of the log (unpacked) at which it starts.
+                offset: Hex<u64>,
+                /// Guest instructions executed before it.
+                instr: u64,
+                /// The format's name of the kind, without prefix.
+                kind: &'static str,
+                /// Where in the emulator the event came from.
+                callsite: Option<&'static str>,
+                /// What kind of call, clock, checkpoint or cause.
+                call: Option<&'static str>,
+                /// The guest address it is about. Some calls log a region's start, or
+                /// an offset within a region.
+                address: Option<Hex<u64>>,
+                /// Bytes that it is about.
+                length: Option<Hex<u64>>,
+                /// The value that went in; of signed ones the bits in their own size.
+                value: Option<Hex<u64>>,
+                /// The data that went in, two hexadecimal digits a byte.
+                data: Option<Bytes>,
+                /// The name of a region.
+                name: IfAsked<String>,
+                /// What kind of region.
+                region_kind: IfAsked<&'static str>,
+                /// Whether the region came.
+                added: IfAsked<bool>,
+                /// The way of a transfer, such as HD_TO_RAM.
+                way: IfAsked<&'static str>,
+                /// From where a transfer went; a host pointer for an IOB.
+                source: IfAsked<Hex<u64>>,
+                /// To where it went.
+                destination: IfAsked<Hex<u64>>,
+                /// Regions and offsets that the address leads to, where a guest is
+                /// known.
+                places: IfAsked<Vec<String>>,
+            }
+        }
+    };
 }
 
-fn number(value: u64) -> String {
-    let mut text = Vec::with_capacity(18);
-    hex(&mut text, value);
-    String::from_utf8(text).unwrap_or_default()
-}
-
-fn bytes(data: &[u8]) -> String {
-    let mut text = Vec::with_capacity(data.len() * 2);
-    hex_bytes(&mut text, data);
-    String::from_utf8(text).unwrap_or_default()
-}
+declared_entry!(row_structs);
 
 impl From<&Entry<'_>> for LogRow {
     fn from(entry: &Entry) -> Self {
         let fields = entry.fields();
         let mut row = Self {
             index: entry.index,
-            offset: number(entry.offset),
+            offset: Hex(entry.offset),
             instr: entry.instructions,
             kind: fields.kind,
             callsite: fields.callsite,
             call: fields.call,
-            address: fields.address.map(number),
-            length: fields.length.map(number),
-            value: fields.value.map(number),
-            data: fields.payload.map(bytes),
-            name: None,
-            region_kind: None,
-            added: None,
-            way: None,
-            source: None,
-            destination: None,
-            places: Vec::new(),
+            address: fields.address.map(Hex),
+            length: fields.length.map(Hex),
+            value: fields.value.map(Hex),
+            data: fields.payload.map(|data| Bytes(data.to_vec())),
+            name: IfAsked(None),
+            region_kind: IfAsked(None),
+            added: IfAsked(None),
+            way: IfAsked(None),
+            source: IfAsked(None),
+            destination: IfAsked(None),
+            places: IfAsked(None),
         };
         if let Event::Panda(_, panda::Event::SkippedCall(call)) = entry.event() {
             row.add(&call);
@@ -96,17 +89,23 @@ impl From<&Entry<'_>> for LogRow {
 }
 
 impl LogRow {
+    /// The row with what its address leads to.
+    #[must_use]
+    pub fn at(self, places: Vec<String>) -> Self {
+        Self { places: IfAsked(Some(places).filter(|places| !places.is_empty())), ..self }
+    }
+
     fn add(&mut self, call: &Call) {
         match call {
             Call::MemRegionChange(change) => {
-                self.name = Some(change.name.escape_ascii().to_string());
-                self.region_kind = Some(change.kind_name());
-                self.added = Some(change.added);
+                self.name = IfAsked(Some(change.name.escape_ascii().to_string()));
+                self.region_kind = IfAsked(Some(change.kind_name()));
+                self.added = IfAsked(Some(change.added));
             }
             Call::HdTransfer(moved) | Call::NetTransfer(moved) => {
-                self.way = Some(moved.way);
-                self.source = Some(number(moved.source));
-                self.destination = Some(number(moved.destination));
+                self.way = IfAsked(Some(moved.way));
+                self.source = IfAsked(Some(Hex(moved.source)));
+                self.destination = IfAsked(Some(Hex(moved.destination)));
             }
             _ => {}
         }

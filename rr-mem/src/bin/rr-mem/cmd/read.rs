@@ -5,7 +5,10 @@ use std::{
     io::{self, Write},
 };
 
-use rr_mem::{addr::Hex, bits::hex_digits, report::ReadRow};
+use rr_mem::{
+    addr::Hex,
+    report::{Bytes, ReadRow},
+};
 
 use super::{complain_read, guest_address};
 use crate::{
@@ -61,7 +64,7 @@ fn rows(addr: u64, bytes: &[u8], output: &mut Output) -> anyhow::Result<()> {
         output.row(&ReadRow {
             addr: Hex(addr.wrapping_add(number * ROW as u64)),
             length: Hex(bytes.len() as u64),
-            data: hex_digits(bytes),
+            data: Bytes(bytes.to_vec()),
         })?;
     }
     Ok(())

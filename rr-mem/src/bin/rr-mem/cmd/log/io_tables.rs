@@ -23,7 +23,7 @@ pub fn disk(args: &Disk, output: &mut Output) -> anyhow::Result<Outcome> {
             found = true;
             let places = regions.words(entry);
             if output.json {
-                return output.row(&LogRow { places, ..LogRow::from(entry) });
+                return output.row(&LogRow::from(entry).at(places));
             }
             let mut line = format!("{:>12} {event}", entry.instructions).into_bytes();
             places::append(&mut line, &places);

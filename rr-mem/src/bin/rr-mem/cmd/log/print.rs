@@ -83,7 +83,7 @@ impl Printer {
                 self.text.push(b'\n');
             }
             Style::Json => {
-                let row = LogRow { places: self.regions.words(entry), ..LogRow::from(entry) };
+                let row = LogRow::from(entry).at(self.regions.words(entry));
                 // A vector takes all.
                 let _ = serde_json::to_writer(&mut self.text, &row);
                 self.text.push(b'\n');

@@ -44,7 +44,7 @@ fn show(
     output: &mut Output,
 ) -> anyhow::Result<()> {
     if output.json {
-        return output.row(&LogRow { places, ..LogRow::from(entry) });
+        return output.row(&LogRow::from(entry).at(places));
     }
     let mut text = Vec::new();
     line(&mut text, entry, Data { hex: args.hex, ascii: args.ascii });
