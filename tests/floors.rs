@@ -34,7 +34,7 @@ const LIBRARY: House = House {
         &["guest", "image", "qemu", "replay"],
         &["sample"],
         &["source"],
-        &["diverge", "symbols", "watch", "write"],
+        &["changes", "diverge", "save", "symbols", "watch", "write"],
         &["report"],
         &["lib"],
     ],

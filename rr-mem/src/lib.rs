@@ -52,6 +52,7 @@
 pub mod addr;
 pub mod advice;
 pub mod bits;
+pub mod changes;
 pub mod container;
 pub mod debuginfo;
 pub mod diverge;
@@ -67,6 +68,7 @@ pub mod regs;
 pub mod replay;
 pub mod report;
 pub mod sample;
+pub mod save;
 pub mod source;
 pub mod symbols;
 pub mod watch;

@@ -10,12 +10,13 @@ use super::{
     size,
 };
 use crate::{
-    addr::Hex,
+    addr::{Gpa, Hex, RangeSet},
+    changes::{ChangedRanges, ChangedRegister},
     guest::{
         Guest,
         diff::{Change, ChangedMapping, ChangedPage},
     },
-    mmu::{Alias, Mapping, Progression},
+    mmu::{Aliases, Mapping, Progression},
 };
 
 /// One difference.
@@ -55,10 +56,36 @@ impl From<&ChangedMapping> for MappingChange {
     }
 }
 
-impl PageChange {
-    /// A page of `guest`, mapped by `aliases`, of which there are more or not.
+impl From<&ChangedRegister> for RegisterChange {
+    fn from(changed: &ChangedRegister) -> Self {
+        let ChangedRegister { cpu, register, before, after } = *changed;
+        let register = register.keyword();
+        Self { cpu, register, before: Hex(before), after: Hex(after) }
+    }
+}
+
+impl MemoryChange {
+    /// A row for each range that only one of two moments has.
     #[must_use]
-    pub fn new<M>(guest: &Guest<M>, page: &ChangedPage, aliases: &[Alias], more: bool) -> Self {
+    pub fn of(ranges: &ChangedRanges) -> Vec<Self> {
+        let rows = |set: &RangeSet, change| -> Vec<Self> {
+            let row = |(first, last)| Self { gpa: Gpa(first), last: Gpa(last), change };
+            set.iter().map(row).collect()
+        };
+        [rows(&ranges.removed, "removed"), rows(&ranges.added, "added")].concat()
+    }
+}
+
+impl PageChange {
+    /// A page of `guest`, with up to `limit` of the virtual addresses that map it.
+    #[must_use]
+    pub fn new<M>(
+        guest: &Guest<M>,
+        page: &ChangedPage,
+        aliases: Option<&Aliases<'_>>,
+        limit: usize,
+    ) -> Self {
+        let (aliases, more) = aliases.map(|all| all.of(page.gpa, limit)).unwrap_or_default();
         let place = guest.place(page.gpa);
         Self {
             gpa: page.gpa,

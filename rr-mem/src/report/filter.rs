@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::{
     addr::{Gpa, Gva},
+    guest::diff::ChangedMapping,
     mmu::{Mapping, Merge, Rwx},
 };
 
@@ -71,6 +72,13 @@ impl Filter {
     pub fn accepts(&self, mapping: &Mapping, granule: u64) -> bool {
         self.0.is_empty()
             || self.0.iter().any(|all| all.iter().all(|word| word.holds(mapping, granule)))
+    }
+
+    /// Whether one of the sides of a change has the properties.
+    #[must_use]
+    pub fn accepts_change(&self, changed: &ChangedMapping, granule: u64) -> bool {
+        let mut sides = changed.before.iter().chain(&changed.after);
+        sides.any(|side| self.accepts(side, granule))
     }
 
     /// Whether page sizes are asked for.

@@ -3,12 +3,12 @@
 use super::{
     IfAsked,
     declared::{
-        AliasRow, ErrorRow, FaultRow, FindRow, HitRow, MappingRow, PieceRow, RightsRow, RootRow,
-        RwxRow, StepRow, V2pRow,
+        AliasRow, ConvertRow, ErrorRow, FaultRow, FindRow, HitRow, MappingRow, PieceRow, RightsRow,
+        RootRow, RwxRow, SliceRow, StepRow, V2pRow,
     },
 };
 use crate::{
-    addr::{Gpa, Gva, Hex},
+    addr::{Gpa, Gva, Hex, PAGE},
     advice::{Explain, Face},
     guest::{Guest, Missing, Place, search::Hit},
     memory::{Memory, ReadError},
@@ -18,6 +18,7 @@ use crate::{
     },
     region::Section,
     regs::Regs,
+    save::{Converted, Sliced},
     watch::Watched,
 };
 
@@ -248,5 +249,27 @@ impl From<&RootCandidate> for RootRow {
 impl From<Hit> for HitRow {
     fn from(Hit { gva, gpa, count, stride }: Hit) -> Self {
         Self { gva, gpa, count, stride: Hex(stride) }
+    }
+}
+
+impl From<&Sliced> for SliceRow {
+    fn from(sliced: &Sliced) -> Self {
+        Self {
+            table_pages: sliced.table_pages,
+            data_pages: sliced.data_pages,
+            cpus: sliced.cpus,
+            file_bytes: Hex(sliced.file_bytes),
+        }
+    }
+}
+
+impl From<&Converted> for ConvertRow {
+    fn from(converted: &Converted) -> Self {
+        Self {
+            ranges: converted.written.iter().len(),
+            bytes: Hex(converted.written.count()),
+            absent_pages: converted.absent.blocks(PAGE),
+            file_bytes: Hex(converted.file_bytes),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 
 use super::{Attached, Coverage, Remark};
 use crate::{
-    addr::Gva,
+    addr::{Gva, RangeSet},
     guest::{Guest, Missing},
     image::CoreNote,
     mmu::{SpaceLimits, VirtualSpace},
@@ -58,6 +58,18 @@ impl Opened {
         let within = |register: &Register| mmu.range_without(range.clone(), &[*register]) != range;
         let left_out = unknown.filter(within).collect();
         Ok((self.guest.space(range, SpaceLimits::default())?, left_out))
+    }
+
+    /// Where the guest has memory, whether or not the source holds it or knows.
+    #[must_use]
+    pub fn all_memory(&self) -> RangeSet {
+        let memory = &self.coverage.memory;
+        let (Ok(map), Ok(view)) = (self.guest.regions(), self.guest.flat_view()) else {
+            return memory.clone();
+        };
+        let ranges = view.ranges().iter();
+        let by_map = ranges.filter(|range| map.region(range.region).reads_like_memory());
+        memory.or(&by_map.map(|range| range.start.0..=range.last().0).collect())
     }
 
     /// Whether an address can be translated and read.

@@ -3,19 +3,21 @@
 use std::{
     ops::{ControlFlow, RangeInclusive},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
-};
-
-use rr_mem::{
-    addr::{Gpa, Gva, Hex, PAGE, RangeSet},
-    guest::diff::{self, ChangedMapping},
-    mmu::VirtualSpace,
-    report::{
-        MappingChange, MemoryChange, PageChange, RegisterChange, diff::DiffRow, filter::Filter,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
     },
 };
 
-use super::{complain_about, saving};
+use rr_mem::{
+    addr::{Gva, PAGE, RangeSet},
+    changes::{self, ChangedBytes},
+    guest::diff,
+    mmu::VirtualSpace,
+    report::{MappingChange, MemoryChange, PageChange, diff::DiffRow, filter::Filter},
+};
+
+use super::complain_about;
 use crate::{
     cli::{Diff, DiffOnly, Emulator, Source},
     output::{Outcome, Output, Progress, note, usage},
@@ -92,21 +94,16 @@ fn show(row: &DiffRow, output: &mut Output) -> anyhow::Result<()> {
 }
 
 fn registers(before: &Opened, after: &Opened, output: &mut Output) -> anyhow::Result<Outcome> {
-    let mut outcome = Outcome::Answered;
-    for (number, now) in &after.cpus {
-        let Some((_, was)) = before.cpus.iter().find(|(old, _)| old == number) else { continue };
-        let known = was.known.and(now.known);
-        for ((register, was), (same, now)) in was.regs.named().into_iter().zip(now.regs.named()) {
-            if register == same && was != now && known.contains(register) {
-                let register = register.keyword();
-                let change =
-                    RegisterChange { cpu: *number, register, before: Hex(was), after: Hex(now) };
-                show(&DiffRow::Register(change), output)?;
-                outcome = Outcome::Negative;
-            }
-        }
+    let changed = changes::registers(before, after);
+    for change in &changed {
+        show(&DiffRow::Register(change.into()), output)?;
     }
-    Ok(outcome)
+    Ok(outcome(changed.is_empty()))
+}
+
+/// That something differs is an answer.
+const fn outcome(same: bool) -> Outcome {
+    if same { Outcome::Answered } else { Outcome::Negative }
 }
 
 fn memory(
@@ -117,59 +114,38 @@ fn memory(
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
     let asked = wanted.physical();
-    let (old, new) = (saving::memory(before).and(&asked), saving::memory(after).and(&asked));
-    let mut outcome = one_sided(&old.without(&new), "removed", output)?;
-    outcome = outcome.max(one_sided(&new.without(&old), "added", output)?);
-    let both = old.and(&new);
-    let readable = both.and(&before.coverage.readable).and(&after.coverage.readable);
-    let changes = compare(before, after, &readable)?;
+    let ranges = changes::ranges(before, after, &asked);
+    let rows = MemoryChange::of(&ranges);
+    let mut found = outcome(rows.is_empty());
+    rows.into_iter().try_for_each(|row| show(&DiffRow::Memory(row), output))?;
+    let changes = compare(before, after, &asked)?;
     let aliases = space.map(VirtualSpace::aliases);
     for page in &changes.pages {
-        let limit = wanted.args.limit;
-        let (gvas, more) =
-            aliases.as_ref().map(|aliases| aliases.of(page.gpa, limit)).unwrap_or_default();
-        let row = PageChange::new(&after.guest, page, &gvas, more);
+        let row = PageChange::new(&after.guest, page, aliases.as_ref(), wanted.args.limit);
         show(&DiffRow::Page(row), output)?;
-        outcome = Outcome::Negative;
+        found = Outcome::Negative;
     }
-    let lost = both.without(&readable).or(&changes.unread);
-    if let Some((first, _)) = lost.iter().next() {
-        let pages = lost.blocks(PAGE);
-        let error = [before, after]
-            .iter()
-            .find_map(|side| side.guest.read_physical(Gpa(first), &mut [0]).err());
-        let why = error.as_ref().map_or(String::new(), |error| format!(": {error}"));
-        let hint = error.as_ref().map(|error| error.advice()).unwrap_or_default();
+    if !changes.lost.is_empty() {
+        let error = changes.why.as_ref();
+        let why = error.map_or(String::new(), |error| format!(": {error}"));
+        let hint = error.map(|error| error.advice()).unwrap_or_default();
+        let pages = changes.lost.blocks(PAGE);
         output.complain(format!("{pages} pages could not be compared{why}"), hint)?;
-        outcome = Outcome::Unreadable;
+        found = Outcome::Unreadable;
     }
-    Ok(outcome)
+    Ok(found)
 }
 
-fn compare(before: &Opened, after: &Opened, ranges: &RangeSet) -> anyhow::Result<diff::Changes> {
-    let old = before.guest.memory().map_err(source::lacks)?;
-    let new = after.guest.memory().map_err(source::lacks)?;
+fn compare(before: &Opened, after: &Opened, asked: &RangeSet) -> anyhow::Result<ChangedBytes> {
     let done = AtomicU64::new(0);
-    let progress = std::sync::Mutex::new(Progress::new("comparing"));
+    let progress = Mutex::new(Progress::new("comparing"));
     let count = |bytes: u64| {
         let bytes = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Ok(mut progress) = progress.try_lock() {
             progress.set(bytes);
         }
     };
-    Ok(diff::pages(&**old, &**new, ranges, &count))
-}
-
-fn one_sided(
-    ranges: &RangeSet,
-    change: &'static str,
-    output: &mut Output,
-) -> anyhow::Result<Outcome> {
-    for (first, last) in ranges.iter() {
-        let row = MemoryChange { gpa: Gpa(first), last: Gpa(last), change };
-        show(&DiffRow::Memory(row), output)?;
-    }
-    Ok(if ranges.is_empty() { Outcome::Answered } else { Outcome::Negative })
+    changes::bytes(before, after, asked, &count).map_err(source::lacks)
 }
 
 impl Wanted<'_> {
@@ -179,11 +155,6 @@ impl Wanted<'_> {
             [] => std::iter::once(0..=u64::MAX).collect(),
             ranges => ranges.iter().cloned().collect(),
         }
-    }
-
-    fn accepts(&self, changed: &ChangedMapping, granule: u64) -> bool {
-        let sides = changed.before.iter().chain(&changed.after);
-        sides.into_iter().any(|side| self.filter.accepts(side, granule))
     }
 }
 
@@ -198,7 +169,7 @@ fn tables(
     let mut outcome = Outcome::Answered;
     let mut failed = None;
     let _ = diff::mappings(old, new, wanted.range.clone(), |changed| {
-        if !wanted.accepts(changed, granule) {
+        if !wanted.filter.accepts_change(changed, granule) {
             return ControlFlow::Continue(());
         }
         outcome = Outcome::Negative;
