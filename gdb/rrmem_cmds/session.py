@@ -34,9 +34,12 @@ class Session:
     def guest(self):
         """The guest, as the chosen CPU sees it, or else the CPU of the selected thread."""
         guest, found = self._opened()
-        chosen = settings.CPU.value
+        chosen, space = settings.CPU.value, settings.AS.value or None
         cpu = found.cpu(guest) if chosen == "auto" else address(chosen)
-        return guest if cpu is None or cpu == guest.cpu else guest.on_cpu(cpu)
+        if space or cpu not in (None, guest.cpu):
+            guest = guest.on_cpu(guest.cpu if cpu is None else cpu, space)
+        registers, arch = given_registers(), settings.ARCH.value or None
+        return guest.with_registers(arch, **registers) if registers or arch else guest
 
     def target(self):
         """What the guest is read from."""
@@ -48,19 +51,29 @@ class Session:
         if key not in self._guests or not settings.CACHE.value:
             found = target()
             self._guests[key] = found.guest(), found
-            self._doubt(inferior.num, self._guests[key][0])
+            self._remark(inferior.num, self._guests[key][0])
         return self._guests[key]
 
-
-    def _doubt(self, inferior, guest):
+    def _remark(self, inferior, guest):
         """Says once what may make answers wrong."""
-        for doubt in guest.doubts:
-            if (inferior, doubt) not in self._said:
-                self._said.add((inferior, doubt))
-                gdb.write(f"note: {doubt}\n")
+        for remark in guest.remarks:
+            if not remark.detail and (inferior, remark.text) not in self._said:
+                self._said.add((inferior, remark.text))
+                gdb.write(f"note: {remark.text}\n")
 
 
 SESSION = Session()
+
+
+def given_registers():
+    """The registers that `set rrmem registers` gives."""
+    found = {}
+    for word in settings.REGISTERS.value.split():
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise gdb.GdbError(f"{word} is no register with a value: `set rrmem registers cr3=0x1000`")
+        found[name] = address(value)
+    return found
 
 
 def address(expression):
@@ -110,7 +123,10 @@ def sentence(error):
     if getattr(error, "kind", None) == "no_emulator" and isinstance(error, rr_mem.MissingError):
         return gdb.GdbError("QEMU's gdb stub does not tell: `set rrmem pid PID` reads the emulator past gdb")
     text = " ".join(str(error).split())
-    if isinstance(error, (rr_mem.RrMemError, gdb.error, gdb.GdbError)):
+    if isinstance(error, rr_mem.RrMemError):
+        hint = getattr(error, "gdb_hint", "")
+        return gdb.GdbError(f"{text}\nhint: {hint}" if hint else text)
+    if isinstance(error, (gdb.error, gdb.GdbError)):
         return gdb.GdbError(text)
     return gdb.GdbError(f"a fault of these commands: {type(error).__name__}, {text} (`set rrmem debug on` shows where)")
 

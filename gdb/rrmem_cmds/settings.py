@@ -53,6 +53,16 @@ CACHE = Setting("cache", gdb.PARAM_BOOLEAN, True,
                 "Whether what was read is kept until something may have changed it.\nOff, every command reads anew.")
 LAYOUT = Setting("layout", gdb.PARAM_OPTIONAL_FILENAME, "",
                  "The file of QEMU's struct offsets.\nNot set, they come from debug info, or with rr-mem.")
+REGISTERS = Setting("registers", gdb.PARAM_STRING_NOESCAPE, "",
+                    "Registers that count instead of the CPU's own.\nWords such as cr3=0x1000 or tcr=$1, by the manual's "
+                    "names in lower case; each value is an expression without spaces.")
+ARCH = Setting("arch", gdb.PARAM_STRING_NOESCAPE, "",
+               "The guest's architecture: i386, x86_64, arm or aarch64.\nAnother than the source's discards the source's registers.")
+AS = Setting("as", gdb.PARAM_STRING_NOESCAPE, "",
+             "The emulator's address space that memory is seen through.\nNot set, it is the one that the CPU uses.")
+IMAGE = Setting("image", gdb.PARAM_OPTIONAL_FILENAME, "",
+                "The file of guest memory that all commands read, whatever gdb debugs.\nRaw RAM, an ELF core, a kdump, a "
+                "migration stream: what `rr-mem --image` takes.")
 PID = Setting("pid", gdb.PARAM_ZUINTEGER, 0,
               "The process of the emulator, read past gdb.\nFor gdb at the stub of a QEMU on this machine; 0 is none.")
 WRITE = Setting("write", gdb.PARAM_BOOLEAN, False, "Whether rrset may change guest memory.")

@@ -99,6 +99,25 @@ class Process:
         return None
 
 
+class Image:
+    """The file of guest memory that `set rrmem image` names, whatever gdb debugs."""
+
+    is_stub = False
+    has_monitor = False
+
+    def guest(self):
+        """The guest, through CPU 0."""
+        return rr_mem.Guest.from_image(settings.IMAGE.value)
+
+    def cpu(self, guest):
+        """Threads of gdb's are none of its CPUs."""
+        return None
+
+    def refusal(self):
+        """Why it cannot be changed."""
+        return "a file of guest memory is not changed"
+
+
 class Stub:
     """A guest at the other end of QEMU's gdb stub."""
 
@@ -202,6 +221,8 @@ def mappings(inferior):
 def target():
     """What the selected inferior is."""
     inferior = gdb.selected_inferior()
+    if settings.IMAGE.value:
+        return Image()
     if settings.PID.value:
         return Process(inferior)
     if not inferior.pid:

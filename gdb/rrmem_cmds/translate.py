@@ -29,12 +29,15 @@ Example: rrv2p -a w -p user $rsp"""
     def run(self, argument, from_tty):
         """Shows the translation, with -v the walk."""
         verbose, query, expression = parsed(argument)
-        walk = SESSION.guest().walk(address(expression), **query)
+        guest = SESSION.guest()
+        walk = guest.walk(address(expression), **query)
         if verbose:
             show(named(f"{walk.gva:#x}  ({walk.mode})", r"^0x[0-9a-f]+"))
             for step in walk.steps:
                 show(step.text)
         if walk.error is not None:
+            # The same question, so that the error comes with its hint.
+            guest.v2p(walk.gva, **query)
             raise gdb.GdbError(walk.error.text)
         if walk.gpa is None:
             raise gdb.GdbError(walk.text)

@@ -4,7 +4,8 @@
 >>> guest.v2p(0xffffffff81000000)
 <Translation 0xffffffff81000000 -> 0x1000000  2M  kernel r-x user ---  pc.ram+0x1000000  host 0x7f36e1000000>
 
-Every exception is a `RrMemError` with `kind`, a short stable name, and `hint`, what to do.
+Every exception is a `RrMemError` with `kind`, a short stable name, `hint`, what to do, and
+`gdb_hint`, the same in the words of the commands in gdb.
 """
 
 from ._native import (
@@ -28,6 +29,7 @@ from ._native import (
     ReadError,
     Region,
     Registers,
+    Remark,
     Rights,
     Root,
     RrMemError,
@@ -46,6 +48,6 @@ from ._native import (
 __all__ = [
     "Alias", "Cpu", "Entry", "Failure", "Fault", "FlatRange", "Guest", "IncompleteWarning", "Line",
     "Listing", "Log", "Mapping", "MissingError", "NotMapped", "Piece", "Place", "RamBlock",
-    "ReadError", "Region", "Registers", "Rights", "Root", "RrMemError", "Rwx", "Section",
+    "ReadError", "Region", "Registers", "Remark", "Rights", "Root", "RrMemError", "Rwx", "Section",
     "SourceError", "Step", "Symbols", "Translation", "UsageError", "Walk", "Where", "__version__",
 ]

@@ -17,6 +17,7 @@ class _Reader(Protocol):
 class RrMemError(Exception):
     kind: str
     hint: str
+    gdb_hint: str
 
 class NotMapped(RrMemError):
     fault: Fault
@@ -640,6 +641,19 @@ class Symbols:
     def address(self, name: str) -> Optional[int]: ...
 
 @final
+class Remark:
+    @property
+    def kind(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def hint(self) -> str: ...
+    @property
+    def gdb_hint(self) -> str: ...
+    @property
+    def detail(self) -> bool: ...
+
+@final
 class Guest:
     @classmethod
     def from_process(
@@ -649,13 +663,19 @@ class Guest:
     @classmethod
     def from_core(
         cls, path: _Path, exe: Sequence[_Path] = ..., *, cpu: int = 0,
-        layout: Optional[_Path] = None, debug_file: Optional[_Path] = None,
+        address_space: Optional[str] = None, layout: Optional[_Path] = None,
+        debug_file: Optional[_Path] = None,
     ) -> Guest: ...
     @classmethod
     def from_host(
         cls, reader: _Reader, maps: str, modules: Sequence[_Path] = ..., *, complete: bool = True,
-        cpu: int = 0, layout: Optional[_Path] = None, debug_file: Optional[_Path] = None,
+        cpu: int = 0, address_space: Optional[str] = None, layout: Optional[_Path] = None,
+        debug_file: Optional[_Path] = None,
     ) -> Guest: ...
+    @classmethod
+    def sample(cls, *, cpu: int = 0) -> Guest: ...
+    @classmethod
+    def from_regions(cls, mtree: str) -> Guest: ...
     @classmethod
     def from_image(
         cls, path: _Path, *, cpu: int = 0, ram_base: int = 0, mtree: Optional[str] = None,
@@ -703,7 +723,9 @@ class Guest:
     @property
     def ram_blocks(self) -> List[RamBlock]: ...
     @property
-    def doubts(self) -> List[str]: ...
+    def registers(self) -> Registers: ...
+    @property
+    def remarks(self) -> List[Remark]: ...
     @property
     def regions(self) -> List[Region]: ...
     @property

@@ -52,10 +52,10 @@ impl RegisterError {
 
 /// Every register of every architecture once, in the order of help texts.
 pub fn all() -> impl Iterator<Item = &'static Info> {
+    let arm = arm::REGISTERS.iter().map(|entry| &entry.info);
+    let shared = |info: &&Info| arm::REGISTERS.iter().any(|arm| arm.info.register == info.register);
     let x86 = x86::REGISTERS.iter().map(|entry| &entry.info);
-    let new =
-        |info: &&Info| x86::REGISTERS.iter().all(|entry| entry.info.register != info.register);
-    x86.chain(arm::REGISTERS.iter().map(|entry| &entry.info).filter(new))
+    x86.filter(move |info| !shared(info)).chain(arm)
 }
 
 impl Register {

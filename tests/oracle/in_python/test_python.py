@@ -184,8 +184,8 @@ def test_failures_have_a_kind_and_a_hint(bare: Qemu) -> None:
     for kind, error, ask in [
         ("device", rr_mem.ReadError, lambda: guest.read(0xFEE00000, 4)),
         ("hole", rr_mem.ReadError, lambda: guest.read(0xE0000000, 4, physical=True)),
-        ("usage", rr_mem.UsageError, lambda: guest.on_cpu(9)),
-        ("usage", rr_mem.UsageError, lambda: guest.on_cpu(0, "nonsense")),
+        ("no_such_cpu", rr_mem.UsageError, lambda: guest.on_cpu(9)),
+        ("no_such_space", rr_mem.UsageError, lambda: guest.on_cpu(0, "nonsense")),
         ("usage", rr_mem.UsageError, lambda: guest.examine("9y", 0)),
         ("usage", rr_mem.UsageError, lambda: guest.v2p_batch(b"123")),
         ("no_emulator", rr_mem.SourceError, lambda: rr_mem.Guest.from_process(other.pid)),

@@ -1,0 +1,178 @@
+"""The table of cases `tests/data/doors.json` through the program, Python and gdb: the same answer,
+the same kind of error, the same remarks. The library's own door runs it in `cargo test`."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import pytest
+import rr_mem
+
+from lab.gdb_session import answers
+from lab.program import REPO
+
+Door = Dict[str, Any]
+TABLE = json.loads((REPO / "tests" / "data" / "doors.json").read_text())
+CASES: List[Door] = TABLE["cases"]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that the table describes."""
+    contents = bytearray(int(TABLE["image"]["bytes"], 16))
+    for at, word in TABLE["image"]["words"].items():
+        contents[int(at, 16):int(at, 16) + 8] = int(word, 16).to_bytes(8, "little")
+    path = tmp_path_factory.mktemp("doors") / "ram.bin"
+    path.write_bytes(contents)
+    return path
+
+
+def registers(door: Door) -> Dict[str, int]:
+    """The registers that are given."""
+    return {name: int(value, 16) for name, value in door.get("registers", {}).items()}
+
+
+def opened(door: Door, image: Path) -> rr_mem.Guest:
+    """The guest, by Python's keywords."""
+    cpu, regions = door.get("cpu", 0), door.get("regions")
+    if door["source"] == "sample":
+        guest = rr_mem.Guest.sample(cpu=cpu)
+    elif door["source"] == "regions":
+        guest = rr_mem.Guest.from_regions(regions)
+    else:
+        guest = rr_mem.Guest.from_image(image, cpu=cpu, mtree=regions)
+    return guest.with_registers(door.get("arch"), **registers(door))
+
+
+def asked(door: Door, image: Path) -> "tuple[str, rr_mem.Guest]":
+    """Python's answer, in the table's words."""
+    guest = opened(door, image)
+    if "find" in door:
+        section = guest.find(int(door["find"], 16))
+        return ("none" if section is None else section.region), guest
+    walk = guest.walk(int(door["v2p"], 16))
+    if walk.gpa is not None:
+        return f"{walk.gpa:#x}", guest
+    if walk.fault is not None:
+        return walk.fault.kind, guest
+    assert walk.error is not None
+    if "error" in door:
+        guest.v2p(int(door["v2p"], 16))
+    return walk.error.kind, guest
+
+
+@pytest.mark.parametrize("door", CASES, ids=lambda door: door["name"])
+def test_python_answers_as_the_table(door: Door, image: Path) -> None:
+    if "error" in door:
+        with pytest.raises(rr_mem.RrMemError) as caught:
+            asked(door, image)
+        assert caught.value.kind == door["error"] and door["says"] in str(caught.value)
+        return
+    answer, guest = asked(door, image)
+    assert answer == door["answer"]
+    kinds = [remark.kind for remark in guest.remarks]
+    assert set(door.get("remarks", [])) <= set(kinds)
+    assert ("assumed" in kinds) == ("assumed" in door.get("remarks", []))
+
+
+def flags(door: Door, image: Path, folder: Path) -> List[str]:
+    """The program's flags."""
+    words = ["--image", str(image)] if door["source"] == "image" else []
+    if "regions" in door:
+        text = folder / "mtree.txt"
+        text.write_text(door["regions"])
+        words += ["--mtree", str(text)]
+    words += ["--cpu", str(door["cpu"])] if "cpu" in door else []
+    words += ["--arch", door["arch"]] if "arch" in door else []
+    return words + [word for name, value in registers(door).items()
+                    for word in (f"--{name.replace('_', '-')}", f"{value:#x}")]
+
+
+def run(binary: Path, door: Door, image: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """The program, asked for the case."""
+    question = ["find", door["find"]] if "find" in door else ["v2p", door["v2p"]]
+    command = [str(binary), "-v", "--json", *question, *flags(door, image, folder)]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+
+
+def row_answer(row: Dict[str, Any]) -> str:
+    """A row of JSON in the table's words."""
+    if "region" in row and "gva" not in row:
+        return str(row["region"] or "none")
+    for key in ("fault", "error"):
+        if row[key] is not None:
+            return str(row[key]["kind"])
+    return str(row["gpa"])
+
+
+@pytest.mark.parametrize("door", CASES, ids=lambda door: door["name"])
+def test_the_program_answers_as_the_table(door: Door, image: Path, binary: Path, tmp_path: Path) -> None:
+    done = run(binary, door, image, tmp_path)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    if "error" not in door:
+        assert [row_answer(row) for row in rows] == [door["answer"]], done.stderr
+        assert done.returncode == exit_code(rows[0])
+        for remark in opened(door, image).remarks:
+            assert f"note: {remark.text}" in done.stderr, remark.kind
+    elif door.get("program") == "usage":
+        # The parser of flags refuses it, in its own words.
+        assert (done.returncode, rows) == (2, [])
+    elif rows:
+        assert [row_answer(row) for row in rows] == [door["error"]] and done.returncode == 3
+        assert door["says"] in done.stderr or "error" in rows[0]
+    else:
+        assert done.returncode in (2, 3) and door["says"] in done.stderr
+
+
+def exit_code(row: Dict[str, Any]) -> int:
+    """What the program ends with: 3 beats 1 beats 0."""
+    if row.get("error") is not None:
+        return 3
+    return 1 if row.get("fault") is not None else 0
+
+
+def settings(door: Door, image: Path) -> List[str]:
+    """gdb's settings."""
+    given = [f"{name}={value:#x}" for name, value in registers(door).items()]
+    chosen = {"image": str(image), "arch": door.get("arch"), "registers": " ".join(given),
+              "cpu": str(door["cpu"]) if "cpu" in door else None}
+    return [f"set rrmem {name} {value}" for name, value in chosen.items() if value]
+
+
+def gdb_answer(door: Door, text: str) -> Optional[str]:
+    """What gdb says, in the table's words; `None` if it is an error of ours."""
+    found = re.search(r" -> (0x[0-9a-f]+)", text)
+    if found is not None:
+        return found.group(1)
+    return "not_present" if "not mapped: not present" in text else None
+
+
+@pytest.mark.parametrize("door", [door for door in CASES if door["source"] == "image" and "regions" not in door],
+                         ids=lambda door: door["name"])
+def test_gdb_answers_as_the_table(door: Door, image: Path) -> None:
+    question = f"rrfind {door['find']}" if "find" in door else f"rrv2p {door['v2p']}"
+    said = answers([], [*settings(door, image), question])[-1]
+    if "error" in door:
+        assert door["says"] in said, said
+        return
+    answer = gdb_answer(door, said)
+    if door["answer"] == "hole":
+        assert answer is None and "could not read" in said and "hint: " in said
+    else:
+        assert answer == door["answer"], said
+
+
+def test_each_face_words_the_same_advice_in_its_own_terms(image: Path, binary: Path, tmp_path: Path) -> None:
+    door = CASES[0]
+    with pytest.raises(rr_mem.MissingError) as caught:
+        asked(door, image)
+    assert caught.value.hint == "give with_registers(ttbr0=...)"
+    assert caught.value.gdb_hint == "give `set rrmem registers ttbr0=VALUE`"
+    row = json.loads(run(binary, door, image, tmp_path).stdout)
+    assert row["error"]["hint"] == "give --ttbr0"
+    said = answers([], [*settings(door, image), f"rrv2p {door['v2p']}"])[-1]
+    assert said.endswith("hint: give `set rrmem registers ttbr0=VALUE`")
