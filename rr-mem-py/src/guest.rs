@@ -132,7 +132,11 @@ impl Guest {
         snapshot: Option<String>,
     ) -> PyResult<Self> {
         let regions = source::regions(mtree)?;
-        let file = ImageFile { path, ram_base: Gpa(ram_base), machine, snapshot, regions };
+        let file = ImageFile::new(path)
+            .ram_base(Gpa(ram_base))
+            .machine(machine)
+            .snapshot(snapshot)
+            .regions(regions);
         Self::open(class.py(), Source::Image(file), Asked::cpu(cpu), None)
     }
 

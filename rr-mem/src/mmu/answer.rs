@@ -282,6 +282,8 @@ impl fmt::Display for TableUnreadable {
     }
 }
 
+impl std::error::Error for TableUnreadable {}
+
 /// Why a walk gave no translation.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum WalkError {

@@ -71,8 +71,23 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// The file at `path`, which says all of itself.
+    pub fn image(path: impl Into<PathBuf>) -> Self {
+        Self::Image(ImageFile::new(path))
+    }
+
+    /// An emulator whose struct offsets are found in its own debug info, or in what
+    /// comes with the library.
+    #[must_use]
+    pub fn emulator(which: Which) -> Self {
+        Self::Emulator(which, Offsets::default())
+    }
+}
+
 /// A file with guest memory, and what it does not say of itself.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ImageFile {
     /// The file.
     pub path: PathBuf,
@@ -84,6 +99,37 @@ pub struct ImageFile {
     pub snapshot: Option<String>,
     /// The region map, which counts instead of the file's.
     pub regions: Option<RegionText>,
+}
+
+impl ImageFile {
+    /// The file at `path`, which says all of itself.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), ..Self::default() }
+    }
+
+    /// The same; raw RAM begins at `ram_base`.
+    #[must_use]
+    pub fn ram_base(self, ram_base: Gpa) -> Self {
+        Self { ram_base, ..self }
+    }
+
+    /// The same with the machine type that places the RAM blocks of a stream.
+    #[must_use]
+    pub fn machine(self, machine: Option<String>) -> Self {
+        Self { machine, ..self }
+    }
+
+    /// The same with the snapshot to take of a disk image.
+    #[must_use]
+    pub fn snapshot(self, snapshot: Option<String>) -> Self {
+        Self { snapshot, ..self }
+    }
+
+    /// The same with the region map that counts instead of the file's.
+    #[must_use]
+    pub fn regions(self, regions: Option<RegionText>) -> Self {
+        Self { regions, ..self }
+    }
 }
 
 /// Which emulator.

@@ -38,9 +38,7 @@ fn source(case: &Value, image: &std::path::Path) -> Result<Source, SourceError> 
     Ok(match case["source"].as_str().expect("a kind of source") {
         "sample" => Source::Sample,
         "regions" => Source::Regions(regions.expect("a text")),
-        "image" => {
-            Source::Image(ImageFile { path: image.to_owned(), regions, ..ImageFile::default() })
-        }
+        "image" => Source::Image(ImageFile::new(image).regions(regions)),
         other => panic!("no source is called {other}"),
     })
 }

@@ -81,13 +81,13 @@ fn attach(args: &cli::Source) -> anyhow::Result<Held<Arc<Attached>>> {
     }
     let regions = args.mtree.as_deref().map(RegionText::read).transpose().map_err(refused)?;
     let source = match (&args.image, regions) {
-        (Some(path), regions) => Source::Image(ImageFile {
-            path: path.clone(),
-            ram_base: Gpa(args.ram_base),
-            machine: args.machine.clone(),
-            snapshot: args.snapshot.clone(),
-            regions,
-        }),
+        (Some(path), regions) => Source::Image(
+            ImageFile::new(path)
+                .ram_base(Gpa(args.ram_base))
+                .machine(args.machine.clone())
+                .snapshot(args.snapshot.clone())
+                .regions(regions),
+        ),
         // A region map alone is a source: its guest has no memory.
         (None, Some(regions)) => Source::Regions(regions),
         (None, None) => sample(&args.cpu),

@@ -50,6 +50,7 @@ const COMPLAINTS: u64 = 4096;
 
 /// What to replay.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Recording {
     /// The command line that it was recorded with, the program first.
     pub command: Vec<String>,
@@ -59,6 +60,29 @@ pub struct Recording {
     pub instructions: Option<u64>,
     /// The names of memory regions that are not looked at.
     pub ignored_regions: Vec<String>,
+}
+
+impl Recording {
+    /// What was recorded by this command line into `log`; all of its RAM is looked at.
+    pub fn new<S: Into<String>>(
+        command: impl IntoIterator<Item = S>,
+        log: impl Into<PathBuf>,
+    ) -> Self {
+        let command = command.into_iter().map(Into::into).collect();
+        Self { command, log: log.into(), instructions: None, ignored_regions: Vec::new() }
+    }
+
+    /// The same for a log that goes on for so many instructions.
+    #[must_use]
+    pub fn instructions(self, instructions: Option<u64>) -> Self {
+        Self { instructions, ..self }
+    }
+
+    /// The same without memory regions of these names.
+    #[must_use]
+    pub fn without_regions(self, ignored_regions: Vec<String>) -> Self {
+        Self { ignored_regions, ..self }
+    }
 }
 
 /// A replay by QEMU.

@@ -73,9 +73,10 @@ fn sides(args: &Qemu) -> anyhow::Result<([Recording; 2], [Extent; 2])> {
             first.clone_from(program);
         }
         let extent = Extent::of(&log).map_err(logs::refuse)?;
-        let instructions = Some(extent.instructions);
-        let ignored_regions = args.search.ignore_region.clone();
-        Ok((Recording { command, log, instructions, ignored_regions }, extent))
+        let recording = Recording::new(command, log)
+            .instructions(Some(extent.instructions))
+            .without_regions(args.search.ignore_region.clone());
+        Ok((recording, extent))
     };
     let (a, b) = (side(0)?, side(1)?);
     Ok(([a.0, b.0], [a.1, b.1]))
