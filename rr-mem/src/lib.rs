@@ -104,8 +104,9 @@
 //!
 //! Where guests come from: files ([`image`]), emulators ([`host`], [`qemu`]), and the
 //! one door to all of them ([`source`]). What else is asked: record/replay logs
-//! ([`replay`]), names of a kernel ([`symbols`]), places to watch ([`watch`]), changes
-//! of memory ([`write`](mod@write)). Answers as rows of text and JSON are in [`report`].
+//! ([`replay`]), names of a kernel ([`symbols`]), places to watch ([`watch`]), changing
+//! memory ([`write`](mod@write)), what differs at two moments ([`changes`]), and
+//! slices to send ([`save`]). Answers as rows of text and JSON are in [`report`].
 //!
 //! # Errors
 //!
@@ -126,6 +127,7 @@ pub mod addr;
 pub mod advice;
 #[doc(hidden)]
 pub mod bits;
+pub mod changes;
 #[doc(hidden)]
 pub mod container;
 pub mod debuginfo;
@@ -142,6 +144,7 @@ pub mod regs;
 pub mod replay;
 pub mod report;
 pub mod sample;
+pub mod save;
 pub mod source;
 pub mod symbols;
 pub mod watch;
