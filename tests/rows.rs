@@ -168,6 +168,16 @@ fn the_stub_has_the_classes_of_the_declaration() {
 }
 
 #[test]
+fn every_class_is_a_name_of_the_package() {
+    let package = include_str!("../rr-mem-py/python/rr_mem/__init__.py");
+    for name in schemas().flat_map(|row| row.classes) {
+        let imported = package.contains(&format!("\n    {name},\n"));
+        let listed = package.contains(&format!("\"{name}\","));
+        assert!(imported && listed, "rr_mem/__init__.py lacks {name}");
+    }
+}
+
+#[test]
 fn the_documentation_has_the_tables_of_the_declaration() {
     check("docs/json.md", "<!-- rows -->\n", "<!-- end of rows -->\n", &tables());
 }

@@ -10,13 +10,17 @@ use rr_mem::{
     memory::ReadError as LibraryReadError,
     mmu::{Fault, NoSuchWord, WalkError},
     region::RenderError,
+    report::FaultRow,
     source::SourceError as LibrarySourceError,
     symbols::SymbolsError,
     watch::WatchError,
     write::WriteError,
 };
 
-use crate::face::{GdbWords, PythonWords};
+use crate::{
+    face::{GdbWords, PythonWords},
+    rows,
+};
 
 create_exception!(rr_mem, RrMemError, PyException, "Any failure of rr_mem.");
 create_exception!(rr_mem, NotMapped, RrMemError, "The guest's answer: nothing is mapped there.");
@@ -67,6 +71,16 @@ pub fn usage(text: impl ToString, hint: &str) -> PyErr {
 /// What the library explains, as an exception of type `T`.
 pub fn explained<T: pyo3::PyTypeInfo>(error: &dyn Explain) -> PyErr {
     raise_advised::<T>(error, error.kind(), &error.advice())
+}
+
+/// The guest's answer; the attribute `fault` says why.
+pub fn faulted(text: String, fault: FaultRow) -> PyErr {
+    let error = raise::<NotMapped>(text, fault.kind, "");
+    Python::attach(|py| {
+        // As for `kind`.
+        let _ = error.value(py).setattr("fault", rows::Fault(fault));
+    });
+    error
 }
 
 /// An error of the library as an exception.
@@ -131,11 +145,7 @@ impl Bridge for RenderError {
 
 impl Bridge for (u64, &Fault) {
     fn bridge(&self) -> PyErr {
-        raise::<NotMapped>(
-            format!("{:#x} is not mapped: {}", self.0, self.1),
-            self.1.kind.name(),
-            "",
-        )
+        faulted(format!("{:#x} is not mapped: {}", self.0, self.1), self.1.into())
     }
 }
 

@@ -18,8 +18,8 @@ use rr_mem::{
     region::monitor,
     regs::Cpu,
     report::{
-        AliasRow, CpuRow, FindRow, FlatRangeRow, IfAsked, RamRow, RegionRow, RegsRow, V2pRow,
-        WhereRow, XRow,
+        AliasRow, CpuRow, FaultRow, FindRow, FlatRangeRow, IfAsked, RamRow, RegionRow, RegsRow,
+        V2pRow, WhereRow, XRow,
         examine::{self, Format},
         filter::{Filter, Selection},
     },
@@ -31,7 +31,7 @@ use rr_mem::{
 pub use symbols::Symbols;
 
 use crate::{
-    error::{Bridge, IncompleteWarning, MissingError, RrMemError, raise, usage},
+    error::{Bridge, IncompleteWarning, MissingError, RrMemError, faulted, raise, usage},
     face::PythonWords,
     reader::{Reader, bytes_of},
     remark::Remark,
@@ -503,6 +503,17 @@ impl Guest {
         Ok(found.iter().map(|run| rows::Mapping(run.into())).collect())
     }
 
+    /// Plausible table bases in the guest's memory, best first, `limit` at most.
+    #[pyo3(signature = (limit = 20))]
+    fn roots(&self, py: Python<'_>, limit: usize) -> PyResult<Vec<rows::Root>> {
+        let roots = self.run(py, || self.opened.roots(&mut |_| {}))?;
+        let roots = roots.map_err(|missing| missing.bridge())?;
+        if roots.truncated {
+            incomplete(py, "tables lead into each other without end: some may be missing")?;
+        }
+        Ok(roots.candidates.iter().take(limit).map(|root| rows::Root(root.into())).collect())
+    }
+
     /// RAM blocks of the emulator.
     #[getter]
     fn ram_blocks(&self) -> PyResult<Vec<rows::RamBlock>> {
@@ -641,7 +652,7 @@ impl Guest {
     fn refusal(&self, py: Python<'_>, row: V2pRow, query: Query) -> PyResult<PyErr> {
         let gva = row.gva.0;
         if let Some(fault) = row.fault.clone() {
-            return rows::not_mapped(py, &row, fault);
+            return Ok(not_mapped(&row, fault));
         }
         let walk = self.run(py, || self.guest().walk(row.gva, query))?;
         match walk.map_err(|missing| missing.bridge())?.result {
@@ -689,6 +700,15 @@ const fn guest_address(address: u64, physical: bool) -> GuestAddress {
         true => GuestAddress::Physical(Gpa(address)),
         false => GuestAddress::Virtual(Gva(address)),
     }
+}
+
+/// A fault of an access is said as the command line says it.
+fn not_mapped(row: &V2pRow, fault: FaultRow) -> PyErr {
+    let text = match fault.status {
+        None => format!("{} is not mapped: {fault}", row.gva),
+        Some(_) => row.to_string(),
+    };
+    faulted(text, fault)
 }
 
 fn no_text() -> PyErr {

@@ -20,6 +20,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(module)?;
     rows::register(module)?;
     log::register(module)?;
+    module.add_function(wrap_pyfunction!(source::emulators, module)?)?;
     module.add_class::<remark::Remark>()?;
     module.add_class::<guest::Symbols>()?;
     module.add_class::<guest::Guest>()

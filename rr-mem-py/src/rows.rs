@@ -8,8 +8,6 @@ use rr_mem::{
     report::{self, Bytes, IfAsked, Named},
 };
 
-use crate::error::{NotMapped, raise};
-
 /// A value of a row as Python has it.
 pub trait ToPython {
     /// The value.
@@ -148,22 +146,6 @@ macro_rules! python_rows {
 }
 
 rr_mem::declared_rows!(python_rows);
-
-/// What is raised for an address that a fault stopped; its attribute `fault` is
-/// the fault.
-pub fn not_mapped(
-    py: Python<'_>,
-    row: &report::V2pRow,
-    fault: report::FaultRow,
-) -> PyResult<PyErr> {
-    let text = match fault.status {
-        None => format!("{} is not mapped: {fault}", row.gva),
-        Some(_) => row.to_string(),
-    };
-    let error = raise::<NotMapped>(text, fault.kind, "");
-    error.value(py).setattr("fault", Fault(fault))?;
-    Ok(error)
-}
 
 /// Guest memory as `x` shows it.
 #[pyclass(frozen, get_all, module = "rr_mem")]

@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use pyo3::{prelude::*, types::PyDict};
 use rr_mem::{
+    advice::Explain,
     host::{AnyHost, Given, HostKind, SharedMemory},
     qemu::{Machine, Offsets, stub},
     regs::{Arch, Cpu, Regs},
+    report::PsRow,
     source::{
-        self, Asked, Attached, Emulator, PhysicalReader, RegionText, Source, SourceError, Which,
+        self, Asked, Attached, Emulator, PhysicalReader, RegionText, Running, Source, SourceError,
+        Which,
     },
 };
 
 use crate::{
     error::{Bridge, MissingError, raise, usage},
+    face::PythonWords,
     reader::{self, Reader},
+    rows,
 };
 
 /// Opens a source, without the GIL unless Python is asked for bytes.
@@ -119,4 +124,15 @@ pub fn described(attached: &Attached) -> &'static str {
         None if attached.kind() == "regions" => "a region map",
         None => "an image",
     }
+}
+
+/// Every emulator that runs on this machine, with the machine in it, or why that
+/// cannot be read.
+#[pyfunction]
+pub fn emulators(py: Python<'_>) -> PyResult<Vec<rows::Emulator>> {
+    let unread = |error: SourceError| (error.to_string(), error.advice().words(&PythonWords));
+    let row = |emulator: &Running| PsRow::new(emulator, emulator.read().map_err(unread));
+    let rows = py.detach(|| source::running().map(|all| all.iter().map(row).collect::<Vec<_>>()));
+    let rows = rows.map_err(|error| SourceError::Processes(error).bridge())?;
+    Ok(rows.into_iter().map(rows::Emulator).collect())
 }

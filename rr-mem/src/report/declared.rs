@@ -514,7 +514,7 @@ macro_rules! declared_rows {
             }
 
             /// An emulator that runs.
-            struct PsRow {
+            struct PsRow as Emulator {
                 /// Its process.
                 pid: u32,
                 /// The program.

@@ -7,7 +7,7 @@ use crate::{
     addr::{Gva, RangeSet},
     guest::{Guest, Missing},
     image::CoreNote,
-    mmu::{SpaceLimits, VirtualSpace},
+    mmu::{Roots, SpaceLimits, VirtualSpace, find_roots, usual_shapes},
     region::monitor::Style,
     regs::{Arch, Cpu, Register},
 };
@@ -70,6 +70,18 @@ impl Opened {
         let ranges = view.ranges().iter();
         let by_map = ranges.filter(|range| map.region(range.region).reads_like_memory());
         memory.or(&by_map.map(|range| range.start.0..=range.last().0).collect())
+    }
+
+    /// Plausible table bases in memory: of the CPU's format, or of any usual one
+    /// where that is not known. `progress` hears the bytes scanned so far.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn roots(&self, progress: &mut dyn FnMut(u64)) -> Result<Roots, Missing> {
+        let memory = self.guest.memory()?;
+        let regs = self.cpu.regs;
+        let shapes = if self.mode_known { vec![regs] } else { usual_shapes(&regs) };
+        Ok(find_roots(&shapes, memory, &self.coverage.held, progress))
     }
 
     /// Whether an address can be translated and read.
