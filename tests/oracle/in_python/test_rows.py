@@ -96,6 +96,11 @@ def test_mappings_aliases_and_sections_equal_the_programs(slice_: Slice) -> None
     check([guest.find(run.gpa or 0)], slice_.ask("find", f"{run.gpa:#x}"))
 
 
+def test_table_bases_and_registers_equal_the_programs(slice_: Slice) -> None:
+    check(slice_.guest.roots(), slice_.ask("roots"))
+    check([slice_.guest.registers], slice_.ask("regs"))
+
+
 def test_listings_equal_the_programs(binary: Path) -> None:
     sample = Slice(binary, REPO / "rr-mem" / "data" / "sample.elf.zst")
     check(sample.guest.examine("6gx", 0xFFFFFFFF83F87AE0).lines, sample.ask("x", "-f", "6gx", "0xffffffff83f87ae0"))
@@ -108,6 +113,10 @@ def test_cpus_blocks_and_pointers_equal_the_programs(binary: Path, bare: Qemu) -
     answers: List[Tuple[str, Sequence[Any]]] = [("cpus", guest.cpus), ("ram", guest.ram_blocks)]
     for command, found in answers:
         check(found, (live.rows(command), live.run(command).decode().splitlines()))
+    [emulator] = [found for found in rr_mem.emulators() if found.pid == bare.pid]
+    [row] = [row for row in json_lines(run_program(binary, "ps", "--json", codes=(0, 1, 3)).stdout)
+             if row["pid"] == bare.pid]
+    assert equals(emulator, row) and emulator.machine == "pc" and emulator.error is None
     where = guest.where((ram.host or 0) + 0x1000)
     assert equals(where, live.rows("where", f"{where.hva:#x}")[0]) and where.places
     lines = [str(where), *(line for place in where.places for line in str(place).splitlines())]
