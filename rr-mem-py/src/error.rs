@@ -1,6 +1,5 @@
-//! The one bridge from the library's errors to Python's exceptions. Each has
-//! `kind`, a short stable name, `hint`, what the user can do, and `gdb_hint`,
-//! the same in the words of the commands in gdb.
+//! The one bridge from the library's errors to Python's exceptions. Each has `kind`, a short stable
+//! name; `hint`, what the user can do; and `gdb_hint`, the same in the words of the gdb commands.
 
 use pyo3::{create_exception, exceptions::PyException, prelude::*};
 use rr_mem::{

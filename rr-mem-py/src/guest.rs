@@ -43,8 +43,7 @@ const UNMAPPED: u64 = u64::MAX;
 
 /// A guest as one of its CPUs sees it: what is behind its addresses.
 ///
-/// Addresses and lengths are numbers of bytes. Nothing is written but by
-/// `write`.
+/// Addresses and lengths are numbers of bytes. Only `write` changes anything.
 #[pyclass(frozen, module = "rr_mem")]
 pub struct Guest {
     opened: Opened,
@@ -210,16 +209,15 @@ impl Guest {
         self.seen(source::with_registers(asked, registers.unwrap_or(&none))?)
     }
 
-    /// Forgets bytes that a reader gave; what a process or a core holds is read
-    /// anew always.
+    /// Forgets bytes that a reader gave. Bytes of a process or a core are read again each time.
     fn forget(&self) {
         if let Some(reader) = &self.reader {
             reader.forget();
         }
     }
 
-    /// The same guest as another CPU sees it, or through the address space of
-    /// this name; registers that were given count no more.
+    /// The same guest as another CPU sees it, or through the address space of this name. Registers
+    /// that were given do not count for it.
     #[pyo3(signature = (cpu, address_space = None))]
     fn on_cpu(&self, cpu: u64, address_space: Option<String>) -> PyResult<Self> {
         self.seen(Asked::cpu(cpu).through(address_space))
@@ -302,10 +300,9 @@ impl Guest {
         self.row(py, gva, query, symbols).map(rows::Walk)
     }
 
-    /// Many at once: `gvas` is a buffer of 64-bit numbers (an `array('Q')`, a
-    /// numpy array); the answer is the bytes of as many physical addresses,
-    /// 2**64 - 1 where nothing is mapped. Raises `ReadError` when a table cannot
-    /// be read.
+    /// Many addresses at once. `gvas` is a buffer of 64-bit numbers (an `array('Q')`, a numpy
+    /// array). The answer is the bytes of as many physical addresses; 2**64 - 1 means not mapped.
+    /// Raises `ReadError` when a table cannot be read.
     fn v2p_batch<'py>(&self, gvas: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let py = gvas.py();
         let bytes = bytes_of(gvas)?;
@@ -391,10 +388,10 @@ impl Guest {
         }
     }
 
-    /// Changes guest memory at a virtual address, or a physical one: RAM of a
-    /// running emulator, and nothing else. Of a guest that a Python object reads,
-    /// its `write(address, bytes)` is called with host addresses. The guest's page
-    /// rights do not count; code that QEMU has translated is not translated anew.
+    /// Changes guest memory at a virtual address, or a physical one: RAM of a running emulator, and
+    /// nothing else. Of a guest that a Python object reads, its `write(address, bytes)` is called
+    /// with host addresses. The guest's page rights do not count; QEMU does not translate code
+    /// again that it has translated.
     #[pyo3(signature = (address, data, *, physical = false))]
     fn write(
         &self,
@@ -437,8 +434,8 @@ impl Guest {
         Ok(pieces.iter().map(|piece| rows::Piece(piece.into())).collect())
     }
 
-    /// Guest memory as gdb's `x` shows it, in a format such as "4gx"; what it
-    /// does not say is as in `previous`, the format of a listing before.
+    /// Guest memory as gdb's `x` shows it, in a format such as "4gx". Parts that the format leaves
+    /// out are as in `previous`, the format of an earlier listing.
     #[pyo3(signature = (format, address, *, physical = false, previous = None))]
     fn examine(
         &self,

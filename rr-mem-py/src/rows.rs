@@ -106,8 +106,7 @@ macro_rules! class {
     };
 }
 
-/// The classes of a row: none, one, or one more for a row that may hold no
-/// answer.
+/// The classes of a row: none, one, or two for a row that may hold no answer.
 macro_rules! classes {
     ($row:ident [] $($rest:tt)*) => {};
     ($row:ident [$class:ident $($whole:ident)?] $doc:tt $fields:tt) => {

@@ -51,8 +51,7 @@ pub fn host(
     Ok(Source::Emulator(Which::Host(Box::new(host)), offsets))
 }
 
-/// Registers, and what reads physical memory: with a region map nothing but RAM and
-/// ROM.
+/// Registers, and a reader of physical memory. With a region map, only RAM and ROM are read.
 pub fn plain(
     cpu: Cpu,
     object: Py<PyAny>,

@@ -2,7 +2,7 @@
 //! from any source. The one type that the faces use.
 //!
 //! A guest may be partial: a raw dump has no region map, the monitor's text has
-//! no memory. What is missing is an error that names the option to give.
+//! no memory. What is missing is an error with advice.
 
 pub mod diff;
 pub mod search;
@@ -52,8 +52,7 @@ struct Regions {
 /// Something that the question needs and the source does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Missing {
-    /// The registers that steer paging: those that nobody knows, of a CPU of which
-    /// some are known.
+    /// The unknown registers that steer paging, of a CPU of which some are known.
     #[error("{}", no_registers(*.0))]
     Registers(RegisterSet),
     /// The register that holds the base of the tables of an address.
@@ -168,9 +167,9 @@ pub enum GuestReadCause {
 }
 
 impl<M> Guest<M> {
-    /// A guest of these parts. What nobody knows of the CPU is taken as usual
-    /// ([`Guest::assumed`] says what); an address whose table base nobody knows is
-    /// neither mapped nor not.
+    /// A guest of these parts. Unknown registers get usual values, which
+    /// [`Guest::assumed`] lists. An address whose table base is unknown is neither
+    /// mapped nor unmapped.
     ///
     /// # Errors
     /// When the flat view of the region map cannot be rendered.
@@ -205,8 +204,8 @@ impl<M> Guest<M> {
         Self { without_regions: missing, ..self }
     }
 
-    /// The same, seen through address space number `space` of `map`; of a
-    /// number that there is not, nothing is seen.
+    /// The same, seen through address space number `space` of `map`. Without
+    /// such an address space, nothing is there.
     ///
     /// # Errors
     /// When the flat view of the address space cannot be rendered.
@@ -224,8 +223,8 @@ impl<M> Guest<M> {
         Ok(Self::of(memory, cpu, regions))
     }
 
-    /// The base registers of tables (CR3, TTBR0, TTBR1) whose values nobody knows,
-    /// though others are known: what they translate is neither mapped nor not.
+    /// The unknown base registers of tables (CR3, TTBR0, TTBR1), if others are
+    /// known. Addresses that they translate are neither mapped nor unmapped.
     #[must_use]
     pub fn unknown_tables(&self) -> &[Register] {
         &self.unknown_tables
@@ -365,15 +364,14 @@ impl<M: Memory> Guest<M> {
 
     /// Reads guest-physical memory. Devices are never touched.
     ///
-    /// # Errors
-    /// As [`Memory::read`]; a device where no memory is gets its name.
+    /// # Errors As [`Memory::read`]; an error at a device names it.
     pub fn read_physical(&self, gpa: Gpa, dst: &mut [u8]) -> Result<(), ReadError> {
         let memory = self.memory().map_err(|_| ReadError::new(gpa, ReadCause::NoMemory))?;
         memory.read(gpa, dst).map_err(|error| self.explain(error))
     }
 
-    /// What the region map knows of a hole in the memory: a device is there,
-    /// or RAM that the source leaves out.
+    /// What the region map knows of a hole in the memory: it is a device, or
+    /// RAM that the source leaves out.
     #[must_use]
     pub fn explain(&self, error: ReadError) -> ReadError {
         let regions = self.regions.as_ref().filter(|_| error.cause == ReadCause::Hole);
@@ -404,8 +402,8 @@ impl<M: Memory> Guest<M> {
         Ok(())
     }
 
-    /// Reads guest memory `offset` bytes behind `start`: how many bytes could be
-    /// read, and what stopped it.
+    /// Reads guest memory `offset` bytes behind `start`. Returns how many bytes
+    /// could be read, and what stopped it.
     pub fn read_at(
         &self,
         start: GuestAddress,
@@ -437,9 +435,9 @@ impl<M: Memory> Guest<M> {
         Ok(found.gpa)
     }
 
-    /// Reads up to the end of a page of the smallest size. Larger ones are asked
-    /// for again: ARM repeats the entry of some large pages, and nothing makes a
-    /// guest repeat it faithfully.
+    /// Reads up to the end of a page of the smallest size. Larger pages are
+    /// translated again for each: ARM repeats the entry of some large pages, and
+    /// a guest may not repeat it faithfully.
     fn read_in_page(&self, gva: Gva, dst: &mut [u8]) -> Result<usize, GuestReadError> {
         let gpa = self.physical(gva)?;
         let left = PAGE - gva.0 % PAGE;

@@ -131,8 +131,8 @@ fn first_difference(a: &[u8], b: &[u8]) -> u64 {
     (same + rest.take_while(|(a, b)| a == b).count()) as u64
 }
 
-/// How many bytes differ: so many at a time that a byte can count them, of
-/// which the processor adds many at once.
+/// How many bytes differ. They are counted in blocks so small that a byte holds
+/// the count, because the processor adds many bytes at once.
 fn differences(a: &[u8], b: &[u8]) -> u64 {
     const BLOCK: usize = 128;
     let blocks = a.chunks(BLOCK).zip(b.chunks(BLOCK));

@@ -42,8 +42,8 @@ pub struct Searched {
 pub struct Searching<'a> {
     /// The bytes; of none, nothing is found.
     pub needle: &'a [u8],
-    /// Where the source holds memory, lowest first: first address, length. What
-    /// is between is passed over at once, or page by page where this is empty.
+    /// Where the source holds memory, lowest first: first address, length. Gaps
+    /// are skipped at once; if this is empty, page by page.
     pub held: &'a [(Gpa, u64)],
 }
 
@@ -117,8 +117,9 @@ impl<M: Memory, O: SearchObserver> Search<'_, M, O> {
         }
     }
 
-    /// Units that all show the same bytes: some are searched one by one, then
-    /// one for all others, since what begins or ends in it does so in each.
+    /// Units that all show the same bytes. Some are searched one by one; then
+    /// one is searched for all others, because a match in it is a match in
+    /// each.
     fn same(&mut self, mapping: &Mapping, unit: u64) -> Result<(), O::Error> {
         let mut one_by_one = (self.finder.needle().len() as u64).div_ceil(unit) + 1;
         self.stride = unit;
@@ -138,7 +139,7 @@ impl<M: Memory, O: SearchObserver> Search<'_, M, O> {
         Ok(())
     }
 
-    /// Searches the bytes from `gpa` on, which are those at `gva..=last`, and
+    /// Searches the bytes from `gpa` on, which are mapped at `gva..=last` and
     /// `times - 1` times more behind.
     fn piece(&mut self, gva: Gva, last: Gva, gpa: Gpa, times: u64) -> Result<(), O::Error> {
         let mut at = Some(gva);
@@ -166,8 +167,8 @@ impl<M: Memory, O: SearchObserver> Search<'_, M, O> {
         Ok(())
     }
 
-    /// Bytes from `gpa` on that cannot be read, as far as is known: up to the
-    /// next block of memory, or to the next page in one.
+    /// How many bytes from `gpa` on surely cannot be read: up to the next block
+    /// of memory, or to the next page inside a block.
     fn hole(&self, gpa: Gpa) -> u64 {
         let in_page = PAGE - gpa.0 % PAGE;
         if self.held.is_empty() {

@@ -1,5 +1,5 @@
-//! What of a guest's memory a question stands on: the tables that its walks
-//! read, and the pages that it is about.
+//! The part of a guest's memory that a question depends on: the tables that its
+//! walks read, and the pages that it is about.
 
 use std::ops::RangeInclusive;
 
@@ -53,7 +53,7 @@ pub enum SliceError {
 }
 
 impl<M: Memory> Guest<M> {
-    /// What `wanted` stands on, whether or not the source has it.
+    /// The memory that `wanted` depends on, whether or not the source has it.
     ///
     /// # Errors
     /// When registers or memory are missing, or a range is mapped to beyond all

@@ -2,8 +2,8 @@
 
 use super::{Arch, Register, RegisterError, RegisterSet, Regs};
 
-/// One CPU's registers, as a source gave them. What nobody knows holds the value
-/// that the architecture usually has, and is not in `known`.
+/// One CPU's registers, as a source gave them. An unknown register holds its
+/// usual value, and is not in `known`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpu {
     /// The registers.

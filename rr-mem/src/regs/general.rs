@@ -1,5 +1,4 @@
-//! General registers. No walk needs them: they are what debuggers want of a
-//! core.
+//! General registers. No walk needs them; debuggers want them in a core.
 
 /// The general registers of one CPU, by the state that it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

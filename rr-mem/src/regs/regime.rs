@@ -1,5 +1,6 @@
-//! Whose registers steer an ARM CPU's translation at a moment: Arm Architecture
-//! Reference Manual for A-profile (DDI 0487), "Translation regimes".
+//! Which level's registers steer an ARM CPU's translation at a moment: Arm
+//! Architecture Reference Manual for A-profile (DDI 0487), "Translation
+//! regimes".
 //!
 //! Not here: how the tables are read, which is the walk's affair.
 
@@ -96,8 +97,8 @@ impl ArmStatus {
         self.scr.is_some_and(|scr| !bit(scr, NS))
     }
 
-    /// Whose registers EL1&0 has in AArch32 state: the secure world's are those
-    /// of EL3, where that has AArch32 only.
+    /// Whose registers EL1&0 has in AArch32 state. The secure world's are those
+    /// of EL3, if EL3 has AArch32 only.
     fn narrow_bank(&self) -> usize {
         if self.secure() && !self.arch64() { 3 } else { 1 }
     }

@@ -1,4 +1,4 @@
-//! What makes a declaration of rows into structs, and what a row looks like.
+//! Makes structs of a declaration of rows, and describes rows.
 //!
 //! A declaration is a macro that hands its rows to another macro. The library
 //! makes structs of them with [`row_structs`], Python makes classes. Types say
@@ -170,9 +170,9 @@ pub(super) const fn key(name: &'static str) -> &'static str {
     }
 }
 
-/// Makes structs of rows: documentation, `struct Name as Class, whole Class
-/// { fields } beside { fields that JSON leaves out }`. Classes and `beside` may
-/// be left out.
+/// Makes structs of rows: documentation, `struct Name as Class, whole Class {
+/// fields } beside { fields that JSON leaves out }`. Classes and `beside` are
+/// optional.
 macro_rules! row_structs {
     ($($(#[doc = $doc:literal])*
     struct $row:ident $(as $class:ident $(, whole $whole:ident)?)? {

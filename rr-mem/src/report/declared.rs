@@ -263,8 +263,7 @@ macro_rules! declared_rows {
                 page_size: u64,
                 /// The emulator's descriptor of the file that it is mapped from.
                 fd: Option<u32>,
-                /// What the host has mapped there; empty for anonymous memory,
-                /// unknown where nobody knows.
+                /// What the host has mapped there; empty for anonymous memory.
                 backing: Option<String>,
             }
 

@@ -149,8 +149,8 @@ impl Format {
     }
 }
 
-/// The size of a value when none is said: characters and strings have their
-/// own, what follows them has not theirs.
+/// The size of a value when none is given. Characters and strings have their
+/// own sizes, which later formats do not inherit.
 fn usual_size(letter: Letter, last: Option<Format>) -> usize {
     let last = last.filter(|last| !last.is_string()).map(|last| last.size);
     match letter {
@@ -292,8 +292,8 @@ pub const STRING_WINDOW: usize = STRING_LIMIT;
 /// Bytes read at once.
 const CHUNK: usize = 1 << 16;
 
-/// Shows what `guest` has at `start`, line by line: the line's address and
-/// its values. The address to go on from.
+/// Shows what `guest` has at `start`, line by line: the line's address and its
+/// values. Returns the address to go on from.
 ///
 /// # Errors
 /// Those of `show`; what ended the reading is in the result.

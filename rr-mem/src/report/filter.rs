@@ -34,7 +34,7 @@ impl Selection {
         (has && self.filter.accepts(&part, self.granule)).then_some(part)
     }
 
-    /// How mappings may be merged so that no answer is lost: merging by rights
+    /// How mappings may be merged without losing an answer: merging by rights
     /// loses page sizes and physical addresses.
     #[must_use]
     pub fn merge(&self, wanted: Merge) -> Merge {

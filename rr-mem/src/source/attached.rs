@@ -140,7 +140,8 @@ impl Attached {
         }
     }
 
-    /// Reads who made each region, which `info mtree -o` shows; of an emulator.
+    /// Reads which device made each region, as `info mtree -o` shows it. Only
+    /// for an emulator.
     ///
     /// # Errors
     /// When objects are not as they must be.

@@ -1,5 +1,5 @@
-//! Which registers count: the source's, one by one those that were given, and what
-//! nobody knows.
+//! Which registers count: given ones win one by one over the source's; the rest is
+//! unknown.
 
 use super::{Asked, SourceError};
 use crate::regs::{Arch, Cpu, Register, Regs};
@@ -69,8 +69,8 @@ fn guess(asked: &Asked) -> Arch {
     }
 }
 
-/// Every CPU of the source, the chosen one as it is looked through; none where
-/// nobody knows a register.
+/// Every CPU of the source; the chosen one with the given registers. Empty if
+/// no register is known.
 pub(super) fn all(source: Known, chosen: &Chosen, asked: &Asked) -> Vec<(u64, Cpu)> {
     let mut cpus = source.cpus;
     match cpus.iter_mut().find(|(number, _)| *number == asked.cpu) {

@@ -1,4 +1,4 @@
-//! The guest inside an emulator: its memory lies in the emulator's own, seen
+//! The guest inside an emulator. Its memory lies in the emulator's, and is seen
 //! through one of the emulator's address spaces.
 //!
 //! Any [`Host`] will do: a process, a core, a debugger's inferior.
@@ -121,8 +121,8 @@ impl<H> Emulator<H> {
         remarks.into_iter().flatten().collect()
     }
 
-    /// The general registers of all CPUs, as a core has them; none if those of one
-    /// are not known.
+    /// The general registers of all CPUs, for a core; empty if those of one are
+    /// unknown.
     pub(super) fn core_notes(&self, arch: Arch) -> Vec<CoreNote> {
         let cpus = self.machine.cpus.iter().map(|cpu| Some((cpu.index, cpu.general?)));
         let cpus: Option<Vec<_>> = cpus.collect();

@@ -121,8 +121,8 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// A process that ends while it is read looks like one that holds nonsense, and
-    /// so does a core without the files that it leaves out.
+    /// A process that ends while it is read seems to hold nonsense. So does a core
+    /// without the files that it leaves out.
     pub(super) fn unread(host: &AnyHost, error: QemuError, by_socket: bool) -> Self {
         let (name, mut advice) = (name(host), error.advice());
         let absent = matches!(error, QemuError::NoEmulator(_));

@@ -30,8 +30,8 @@ fn text(path: &Path, advice: &Advice) -> Result<String, SourceError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Where struct offsets come from: the file `layout`, if one is given, else what is
-/// found, in `debug_file` if that is given.
+/// Where struct offsets come from: the file `layout`, if given; else debug info,
+/// from `debug_file` if given.
 ///
 /// # Errors
 /// When `layout` cannot be read.

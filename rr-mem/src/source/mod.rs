@@ -1,6 +1,6 @@
-//! The one door: from a source to the guest in it. Which CPU, which address space,
-//! which registers win, what is missing and what is assumed is decided here and
-//! nowhere else; every face comes in this way.
+//! The one door: from a source to the guest in it. It alone decides which CPU,
+//! which address space and which registers win, what is missing, and what is
+//! assumed. Every face comes in this way.
 //!
 //! ```
 //! use rr_mem::{addr::Gva, mmu::Query, source::{self, Asked, Source}};
@@ -173,8 +173,8 @@ pub fn attach(source: Source, progress: &mut dyn FnMut(u64)) -> Result<Arc<Attac
     Attached::new(source, &mut |_| Ok(()), progress).map(Arc::new)
 }
 
-/// As [`attach`]; a running emulator is stopped before it is read, and goes on when
-/// `frozen` is dropped, by the thread that called this.
+/// As [`attach`], but stops a running emulator before it is read. It goes on when
+/// `frozen` is dropped, by the same thread.
 ///
 /// # Errors
 /// [`SourceError`].

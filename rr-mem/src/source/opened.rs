@@ -32,8 +32,8 @@ pub struct Opened {
     pub cpu: Cpu,
     /// Whether what decides the format of tables is the guest's, not merely usual.
     pub mode_known: bool,
-    /// The place of the address space that memory is seen through, if not the one
-    /// called `memory`.
+    /// The place in the map of the address space that memory is seen through, if
+    /// it is not the one called `memory`.
     pub address_space: Option<usize>,
     /// What other programs noted in the source.
     pub core_notes: Vec<CoreNote>,
@@ -44,8 +44,8 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Every mapping within `range`, and the registers whose tables are left out of
-    /// it because nobody knows them.
+    /// Every mapping within `range`, and the unknown registers whose tables are
+    /// left out.
     ///
     /// # Errors
     /// As [`Guest::space`].

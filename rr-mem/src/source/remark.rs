@@ -82,8 +82,8 @@ impl Remark {
         }
     }
 
-    /// Whether it only tells how the answer came about: shown where more is asked
-    /// for.
+    /// Whether it only tells how the answer came about. Faces show it only on
+    /// request.
     #[must_use]
     pub const fn is_detail(&self) -> bool {
         !matches!(

@@ -1,5 +1,5 @@
-//! From flags to a source, and to what is asked of it. What follows from them is
-//! decided in the library.
+//! Turns flags into a source, and into what is asked of it. The library decides what follows from
+//! them.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -62,8 +62,7 @@ pub fn open_with_owners(args: &cli::Source, verbose: bool) -> anyhow::Result<Ope
     seen(attached, args, verbose)
 }
 
-/// As [`open`], for commands that are about an emulator: without one named, the only
-/// one that runs.
+/// As [`open`], for commands about an emulator. By default, the only one that runs.
 pub fn open_emulator(args: &cli::Source, verbose: bool) -> anyhow::Result<Opened> {
     seen(attach_emulator(&args.emulator)?, args, verbose)
 }

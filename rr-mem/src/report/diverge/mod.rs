@@ -61,8 +61,8 @@ impl Display for DivergeRow {
 }
 
 impl DivergeRow {
-    /// What a search found; where nothing differs, `not_compared` says what was
-    /// left out. Where they part is still to be told by [`DivergeRow::part`].
+    /// What a search found. If nothing differs, `not_compared` says what was
+    /// left out. [`DivergeRow::part`] adds where they part.
     #[must_use]
     pub fn new(found: &Found, not_compared: Option<&str>) -> Self {
         let points = &found.points;

@@ -40,7 +40,8 @@ pub struct PartingView<'a> {
 }
 
 impl<'a> PartingView<'a> {
-    /// The guest of `execution`, which stands where it parts from another one.
+    /// The guest of `execution`, which stands where it parts from the other
+    /// one.
     ///
     /// # Errors
     /// When it cannot be looked at.

@@ -22,7 +22,7 @@ pub struct Compat {
 }
 
 /// The last count in decimal, without its four lowest digits: counts grow in
-/// small steps, so that few of their digits change.
+/// small steps, so few digits change.
 #[derive(Debug)]
 struct Count {
     high: u64,

@@ -21,8 +21,8 @@ pub use row::{LogRow, SCHEMAS as ENTRIES};
 /// Digits of the largest number.
 const MOST_DIGITS: usize = 20;
 
-/// Appends a number in decimal. The digits are written where they belong: to
-/// copy what was written just before costs more than to make it.
+/// Appends a number in decimal. The digits are written in place: making them
+/// costs less than copying them.
 #[inline]
 pub(crate) fn decimal(out: &mut Vec<u8>, mut number: u64) {
     let start = out.len();

@@ -67,8 +67,8 @@ pub fn run(args: &Diff, output: &mut Output) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// The source of the older moment: the newer's registers and regions count for
-/// it too.
+/// The source of the older moment. Registers and regions that were given for the newer one count
+/// for it too.
 fn older(args: &Diff) -> Source {
     image(&args.before, args)
 }

@@ -66,8 +66,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What could not be written is an answer, what could not be read or was lost
-/// is not.
+/// Refused bytes are an answer; bytes that could not be read, or were lost, are a failure.
 fn refuse(error: &WriteError, output: &mut Output) -> anyhow::Result<Outcome> {
     output.complain(error, error.advice())?;
     Ok(match error {

@@ -145,8 +145,7 @@ impl Question<'_> {
         Ok(())
     }
 
-    /// An execution where it stands, with the names of the guest kernel's
-    /// addresses if its file is given.
+    /// An execution where it stands, with names for the kernel's addresses if its file is given.
     fn view<'a>(
         &self,
         execution: &'a mut dyn Execution,

@@ -59,8 +59,8 @@ fn open(path: &Path) -> anyhow::Result<Log> {
     log.map_err(|error| not_opened(path, &error))
 }
 
-/// Opens a log whose size is known: what is compressed, or comes through a
-/// pipe, goes to an unlinked file first.
+/// Opens a log whose size is known: compressed logs, and logs through a pipe, go to an unlinked
+/// file first.
 fn open_sized(path: &Path) -> anyhow::Result<Log> {
     if !is_stdin(path) {
         let log = open(path)?;
