@@ -192,6 +192,18 @@ fn no_two_files_of_the_library_import_each_other() {
     }
 }
 
+#[test]
+fn the_description_of_the_house_has_every_module_on_its_floor() {
+    let page = include_str!("../ARCHITECTURE.md");
+    for (number, modules) in LIBRARY.floors.iter().enumerate() {
+        let lines = page.lines().filter(|line| line.starts_with(&format!("| {number} | ")));
+        let floor: String = lines.filter_map(|line| line.split('|').nth(2)).collect();
+        for module in modules.iter().filter(|module| **module != "lib") {
+            assert!(floor.contains(&format!("`{module}`")), "{module} is not on floor {number}");
+        }
+    }
+}
+
 /// A file `module` of the library with this text.
 fn planted(module: &str, text: &str) -> Vec<String> {
     let module = module.split("::").map(str::to_owned).collect();
