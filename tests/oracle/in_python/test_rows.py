@@ -97,7 +97,11 @@ def test_mappings_aliases_and_sections_equal_the_programs(slice_: Slice) -> None
 
 
 def test_table_bases_and_registers_equal_the_programs(slice_: Slice) -> None:
-    check(slice_.guest.roots(), slice_.ask("roots"))
+    found, asked = slice_.guest.roots(), slice_.ask("roots")
+    # Most slices have too few pages for a table to be plausible.
+    assert len(found) == len(asked[0]) and (found or "4level" not in slice_.path.name)
+    if found:
+        check(found, asked)
     check([slice_.guest.registers], slice_.ask("regs"))
 
 
