@@ -120,6 +120,7 @@ def sentence(error):
     """What is said of a failure."""
     if settings.DEBUG.value:
         gdb.write(traceback.format_exc(), gdb.STDERR)
+        gdb.write("".join(f"{line}\n" for line in getattr(error, "details", ())), gdb.STDERR)
     if getattr(error, "kind", None) == "no_emulator" and isinstance(error, rr_mem.MissingError):
         return gdb.GdbError("QEMU's gdb stub does not tell: `set rrmem pid PID` reads the emulator past gdb")
     text = " ".join(str(error).split())

@@ -1,5 +1,6 @@
 //! The one bridge from the library's errors to Python's exceptions. Each has `kind`, a short stable
-//! name; `hint`, what the user can do; and `gdb_hint`, the same in the words of the gdb commands.
+//! name; `hint`, what the user can do; `gdb_hint`, the same in the words of the gdb commands; and
+//! `details`, what the sentence leaves out.
 
 use pyo3::{create_exception, exceptions::PyException, prelude::*};
 use rr_mem::{
@@ -36,19 +37,24 @@ create_exception!(
 
 /// An exception of type `T`, with the same hint in Python and in gdb.
 pub fn raise<T: pyo3::PyTypeInfo>(text: impl ToString, kind: &str, hint: &str) -> PyErr {
-    raise_worded::<T>(text, kind, hint, hint)
+    raise_worded::<T>(text, kind, [hint, hint], Vec::new())
 }
 
 /// An exception of type `T`; Python and gdb word the advice.
 fn raise_advised<T: pyo3::PyTypeInfo>(text: impl ToString, kind: &str, advice: &Advice) -> PyErr {
-    raise_worded::<T>(text, kind, &advice.words(&PythonWords), &advice.words(&GdbWords))
+    raise_worded::<T>(text, kind, worded(advice).each_ref().map(String::as_str), Vec::new())
+}
+
+/// Advice in the words of Python, and in gdb's.
+fn worded(advice: &Advice) -> [String; 2] {
+    [advice.words(&PythonWords), advice.words(&GdbWords)]
 }
 
 fn raise_worded<T: pyo3::PyTypeInfo>(
     text: impl ToString,
     kind: &str,
-    hint: &str,
-    gdb_hint: &str,
+    [hint, gdb_hint]: [&str; 2],
+    details: Vec<String>,
 ) -> PyErr {
     let error = PyErr::new::<T, _>(text.to_string());
     Python::attach(|py| {
@@ -57,7 +63,8 @@ fn raise_worded<T: pyo3::PyTypeInfo>(
         let _ = value
             .setattr("kind", kind)
             .and_then(|()| value.setattr("hint", hint))
-            .and_then(|()| value.setattr("gdb_hint", gdb_hint));
+            .and_then(|()| value.setattr("gdb_hint", gdb_hint))
+            .and_then(|()| value.setattr("details", details));
     });
     error
 }
@@ -69,7 +76,8 @@ pub fn usage(text: impl ToString, hint: &str) -> PyErr {
 
 /// What the library explains, as an exception of type `T`.
 pub fn explained<T: pyo3::PyTypeInfo>(error: &dyn Explain) -> PyErr {
-    raise_advised::<T>(error, error.kind(), &error.advice())
+    let hints = worded(&error.advice());
+    raise_worded::<T>(error, error.kind(), hints.each_ref().map(String::as_str), error.details())
 }
 
 /// The guest's answer; the attribute `fault` says why.

@@ -116,6 +116,11 @@ pub trait Explain: fmt::Display {
 
     /// What the user can do about it.
     fn advice(&self) -> Advice;
+
+    /// What is too long for the sentence: a line each, for who asks for more.
+    fn details(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Implements [`Explain`] for types that have `kind` and `advice` of their own.

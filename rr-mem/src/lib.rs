@@ -131,6 +131,7 @@ pub mod changes;
 #[doc(hidden)]
 pub mod container;
 pub mod debuginfo;
+#[cfg(target_os = "linux")]
 pub mod diverge;
 pub mod guest;
 pub mod host;
@@ -148,6 +149,7 @@ pub mod save;
 pub mod source;
 pub mod symbols;
 pub mod watch;
+#[cfg(target_os = "linux")]
 pub mod write;
 
 pub use addr::{Gpa, GuestAddress, Gva, Hva};

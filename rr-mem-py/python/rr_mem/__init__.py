@@ -4,8 +4,9 @@
 >>> guest.v2p(0xffffffff81000000)
 <Translation 0xffffffff81000000 -> 0x1000000  2M  kernel r-x user ---  pc.ram+0x1000000  host 0x7f36e1000000>
 
-Every exception is a `RrMemError` with `kind`, a short stable name, `hint`, what to do, and
-`gdb_hint`, the same in the words of the commands in gdb.
+Every exception is a `RrMemError` with `kind`, a short stable name, `hint`, what to do,
+`gdb_hint`, the same in the words of the commands in gdb, and `details`, lines that its
+sentence leaves out.
 """
 
 from ._native import (

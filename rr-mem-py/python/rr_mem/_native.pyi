@@ -18,6 +18,7 @@ class RrMemError(Exception):
     kind: str
     hint: str
     gdb_hint: str
+    details: List[str]
 
 class NotMapped(RrMemError):
     fault: Fault

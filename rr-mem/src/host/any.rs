@@ -2,10 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+#[cfg(target_os = "linux")]
+use super::process::{Process, ProcessMemory};
 use super::{
     Areas, Given, Host, Module, Thread,
     core::{Core, CoreMemory},
-    process::{Process, ProcessMemory},
 };
 use crate::{
     addr::Hva,
@@ -23,6 +24,7 @@ pub struct AnyHost {
 #[derive(Debug)]
 pub enum HostKind {
     /// A running process.
+    #[cfg(target_os = "linux")]
     Process(Process),
     /// A core.
     Core(Core),
@@ -61,6 +63,7 @@ impl Memory<Hva> for SharedMemory {
 #[derive(Clone, Debug)]
 pub enum AnyHostMemory {
     /// Of a running process.
+    #[cfg(target_os = "linux")]
     Process(ProcessMemory),
     /// In a core.
     Core(CoreMemory),
@@ -76,6 +79,7 @@ impl AnyHost {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl From<Process> for AnyHost {
     fn from(process: Process) -> Self {
         let memory = AnyHostMemory::Process(process.memory().clone());
@@ -100,6 +104,7 @@ impl From<Given<SharedMemory>> for AnyHost {
 macro_rules! either {
     ($host:expr, $inner:ident => $value:expr) => {
         match &$host.kind {
+            #[cfg(target_os = "linux")]
             HostKind::Process($inner) => $value,
             HostKind::Core($inner) => $value,
             HostKind::Given($inner) => $value,
@@ -147,6 +152,7 @@ impl Memory<Hva> for AnyHostMemory {
     #[inline]
     fn read(&self, addr: Hva, dst: &mut [u8]) -> Result<(), ReadError> {
         match self {
+            #[cfg(target_os = "linux")]
             Self::Process(memory) => memory.read(addr, dst),
             Self::Core(memory) => memory.read(addr, dst),
             Self::Given(memory) => memory.read(addr, dst),
@@ -156,6 +162,7 @@ impl Memory<Hva> for AnyHostMemory {
     #[inline]
     fn slice(&self, addr: Hva, len: usize) -> Option<&[u8]> {
         match self {
+            #[cfg(target_os = "linux")]
             Self::Process(memory) => memory.slice(addr, len),
             Self::Core(memory) => memory.slice(addr, len),
             Self::Given(memory) => memory.slice(addr, len),

@@ -10,8 +10,8 @@ use thiserror::Error;
 
 use super::{
     Areas, Host, Module, Thread,
+    maps::{self, Mapping},
     module::{DELETED, HEAD, bias},
-    process::maps::{self, Mapping},
 };
 use crate::{
     addr::Hva,

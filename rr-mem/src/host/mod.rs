@@ -8,7 +8,9 @@ mod any;
 mod areas;
 pub mod core;
 mod given;
+mod maps;
 mod module;
+#[cfg(target_os = "linux")]
 pub mod process;
 pub mod unwind;
 

@@ -1,12 +1,12 @@
 //! Which format a file has: found by magic, and opened by the format's file.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::path::Path;
 
 use super::{Image, ImageError, OpenOptions, elf, kdump, lime, raw, savevm, windump};
 use crate::{
     advice::Advice,
     container::{self, qcow2},
-    memory::MappedFile,
+    memory::{FileIdentity, MappedFile},
 };
 
 /// Opens the image at `path`, whatever its format; `progress` hears the bytes
@@ -68,9 +68,9 @@ pub fn open_stream(
 
 /// Whether `file` is the one at `path`, not one that came out of it.
 fn is_at(file: &MappedFile, path: &Path) -> bool {
-    let found = fs::metadata(path).ok();
-    let same = |found: &fs::Metadata| Some((found.dev(), found.ino()));
-    found.is_some_and(|found| same(&found) == file.identity().map(|id| (id.device, id.inode)))
+    let place = |file: FileIdentity| (file.device, file.inode);
+    let found = FileIdentity::at(path).map(place);
+    found.is_some() && found == file.identity().map(place)
 }
 
 fn by_magic(

@@ -4,12 +4,11 @@
 use std::{
     fs::{self, File, Metadata},
     io::{self, Write},
-    os::unix::fs::MetadataExt,
     path::Path,
     sync::Arc,
 };
 
-use memmap2::{Mmap, UncheckedAdvice};
+use memmap2::Mmap;
 
 use super::{Memory, ReadError, SliceMemory};
 use crate::addr::FileOffset;
@@ -23,7 +22,7 @@ pub struct MappedFile(Arc<Bytes>);
 
 #[derive(Debug)]
 enum Bytes {
-    Mapped(Mmap, FileIdentity),
+    Mapped(Mmap, Option<FileIdentity>),
     Owned(Vec<u8>),
     Static(&'static [u8]),
 }
@@ -58,13 +57,26 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 impl FileIdentity {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
+    /// That of the file at `path`; none where there is no file, or no such identity.
+    #[must_use]
+    pub fn at(path: &Path) -> Option<Self> {
+        Self::of(&fs::metadata(path).ok()?)
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        Some(Self {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
+        })
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn of(_metadata: &Metadata) -> Option<Self> {
+        None
     }
 }
 
@@ -111,7 +123,7 @@ impl MappedFile {
     #[must_use]
     pub fn identity(&self) -> Option<FileIdentity> {
         match &*self.0 {
-            Bytes::Mapped(_, identity) => Some(*identity),
+            Bytes::Mapped(_, identity) => *identity,
             Bytes::Owned(_) | Bytes::Static(_) => None,
         }
     }
@@ -123,11 +135,7 @@ impl MappedFile {
         if range.start >= range.end || range.end > map.len() {
             return;
         }
-        // SAFETY: the mapping is read-only and of a file, so its pages hold
-        // nothing that the file does not; slices into it stay valid.
-        let _ = unsafe {
-            map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len())
-        };
+        give_back(map, range);
     }
 
     /// All bytes.
@@ -141,6 +149,17 @@ impl MappedFile {
         }
     }
 }
+
+#[cfg(unix)]
+fn give_back(map: &Mmap, range: std::ops::Range<usize>) {
+    use memmap2::UncheckedAdvice::DontNeed;
+    // SAFETY: the mapping is read-only and of a file, so its pages hold
+    // nothing that the file does not; slices into it stay valid.
+    let _ = unsafe { map.unchecked_advise_range(DontNeed, range.start, range.len()) };
+}
+
+#[cfg(not(unix))]
+fn give_back(_map: &Mmap, _range: std::ops::Range<usize>) {}
 
 impl Memory<FileOffset> for MappedFile {
     #[inline]

@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::layouts;
 use crate::{
     addr::Hva,
-    advice::{Advice, Part, Setting},
+    advice::{Advice, Explain, Part, Setting},
     debuginfo::DebugError,
     memory::ReadError,
     region::{FlatError, MapError},
@@ -25,7 +25,7 @@ pub enum QemuError {
     #[error("{0}")]
     DebugInfo(#[from] DebugError),
     /// No layout fits.
-    #[error("no layout fits this QEMU: {}", list(.0))]
+    #[error("no layout fits this QEMU: {}", summary(.0))]
     NoLayout(Vec<Misfit>),
 }
 
@@ -81,7 +81,24 @@ impl From<FlatError> for Wrong {
     }
 }
 
-crate::advice::explain!(QemuError);
+impl Explain for QemuError {
+    fn kind(&self) -> &'static str {
+        Self::kind(self)
+    }
+
+    fn advice(&self) -> Advice {
+        Self::advice(self)
+    }
+
+    fn details(&self) -> Vec<String> {
+        match self {
+            Self::NoLayout(misfits) if misfits.len() > 1 => {
+                misfits.iter().map(Misfit::to_string).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
 
 impl QemuError {
     /// A short stable name for scripts.
@@ -124,9 +141,10 @@ impl QemuError {
     }
 }
 
-fn list(misfits: &[Misfit]) -> String {
+fn summary(misfits: &[Misfit]) -> String {
     match misfits {
         [] => "none was given".into(),
-        misfits => misfits.iter().map(Misfit::to_string).collect::<Vec<_>>().join("; "),
+        [one] => one.to_string(),
+        [first, ..] => format!("{} were tried, the first: {first}", misfits.len()),
     }
 }

@@ -8,6 +8,7 @@ use object::Architecture;
 use super::{Offsets, QemuError, read};
 use crate::{
     addr::Hva,
+    advice::Explain,
     debuginfo::{
         Layout, Search,
         synthetic::{build_id, dwarf, elf},
@@ -98,6 +99,16 @@ fn without_debug_info_the_shipped_layouts_are_tried_newest_first() {
     assert_eq!(names[..3], ["its debug info", "qemu-10.0-debian", "qemu-10.0"]);
     assert_eq!(names.len(), 7);
     assert!(text.contains("has no debug info") && text.contains("a debug file"), "{text}");
+}
+
+#[test]
+fn of_many_layouts_the_sentence_has_one_and_the_details_have_all() {
+    let file = elf(Architecture::X86_64, &[], &SYMBOLS);
+    let error = read(&Fixture::new(file), &search(None)).expect_err("nothing can be read");
+    let (text, details) = (error.to_string(), error.details());
+    assert!(text.contains("7 were tried, the first: its debug info ("), "{text}");
+    assert!(!text.contains("qemu-10.0") && details[6].starts_with("panda-2.9 ("), "{text}");
+    assert_eq!(details.len(), 7);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod declare;
 mod declared;
 pub mod diff;
+#[cfg(target_os = "linux")]
 pub mod diverge;
 mod emulator;
 pub mod examine;
@@ -13,6 +14,8 @@ pub mod filter;
 pub mod log;
 mod registers;
 mod rows;
+#[cfg(target_os = "linux")]
+mod running;
 mod state;
 mod text;
 pub mod tlb;

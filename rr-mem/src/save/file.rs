@@ -1,9 +1,7 @@
 //! Files that take their place when they are whole.
 
 use std::{
-    fs::{self, Permissions},
-    io,
-    os::unix::fs::PermissionsExt,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -64,6 +62,22 @@ pub(super) struct NewFile {
     file: NamedTempFile,
 }
 
+/// With the rights that new files have: those that the umask leaves.
+#[cfg(unix)]
+fn for_everybody<'a, 'b>(
+    builder: &'a mut tempfile::Builder<'b, 'b>,
+) -> &'a mut tempfile::Builder<'b, 'b> {
+    use std::os::unix::fs::PermissionsExt;
+    builder.permissions(fs::Permissions::from_mode(0o666))
+}
+
+#[cfg(not(unix))]
+fn for_everybody<'a, 'b>(
+    builder: &'a mut tempfile::Builder<'b, 'b>,
+) -> &'a mut tempfile::Builder<'b, 'b> {
+    builder
+}
+
 impl NewFile {
     /// Beside `path`.
     pub fn new(path: &Path) -> Result<Self, NewFileError> {
@@ -72,9 +86,8 @@ impl NewFile {
         }
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let file = tempfile::Builder::new()
-            .prefix(".rr-mem-")
-            .permissions(Permissions::from_mode(0o666))
+        let mut builder = tempfile::Builder::new();
+        let file = for_everybody(builder.prefix(".rr-mem-"))
             .tempfile_in(folder.unwrap_or(Path::new(".")))
             .map_err(|source| NewFileError::Refused { path: path.clone(), source })?;
         Ok(Self { path, file })

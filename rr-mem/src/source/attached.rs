@@ -1,20 +1,17 @@
 //! A source that is open: for one question, or for several.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
+#[cfg(target_os = "linux")]
+use super::running;
 use super::{
     Asked, Coverage, Emulator, ImageFile, Opened, PhysicalReader, RegionText, Remark, Source,
     SourceError, Which,
     choose::{self, Chosen, Known},
-    running::only_one,
 };
 use crate::{
     guest::{AnyMemory, Guest, Missing},
-    host::{
-        AnyHost, HostKind,
-        core::Core,
-        process::{self, FreezeError, Process},
-    },
+    host::{AnyHost, HostKind, core::Core},
     image::{self, CoreNote, Image, ImageMemory},
     qemu::{Offsets, Wrong},
     region::{RegionMap, RenderError, monitor::Style},
@@ -23,7 +20,7 @@ use crate::{
 };
 
 /// What is done to a process before it is read.
-type Before<'a> = &'a mut dyn FnMut(u32) -> Result<(), FreezeError>;
+pub(super) type Before<'a> = &'a mut dyn FnMut(u32) -> Result<(), SourceError>;
 
 /// An open source.
 #[derive(Debug)]
@@ -175,6 +172,7 @@ impl Attached {
         match &self.kind {
             Kind::Image(_) => "image",
             Kind::Emulator(emulator) => match emulator.host.kind() {
+                #[cfg(target_os = "linux")]
                 HostKind::Process(_) => "process",
                 HostKind::Core(_) => "core",
                 HostKind::Given(_) => "host",
@@ -329,7 +327,7 @@ fn open_emulator(
     before: Before<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Attached, SourceError> {
-    let by_socket = matches!(which, Which::Socket(_));
+    let by_socket = which.is_by_socket();
     let host = open_host(which, before, progress)?;
     let mut remarks = Vec::new();
     if let HostKind::Core(core) = host.kind() {
@@ -341,29 +339,25 @@ fn open_emulator(
     Ok(Attached::of(Kind::Emulator(Box::new(emulator)), remarks))
 }
 
+#[cfg_attr(not(target_os = "linux"), allow(unused_variables))]
 fn open_host(
     which: Which,
     before: Before<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<AnyHost, SourceError> {
-    let pid = match which {
-        Which::Process(pid) => pid,
-        Which::Only => only_one()?,
-        Which::Socket(path) => served(&path)?,
-        Which::Core { path, exe } => {
-            let core = Core::open(&path, &exe, progress);
-            return Ok(core
-                .map_err(|error| SourceError::Core { path, error: Box::new(error) })?
-                .into());
-        }
-        Which::Host(given) => return Ok((*given).into()),
-    };
-    before(pid)?;
-    Ok(Process::open(pid)?.into())
-}
-
-fn served(path: &Path) -> Result<u32, SourceError> {
-    process::server(path).map_err(|error| SourceError::Socket { path: path.to_owned(), error })
+    match which {
+        #[cfg(target_os = "linux")]
+        Which::Process(pid) => running::open(pid, before),
+        #[cfg(target_os = "linux")]
+        Which::Only => running::open(running::only_one()?, before),
+        #[cfg(target_os = "linux")]
+        Which::Socket(path) => running::open(running::server(path)?, before),
+        Which::Core { path, exe } => match Core::open(&path, &exe, progress) {
+            Ok(core) => Ok(core.into()),
+            Err(error) => Err(SourceError::Core { path, error: Box::new(error) }),
+        },
+        Which::Host(given) => Ok((*given).into()),
+    }
 }
 
 impl From<RenderError> for SourceError {

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::Remark;
 use crate::{
     addr::Hva,
-    host::{AnyHost, AnyHostMemory, Host, HostKind, process::Process},
+    host::{AnyHost, AnyHostMemory, Host, HostKind},
     image::{self, CoreNote},
     memory::Memory,
     qemu::{self, Accelerator, Machine, Offsets, QemuError, VirtualCpu},
@@ -60,12 +60,11 @@ impl Emulator<AnyHost> {
     pub(super) fn attach(mut host: AnyHost, offsets: &Offsets) -> Result<Self, Box<Unread>> {
         let mut machine = qemu::read(&host, offsets);
         for _ in 0..REOPENINGS {
-            let (Err(QemuError::NoLayout(_)), HostKind::Process(process)) = (&machine, host.kind())
-            else {
+            if !matches!(machine, Err(QemuError::NoLayout(_))) {
                 break;
-            };
-            let Ok(again) = Process::open(process.pid()) else { break };
-            host = again.into();
+            }
+            let Some(again) = opened_again(&host) else { break };
+            host = again;
             machine = qemu::read(&host, offsets);
         }
         match machine {
@@ -98,9 +97,22 @@ impl Emulator<AnyHost> {
     }
 }
 
+/// The process of `host` with a fresh memory map; none of what is no process.
+#[cfg(target_os = "linux")]
+fn opened_again(host: &AnyHost) -> Option<AnyHost> {
+    let HostKind::Process(process) = host.kind() else { return None };
+    crate::host::process::Process::open(process.pid()).ok().map(AnyHost::from)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn opened_again(_host: &AnyHost) -> Option<AnyHost> {
+    None
+}
+
 /// What process or core `host` is.
 pub(super) fn name(host: &AnyHost) -> String {
     match host.kind() {
+        #[cfg(target_os = "linux")]
         HostKind::Process(process) => format!("process {}", process.pid()),
         HostKind::Core(core) => core.path().display().to_string(),
         HostKind::Given(_) => "the process that is debugged".to_owned(),

@@ -1,17 +1,15 @@
 //! Why a source could not be opened, or not as it was asked.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{NoSuchSpace, Running, emulator::name};
+#[cfg(target_os = "linux")]
+use super::running::{self, RunningError};
+use super::{NoSuchSpace, emulator::name};
 use crate::{
     advice::{Advice, Explain, Part, Setting},
-    host::{
-        AnyHost, GivenError, Host, HostKind,
-        core::CoreError,
-        process::{FreezeError, Process, ProcessError, SocketError},
-    },
+    host::{AnyHost, GivenError, HostKind, core::CoreError},
     image::ImageError,
     qemu::{QemuError, stub::NoRegister},
     region::{RenderError, monitor::ParseError, physical::PhysicalError},
@@ -30,20 +28,10 @@ pub enum SourceError {
         /// Why.
         error: Box<ImageError>,
     },
-    /// The process cannot be read.
+    /// A running emulator cannot be had.
+    #[cfg(target_os = "linux")]
     #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The process cannot be stopped.
-    #[error(transparent)]
-    Freeze(#[from] FreezeError),
-    /// Nobody is found behind a socket.
-    #[error("{}: {error}", path.display())]
-    Socket {
-        /// The socket.
-        path: PathBuf,
-        /// Why.
-        error: SocketError,
-    },
+    Running(#[from] RunningError),
     /// The core cannot be read.
     #[error("{}: {error}", path.display())]
     Core {
@@ -67,15 +55,6 @@ pub enum SourceError {
         /// What to do, where that depends on where it was found.
         advice: Advice,
     },
-    /// The processes of this machine cannot be listed.
-    #[error("/proc: {0}")]
-    Processes(io::Error),
-    /// No emulator runs.
-    #[error("no emulator runs on this machine")]
-    NoneRuns,
-    /// Which of several is meant was not said.
-    #[error("{} emulators run:{}", .0.len(), list(.0))]
-    SeveralRun(Vec<Running>),
     /// There is no CPU of that number.
     #[error("no CPU {wanted}: the source knows {} CPUs", known.len())]
     NoCpu {
@@ -123,22 +102,22 @@ pub enum SourceError {
 impl SourceError {
     /// A process that ends while it is read seems to hold nonsense. So does a core
     /// without the files that it leaves out.
+    #[cfg_attr(not(target_os = "linux"), allow(unused_variables))]
     pub(super) fn unread(host: &AnyHost, error: QemuError, by_socket: bool) -> Self {
         let (name, mut advice) = (name(host), error.advice());
         let absent = matches!(error, QemuError::NoEmulator(_));
         let mut more = String::new();
         match host.kind() {
-            HostKind::Process(process) => {
-                if let Err(gone) = Process::open(process.pid()) {
-                    return gone.into();
+            #[cfg(target_os = "linux")]
+            HostKind::Process(process) => match running::why_unread(process) {
+                Ok(why) => {
+                    more = why;
+                    if absent && by_socket {
+                        advice = PROXY;
+                    }
                 }
-                if host.modules().first().is_none_or(|main| main.file.is_none()) {
-                    more.push_str(" (its executable could not be opened)");
-                }
-                if absent && by_socket {
-                    advice = PROXY;
-                }
-            }
+                Err(gone) => return gone.into(),
+            },
             HostKind::Core(core) => {
                 if let Some(why) = core.without_executable() {
                     more = format!("; {why}");
@@ -155,18 +134,20 @@ impl SourceError {
     /// Whether the question is wrong, not the source.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
-        matches!(
-            self,
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Running(error) => matches!(error, RunningError::Several(_)),
             Self::NoCpu { .. }
-                | Self::Space(_)
-                | Self::Register(_)
-                | Self::UnknownRegister(_)
-                | Self::StubArch(_)
-                | Self::SeveralRun(_)
-        )
+            | Self::Space(_)
+            | Self::Register(_)
+            | Self::UnknownRegister(_)
+            | Self::StubArch(_) => true,
+            _ => false,
+        }
     }
 }
 
+#[cfg(target_os = "linux")]
 const PROXY: Advice = Advice::Parts(&[
     Part::Say("it serves the socket, maybe as a proxy of an emulator's: give "),
     Part::Name(Setting::Process),
@@ -190,15 +171,12 @@ impl Explain for SourceError {
     fn kind(&self) -> &'static str {
         match self {
             Self::Image { error, .. } => error.kind(),
-            Self::Process(error) => error.kind(),
-            Self::Freeze(error) => error.kind(),
-            Self::Socket { error, .. } => error.kind(),
+            #[cfg(target_os = "linux")]
+            Self::Running(error) => error.kind(),
             Self::Core { error, .. } => error.kind(),
             Self::Given(error) => error.kind(),
             Self::Emulator { error, .. } => error.kind(),
-            Self::Processes(_) | Self::File { .. } => "io",
-            Self::NoneRuns => "none_runs",
-            Self::SeveralRun(_) => "several_run",
+            Self::File { .. } => "io",
             Self::NoCpu { .. } => "no_such_cpu",
             Self::Space(_) => "no_such_space",
             Self::Register(error) => error.kind(),
@@ -214,21 +192,11 @@ impl Explain for SourceError {
     fn advice(&self) -> Advice {
         match self {
             Self::Image { error, .. } => error.advice(),
-            Self::Process(error) => error.advice(),
-            Self::Freeze(error) => error.advice(),
-            Self::Socket { error, .. } => error.advice(),
+            #[cfg(target_os = "linux")]
+            Self::Running(error) => error.advice(),
             Self::Core { error, .. } => error.advice(),
             Self::Given(error) => error.advice(),
             Self::Emulator { advice, .. } | Self::File { advice, .. } => advice.clone(),
-            Self::Processes(_) => Advice::Say("check that it is mounted"),
-            Self::NoneRuns => Advice::Parts(&[
-                Part::Say("give "),
-                Part::Name(Setting::Process),
-                Part::Say(" of a process that has QEMU in it under another name"),
-            ]),
-            Self::SeveralRun(_) => {
-                Advice::Parts(&[Part::Say("choose one with "), Part::Name(Setting::Process)])
-            }
             Self::NoCpu { known, .. } => {
                 let numbers: Vec<_> = known.iter().map(u64::to_string).collect();
                 Advice::Told(format!("their numbers are {}", numbers.join(", ")))
@@ -245,8 +213,13 @@ impl Explain for SourceError {
             Self::Regions(_) | Self::Ranges(_) => Advice::Say("check the region map"),
         }
     }
-}
 
-fn list(running: &[Running]) -> String {
-    running.iter().map(|one| format!("\n  {}  {}", one.pid, one.binary)).collect()
+    fn details(&self) -> Vec<String> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Running(error) => error.details(),
+            Self::Emulator { error, .. } => error.details(),
+            _ => Vec::new(),
+        }
+    }
 }

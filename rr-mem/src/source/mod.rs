@@ -21,6 +21,7 @@ mod files;
 mod opened;
 mod regions;
 mod remark;
+#[cfg(target_os = "linux")]
 mod running;
 #[cfg(test)]
 mod tests;
@@ -36,11 +37,12 @@ pub use files::offsets;
 pub use opened::Opened;
 pub use regions::RegionText;
 pub use remark::Remark;
-pub use running::{Running, running};
+#[cfg(target_os = "linux")]
+pub use running::{Running, RunningError, attach_frozen, running};
 
 use crate::{
     addr::Gpa,
-    host::{Given, SharedMemory, process::Frozen},
+    host::{Given, SharedMemory},
     memory::Memory,
     qemu::Offsets,
     regs::Cpu,
@@ -132,14 +134,17 @@ impl ImageFile {
     }
 }
 
-/// Which emulator.
+/// Which emulator. Running ones are read on Linux only.
 #[non_exhaustive]
 pub enum Which {
     /// A running one, by its number.
+    #[cfg(target_os = "linux")]
     Process(u32),
     /// The one that serves this monitor's socket.
+    #[cfg(target_os = "linux")]
     Socket(PathBuf),
     /// The only one that runs.
+    #[cfg(target_os = "linux")]
     Only,
     /// The core of one.
     Core {
@@ -150,6 +155,17 @@ pub enum Which {
     },
     /// One that a debugger has, known by its parts.
     Host(Box<Given<SharedMemory>>),
+}
+
+impl Which {
+    /// Whether a monitor's socket leads to it.
+    const fn is_by_socket(&self) -> bool {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Socket(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Opens `source` and looks at the guest in it as `asked`; `progress` hears the
@@ -171,21 +187,4 @@ pub fn open(
 /// [`SourceError`].
 pub fn attach(source: Source, progress: &mut dyn FnMut(u64)) -> Result<Arc<Attached>, SourceError> {
     Attached::new(source, &mut |_| Ok(()), progress).map(Arc::new)
-}
-
-/// As [`attach`], but stops a running emulator before it is read. It goes on when
-/// `frozen` is dropped, by the same thread.
-///
-/// # Errors
-/// [`SourceError`].
-pub fn attach_frozen(
-    source: Source,
-    frozen: &mut Option<Frozen>,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Arc<Attached>, SourceError> {
-    let mut freeze = |pid| {
-        *frozen = Some(Frozen::new(pid)?);
-        Ok(())
-    };
-    Attached::new(source, &mut freeze, progress).map(Arc::new)
 }

@@ -1,12 +1,19 @@
 //! The emulators that run on this machine.
 
+mod error;
+
 use std::{io, path::PathBuf, sync::Arc};
 
-use super::{Attached, Source, SourceError, Which, attach};
+use super::{Attached, Source, SourceError, Which, attach, attached::Before};
 use crate::{
-    host::process,
+    host::{
+        AnyHost, Host,
+        process::{self, Frozen, Process},
+    },
     qemu::{Machine, Offsets},
 };
+
+pub use error::RunningError;
 
 /// What QEMU's files are called.
 const NAMES: [&str; 2] = ["qemu", "panda"];
@@ -31,7 +38,7 @@ impl Running {
         let process = Which::Process(self.pid);
         let attached = attach(Source::Emulator(process, Offsets::default()), &mut |_| {})?;
         let emulator = Arc::into_inner(attached).and_then(Attached::into_emulator);
-        emulator.map(|emulator| emulator.machine).ok_or(SourceError::NoneRuns)
+        emulator.map(|emulator| emulator.machine).ok_or_else(|| RunningError::None.into())
     }
 }
 
@@ -54,12 +61,51 @@ fn candidate(pid: u32, command: Vec<String>) -> Option<Running> {
     (known && is_system && !command.is_empty()).then_some(Running { pid, binary, command })
 }
 
+/// As [`attach`], but stops a running emulator before it is read. It goes on when
+/// `frozen` is dropped, by the same thread.
+///
+/// # Errors
+/// [`SourceError`].
+pub fn attach_frozen(
+    source: Source,
+    frozen: &mut Option<Frozen>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Arc<Attached>, SourceError> {
+    let mut freeze = |pid| {
+        *frozen = Some(Frozen::new(pid).map_err(RunningError::from)?);
+        Ok(())
+    };
+    Attached::new(source, &mut freeze, progress).map(Arc::new)
+}
+
+/// The process `pid`; `before` is called before it is read.
+pub(super) fn open(pid: u32, before: Before<'_>) -> Result<AnyHost, SourceError> {
+    before(pid)?;
+    Ok(Process::open(pid).map_err(RunningError::from)?.into())
+}
+
+/// The process that serves the monitor's socket at `path`.
+pub(super) fn server(path: PathBuf) -> Result<u32, RunningError> {
+    process::server(&path).map_err(|error| RunningError::Socket { path, error })
+}
+
 /// The only emulator that runs.
-pub(super) fn only_one() -> Result<u32, SourceError> {
-    let running = running().map_err(SourceError::Processes)?;
+pub(super) fn only_one() -> Result<u32, RunningError> {
+    let running = running().map_err(RunningError::Processes)?;
     match running.as_slice() {
-        [] => Err(SourceError::NoneRuns),
+        [] => Err(RunningError::None),
         [one] => Ok(one.pid),
-        _ => Err(SourceError::SeveralRun(running)),
+        _ => Err(RunningError::Several(running)),
     }
+}
+
+/// What to say of a process in which no emulator was found; an error if it has ended.
+pub(super) fn why_unread(process: &Process) -> Result<String, RunningError> {
+    Process::open(process.pid())?;
+    let without_file = process.modules().first().is_none_or(|main| main.file.is_none());
+    Ok(if without_file {
+        " (its executable could not be opened)".to_owned()
+    } else {
+        String::new()
+    })
 }

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     let result = run(&cli, &mut output).and_then(|outcome| Ok((outcome, output.flush()?)));
     match result {
         Ok((outcome, ())) => outcome.into(),
-        Err(error) => output::failure(&error),
+        Err(error) => output::failure(&error, cli.verbose > 0),
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rr_mem::advice::Advice;
+use rr_mem::advice::{Advice, Explain};
 use serde::Serialize;
 
 use crate::face::CommandLine;
@@ -38,6 +38,8 @@ impl From<Outcome> for ExitCode {
 pub struct Refusal {
     code: u8,
     what: String,
+    /// Said with -v.
+    details: Vec<String>,
     hint: String,
 }
 
@@ -86,24 +88,40 @@ pub fn words(advice: &Advice) -> String {
 
 /// Wrong usage: exit code 2.
 pub fn usage(what: impl fmt::Display, hint: impl Hint) -> anyhow::Error {
-    anyhow::Error::new(Refusal { code: 2, what: what.to_string(), hint: hint.words() })
+    refusal(2, what, Vec::new(), hint)
 }
 
 /// A source that could not be read: exit code 3.
 pub fn failed(what: impl fmt::Display, hint: impl Hint) -> anyhow::Error {
-    anyhow::Error::new(Refusal { code: 3, what: what.to_string(), hint: hint.words() })
+    refusal(3, what, Vec::new(), hint)
 }
 
-/// Prints an error that ended the program; a closed pipe is a success.
-pub fn failure(error: &anyhow::Error) -> ExitCode {
+/// What the library explains: wrong usage, or a source that could not be read.
+pub fn explained(error: &dyn Explain, is_usage: bool) -> anyhow::Error {
+    refusal(if is_usage { 2 } else { 3 }, error, error.details(), error.advice())
+}
+
+fn refusal(
+    code: u8,
+    what: impl fmt::Display,
+    details: Vec<String>,
+    hint: impl Hint,
+) -> anyhow::Error {
+    anyhow::Error::new(Refusal { code, what: what.to_string(), details, hint: hint.words() })
+}
+
+/// Prints an error that ended the program, with -v all of it; a closed pipe is a
+/// success.
+pub fn failure(error: &anyhow::Error, verbose: bool) -> ExitCode {
     let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     if error.downcast_ref::<io::Error>().is_some_and(closed) {
         return ExitCode::SUCCESS;
     }
     eprintln_quietly(&format!("error: {error:#}"));
-    let Some(Refusal { code, hint, .. }) = error.downcast_ref() else {
+    let Some(Refusal { code, details, hint, .. }) = error.downcast_ref() else {
         return ExitCode::from(Outcome::Unreadable as u8);
     };
+    details.iter().filter(|_| verbose).for_each(note);
     self::hint(hint);
     ExitCode::from(*code)
 }

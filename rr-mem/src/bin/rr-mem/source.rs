@@ -18,7 +18,7 @@ use rr_mem::{
 
 use crate::{
     cli::{self, EmulatorOnly},
-    output::{Progress, failed, note, note_with, usage, words},
+    output::{Progress, explained, failed, note, note_with, usage, words},
 };
 
 /// Something open, and what keeps its emulator from running, if that is asked for.
@@ -172,9 +172,7 @@ pub fn say(remarks: &[Remark], verbose: bool) {
 
 /// A source that cannot be opened as it was asked.
 pub fn refused(error: SourceError) -> anyhow::Error {
-    use rr_mem::advice::Explain;
-    let advice = error.advice();
-    if error.is_usage() { usage(error, advice) } else { failed(error, advice) }
+    explained(&error, error.is_usage())
 }
 
 /// What to answer where the guest lacks something.

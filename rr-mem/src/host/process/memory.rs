@@ -19,9 +19,9 @@ use nix::{
     unistd::Pid,
 };
 
-use super::maps::Mapping;
 use crate::{
     addr::{Address, Hva, PAGE},
+    host::maps::Mapping,
     memory::{Memory, ReadCause, ReadError},
 };
 

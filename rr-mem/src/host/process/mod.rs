@@ -5,16 +5,19 @@
 //! Not here: symbols.
 
 mod freeze;
-pub(super) mod maps;
 mod memory;
 mod modules;
 mod socket;
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::PathBuf,
+};
 
 use thiserror::Error;
 
-use super::{Areas, Host, Module, Thread};
+use super::{Areas, Host, Module, Thread, maps};
 use crate::addr::Hva;
 use crate::advice::Advice;
 
@@ -113,7 +116,7 @@ impl Process {
     /// When there is none, or it may not be read.
     pub fn open(pid: u32) -> Result<Self, ProcessError> {
         let fail = |what| move |error| ProcessError::new(pid, what, error);
-        let text = maps::read(pid, MAPS_LIMIT).map_err(fail("its memory map"))?;
+        let text = maps_of(pid).map_err(fail("its memory map"))?;
         let mappings = maps::parse(&text);
         if mappings.is_empty() {
             // A zombie or a kernel thread: it has a number, but no memory.
@@ -168,6 +171,13 @@ impl Host for Process {
     fn threads(&self) -> &[Thread] {
         &self.threads
     }
+}
+
+/// The text of a process's memory map.
+fn maps_of(pid: u32) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(folder(pid).join("maps"))?.take(MAPS_LIMIT).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Every process of this machine: its number and its command line, as far as

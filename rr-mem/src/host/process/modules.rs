@@ -7,13 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    ProcessMemory,
-    maps::{self, Mapping},
-};
+use super::ProcessMemory;
 use crate::{
     host::{
         Module,
+        maps::{self, Mapping},
         module::{DELETED, HEAD, bias},
     },
     memory::{MappedFile, Memory},

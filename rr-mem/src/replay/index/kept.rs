@@ -4,14 +4,17 @@
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use sha2::{Digest, Sha256};
 
 use super::Index;
-use crate::{bits::hex_digits, debuginfo::Cache, memory::write_whole};
+use crate::{
+    bits::hex_digits,
+    debuginfo::Cache,
+    memory::{FileIdentity, write_whole},
+};
 
 /// Logs of fewer bytes are read as fast without.
 const LEAST: u64 = 16 << 20;
@@ -58,13 +61,14 @@ impl KeptIndex {
 /// What tells one state of one file from all others.
 fn fingerprint(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let about = file.metadata()?;
+    let about = FileIdentity::of(&file.metadata()?);
+    let FileIdentity { device, inode, size, changed: (seconds, nanos) } =
+        about.ok_or(io::ErrorKind::Unsupported)?;
     let mut hasher = Sha256::new();
-    for number in [about.dev(), about.ino(), about.len(), about.mtime() as u64] {
+    for number in [device, inode, size, seconds as u64, nanos as u64] {
         hasher.update(number.to_le_bytes());
     }
-    hasher.update(about.mtime_nsec().to_le_bytes());
-    for from in [0, about.len().saturating_sub(LOOKED_AT)] {
+    for from in [0, size.saturating_sub(LOOKED_AT)] {
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(from))?;
         (&file).take(LOOKED_AT).read_to_end(&mut bytes)?;

@@ -1,17 +1,14 @@
 //! The lines of `/proc/PID/maps`: "proc_pid_maps(5)"; and those of gdb's
 //! `info proc mappings` ("Process Information" of the gdb manual).
 
-use std::{
-    collections::HashSet,
-    fs::File,
-    io::{self, Read},
-};
+use std::collections::HashSet;
 
-use crate::{addr::Hva, host::Area};
+use super::Area;
+use crate::addr::Hva;
 
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::host) struct Mapping {
+pub(super) struct Mapping {
     /// What everybody may know of it.
     pub area: Area,
     /// Writes are the process's own (flag `p`).
@@ -26,6 +23,7 @@ pub(in crate::host) struct Mapping {
 
 impl Mapping {
     /// Private memory without a file: untouched parts read as zero.
+    #[cfg(target_os = "linux")]
     pub fn is_anonymous(&self) -> bool {
         let special = self.name().starts_with("[v");
         self.private && self.inode == 0 && self.area.readable && !special
@@ -37,20 +35,14 @@ impl Mapping {
     }
 
     /// One past the last address.
+    #[cfg(target_os = "linux")]
     pub fn end(&self) -> u64 {
         self.area.start.0.saturating_add(self.area.len)
     }
 }
 
-/// The text of the file, `limit` bytes at most.
-pub(super) fn read(pid: u32, limit: u64) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(super::folder(pid).join("maps"))?.take(limit).read_to_end(&mut text)?;
-    Ok(text)
-}
-
 /// All lines that make sense, lowest address first.
-pub(in crate::host) fn parse(text: &[u8]) -> Vec<Mapping> {
+pub(super) fn parse(text: &[u8]) -> Vec<Mapping> {
     let mut mappings: Vec<_> = text
         .split(|byte| *byte == b'\n')
         .filter_map(|bytes| line(bytes).or_else(|| gdb_line(bytes)))
@@ -61,7 +53,7 @@ pub(in crate::host) fn parse(text: &[u8]) -> Vec<Mapping> {
 
 /// The first mapping of each loaded file. A file that is only read, as a
 /// debugger reads symbols, has no executable mapping and is left out.
-pub(in crate::host) fn loaded(mappings: &[Mapping]) -> Vec<&Mapping> {
+pub(super) fn loaded(mappings: &[Mapping]) -> Vec<&Mapping> {
     let key = |mapping: &&Mapping| (mapping.name().to_owned(), mapping.inode);
     let named = || mappings.iter().filter(|mapping| mapping.name().starts_with('/'));
     let executable = named().filter(|mapping| mapping.executable);
