@@ -132,6 +132,6 @@ pub fn emulators(py: Python<'_>) -> PyResult<Vec<rows::Emulator>> {
     let unread = |error: SourceError| (error.to_string(), error.advice().words(&PythonWords));
     let row = |emulator: &Running| PsRow::new(emulator, emulator.read().map_err(unread));
     let rows = py.detach(|| source::running().map(|all| all.iter().map(row).collect::<Vec<_>>()));
-    let rows = rows.map_err(|error| SourceError::Processes(error).bridge())?;
+    let rows = rows.map_err(|error| SourceError::from(error).bridge())?;
     Ok(rows.into_iter().map(rows::Emulator).collect())
 }

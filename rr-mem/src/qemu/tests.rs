@@ -71,10 +71,10 @@ fn search(debug_file: Option<PathBuf>) -> Offsets {
     Offsets::Found(Search { debug_file, folders: Vec::new(), cache: None, unit: None })
 }
 
-/// The names of the layouts that were tried, and what is said in the end.
+/// The names of the layouts that were tried, and all that is said in the end.
 fn tried(file: Vec<u8>, offsets: &Offsets) -> (Vec<String>, String) {
     let error = read(&Fixture::new(file), offsets).expect_err("nothing can be read");
-    let text = format!("{error} {}", error.advice());
+    let text = format!("{error}; {}; {}", error.details().join("; "), error.advice());
     match error {
         QemuError::NoLayout(misfits) => {
             (misfits.into_iter().map(|misfit| misfit.layout).collect(), text)

@@ -5,8 +5,8 @@ use std::sync::Arc;
 #[cfg(target_os = "linux")]
 use super::running;
 use super::{
-    Asked, Coverage, Emulator, ImageFile, Opened, PhysicalReader, RegionText, Remark, Source,
-    SourceError, Which,
+    Asked, Before, Coverage, Emulator, ImageFile, Opened, PhysicalReader, RegionText, Remark,
+    Source, SourceError, Which,
     choose::{self, Chosen, Known},
 };
 use crate::{
@@ -18,9 +18,6 @@ use crate::{
     regs::{Arch, Cpu},
     sample,
 };
-
-/// What is done to a process before it is read.
-pub(super) type Before<'a> = &'a mut dyn FnMut(u32) -> Result<(), SourceError>;
 
 /// An open source.
 #[derive(Debug)]

@@ -168,6 +168,9 @@ impl Which {
     }
 }
 
+/// What is done to a process before it is read.
+type Before<'a> = &'a mut dyn FnMut(u32) -> Result<(), SourceError>;
+
 /// Opens `source` and looks at the guest in it as `asked`; `progress` hears the
 /// bytes read or unpacked so far.
 ///

@@ -2,9 +2,9 @@
 
 mod error;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use super::{Attached, Source, SourceError, Which, attach, attached::Before};
+use super::{Attached, Before, Source, SourceError, Which, attach};
 use crate::{
     host::{
         AnyHost, Host,
@@ -46,8 +46,8 @@ impl Running {
 ///
 /// # Errors
 /// When /proc cannot be listed.
-pub fn running() -> io::Result<Vec<Running>> {
-    let all = process::all()?;
+pub fn running() -> Result<Vec<Running>, RunningError> {
+    let all = process::all().map_err(RunningError::Processes)?;
     Ok(all.into_iter().filter_map(|(pid, command)| candidate(pid, command)).collect())
 }
 
@@ -91,7 +91,7 @@ pub(super) fn server(path: PathBuf) -> Result<u32, RunningError> {
 
 /// The only emulator that runs.
 pub(super) fn only_one() -> Result<u32, RunningError> {
-    let running = running().map_err(RunningError::Processes)?;
+    let running = running()?;
     match running.as_slice() {
         [] => Err(RunningError::None),
         [one] => Ok(one.pid),
