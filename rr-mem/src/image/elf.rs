@@ -4,7 +4,7 @@
 
 use object::{
     Endianness,
-    elf::{EM_386, EM_AARCH64, EM_ARM, EM_X86_64, ET_CORE, FileHeader32, FileHeader64, PT_LOAD},
+    elf::{ET_CORE, FileHeader32, FileHeader64, PT_LOAD},
     read::elf::{FileHeader, ProgramHeader},
 };
 
@@ -70,13 +70,8 @@ impl Contents {
         let segments = header
             .program_headers(endian, bytes)
             .map_err(|error| damaged(error, header.e_phoff(endian).into()))?;
-        let arch = match header.e_machine(endian) {
-            EM_386 => Some(Arch::I386),
-            EM_X86_64 => Some(Arch::X86_64),
-            EM_ARM => Some(Arch::Arm),
-            EM_AARCH64 => Some(Arch::Aarch64),
-            _ => None,
-        };
+        let machine = header.e_machine(endian);
+        let arch = Arch::ALL.into_iter().find(|arch| arch.elf_machine() == machine.0);
         let mut contents =
             Self { arch, ranges: Vec::new(), registers: Notes::new(arch), notes: Vec::new() };
         for segment in segments {

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     addr::Hva,
     memory::Memory,
-    regs::{GeneralRegs, Regs},
+    regs::{ArmRegs, GeneralRegs, Regs},
 };
 
 /// CPU numbers that are still plausible.
@@ -67,10 +67,9 @@ impl VirtualCpu {
     /// ARM's HCR_EL2.VM below EL2, a nested guest of x86.
     #[must_use]
     pub fn is_nested(&self) -> bool {
-        match &self.regs {
-            Regs::X86(_) => self.world == Some(x86::NESTED),
-            Regs::Arm(regs) => regs.el < 2 && regs.hcr & 1 != 0,
-        }
+        let second_stage = |regs: &ArmRegs| regs.el < 2 && regs.hcr & 1 != 0;
+        self.world == Some(x86::NESTED)
+            || matches!(&self.regs, Regs::Arm(regs) if second_stage(regs))
     }
 }
 

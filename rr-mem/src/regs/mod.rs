@@ -53,6 +53,17 @@ impl Arch {
         }
     }
 
+    /// Its number in the header of an ELF file: System V ABI, "ELF Header", e_machine.
+    #[must_use]
+    pub const fn elf_machine(self) -> u16 {
+        match self {
+            Arch::I386 => 3,
+            Arch::X86_64 => 62,
+            Arch::Arm => 40,
+            Arch::Aarch64 => 183,
+        }
+    }
+
     /// Bytes of a pointer.
     #[must_use]
     pub const fn pointer_bytes(self) -> usize {

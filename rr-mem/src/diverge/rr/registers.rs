@@ -5,7 +5,7 @@ use crate::{
     diverge::CpuState,
     host::unwind::StackRegisters,
     qemu::VirtualCpu,
-    regs::{GeneralRegs, Regs},
+    regs::{GeneralRegs, Register, Regs},
 };
 
 /// Bytes of a register of an x86_64 host, and the places of three of them among
@@ -19,6 +19,19 @@ const RIP: usize = 16;
 const X86: [&str; 16] = [
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
     "r14", "r15",
+];
+/// What is compared of the registers that steer paging.
+const PAGING: [Register; 10] = [
+    Register::Cr0,
+    Register::Cr3,
+    Register::Cr4,
+    Register::Efer,
+    Register::Ttbr0,
+    Register::Ttbr1,
+    Register::Tcr,
+    Register::Sctlr,
+    Register::Hcr,
+    Register::Vttbr,
 ];
 const CS: usize = 1;
 const SEGMENTS: [&str; 6] = ["es", "cs", "ss", "ds", "fs", "gs"];
@@ -79,23 +92,8 @@ fn general_registers(general: &GeneralRegs, into: &mut Named) {
 }
 
 fn paging_registers(regs: &Regs, into: &mut Named) {
-    match regs {
-        Regs::X86(regs) => into.extend(
-            [("cr0", regs.cr0), ("cr3", regs.cr3), ("cr4", regs.cr4), ("efer", regs.efer)]
-                .map(|(name, value)| wide(name, value)),
-        ),
-        Regs::Arm(regs) => into.extend(
-            [
-                ("ttbr0", regs.ttbr0),
-                ("ttbr1", regs.ttbr1),
-                ("tcr", regs.tcr),
-                ("sctlr", regs.sctlr),
-                ("hcr", regs.hcr),
-                ("vttbr", regs.vttbr),
-            ]
-            .map(|(name, value)| wide(name, value)),
-        ),
-    }
+    let known = PAGING.iter().filter_map(|register| Some((register, regs.get(*register)?)));
+    into.extend(known.map(|(register, value)| wide(register.keyword(), value)));
 }
 
 fn wide(name: &str, value: u64) -> (String, Vec<u8>) {

@@ -46,7 +46,7 @@ impl Class {
         out.resize(16, 0);
         // ET_CORE, machine, version.
         out.extend(4u16.to_le_bytes());
-        out.extend(machine(arch).to_le_bytes());
+        out.extend(arch.elf_machine().to_le_bytes());
         out.extend(1u32.to_le_bytes());
         let sections = if many { self.header + segments * self.segment } else { 0 };
         for value in [0, self.header, sections] {
@@ -83,15 +83,6 @@ impl Class {
         out.extend(0u32.to_le_bytes());
         out.extend((segments as u32).to_le_bytes());
         (0..2).for_each(|_| self.word(out, 0));
-    }
-}
-
-fn machine(arch: Arch) -> u16 {
-    match arch {
-        Arch::I386 => 3,
-        Arch::X86_64 => 62,
-        Arch::Arm => 40,
-        Arch::Aarch64 => 183,
     }
 }
 
