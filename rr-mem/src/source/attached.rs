@@ -330,8 +330,12 @@ fn open_emulator(
     if let HostKind::Core(core) = host.kind() {
         remarks.extend(core.remarks().iter().map(|said| Remark::File(said.to_string())));
     }
-    let emulator = Emulator::attach(host, offsets)
-        .map_err(|unread| SourceError::unread(&unread.host, unread.error, by_socket))?;
+    let emulator = match Emulator::attach(host, offsets) {
+        Ok(emulator) => emulator,
+        Err(unread) => {
+            return Err(SourceError::unread(&unread.host, unread.error, by_socket, remarks));
+        }
+    };
     remarks.extend(emulator.told());
     Ok(Attached::of(Kind::Emulator(Box::new(emulator)), remarks))
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 #[cfg(target_os = "linux")]
 use super::running::{self, RunningError};
-use super::{NoSuchSpace, emulator::name};
+use super::{NoSuchSpace, Remark, emulator::name};
 use crate::{
     advice::{Advice, Explain, Part, Setting},
     host::{AnyHost, GivenError, HostKind, core::CoreError},
@@ -54,6 +54,8 @@ pub enum SourceError {
         more: String,
         /// What to do, where that depends on where it was found.
         advice: Advice,
+        /// What the process or core lacks, as its reader says it.
+        remarks: Vec<Remark>,
     },
     /// There is no CPU of that number.
     #[error("no CPU {wanted}: the source knows {} CPUs", known.len())]
@@ -103,7 +105,12 @@ impl SourceError {
     /// A process that ends while it is read seems to hold nonsense. So does a core
     /// without the files that it leaves out.
     #[cfg_attr(not(target_os = "linux"), allow(unused_variables))]
-    pub(super) fn unread(host: &AnyHost, error: QemuError, by_socket: bool) -> Self {
+    pub(super) fn unread(
+        host: &AnyHost,
+        error: QemuError,
+        by_socket: bool,
+        remarks: Vec<Remark>,
+    ) -> Self {
         let (name, mut advice) = (name(host), error.advice());
         let absent = matches!(error, QemuError::NoEmulator(_));
         let mut more = String::new();
@@ -128,7 +135,16 @@ impl SourceError {
             }
             HostKind::Given(_) => {}
         }
-        Self::Emulator { name, error: Box::new(error), more, advice }
+        Self::Emulator { name, error: Box::new(error), more, advice, remarks }
+    }
+
+    /// What was said of the source before it failed.
+    #[must_use]
+    pub fn remarks(&self) -> &[Remark] {
+        match self {
+            Self::Emulator { remarks, .. } => remarks,
+            _ => &[],
+        }
     }
 
     /// Whether the question is wrong, not the source.

@@ -172,6 +172,7 @@ pub fn say(remarks: &[Remark], verbose: bool) {
 
 /// A source that cannot be opened as it was asked.
 pub fn refused(error: SourceError) -> anyhow::Error {
+    say(error.remarks(), false);
     explained(&error, error.is_usage())
 }
 
