@@ -50,9 +50,9 @@ const PROGRAM: House = House {
 const PYTHON: House = House {
     root: "rr-mem-py/src",
     floors: &[
-        &["face"],
+        &["face", "rows"],
         &["error", "remark"],
-        &["log", "reader", "rows"],
+        &["log", "reader"],
         &["source"],
         &["guest"],
         &["lib"],
