@@ -80,7 +80,8 @@ fn flat_views_print_as_the_monitor_prints_them() {
 fn trees_print_as_the_monitor_prints_them() {
     for machine in MACHINES {
         for (kind, disabled) in [("tree", false), ("disabled", true)] {
-            let printed = tree_blocks(&map(machine), TreeOptions { disabled }).expect("prints");
+            let printed =
+                tree_blocks(&map(machine), TreeOptions::disabled(disabled)).expect("prints");
             let monitor = blocks(&data(&format!("mtree/{machine}.{kind}.txt")));
             let set = |blocks: &[String]| blocks.iter().cloned().collect::<BTreeSet<_>>();
             assert_eq!(set(&printed), set(&monitor), "{machine}, {kind}");

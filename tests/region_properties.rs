@@ -218,7 +218,7 @@ proptest! {
             }
             let _ = map.view_root(root);
         }
-        let all = TreeOptions { disabled: true };
+        let all = TreeOptions::disabled(true);
         prop_assert!(tree_blocks(&map, all).is_ok());
     }
 }

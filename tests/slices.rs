@@ -7,7 +7,7 @@ use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
     image::{self, ImageMemory, OpenOptions},
-    mmu::{Access, AccessKind, Query, WalkError},
+    mmu::{AccessKind, Query, WalkError},
     regs::Regs,
 };
 use serde_json::Value;
@@ -35,7 +35,7 @@ fn open(name: &str) -> (Guest<ImageMemory>, Value) {
 fn question(regs: &Regs) -> Query {
     match regs {
         Regs::X86(_) => Query::Presence,
-        Regs::Arm(_) => Query::Access(Access { kind: AccessKind::Read, user: regs.in_user_mode() }),
+        _ => Query::access(AccessKind::Read, regs.in_user_mode()),
     }
 }
 

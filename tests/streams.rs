@@ -9,7 +9,7 @@ use rr_mem::{
     guest::Guest,
     image::{self, Image, ImageError, ImageMemory, OpenOptions, savevm::Stream},
     memory::{ImageBytes, MappedFile, Memory, ReadCause},
-    mmu::{Access, AccessKind, Query, WalkError},
+    mmu::{AccessKind, Query, WalkError},
     regs::{Arch, Regs},
 };
 use serde_json::Value;
@@ -95,7 +95,7 @@ impl Truth {
     }
 }
 
-const CURRENT: Query = Query::Access(Access { kind: AccessKind::Read, user: false });
+const CURRENT: Query = Query::access(AccessKind::Read, false);
 
 #[test]
 fn an_x86_64_snapshot_alone_answers_as_panda() {

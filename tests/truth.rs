@@ -7,7 +7,7 @@ use rr_mem::{
     addr::{Gpa, Gva},
     guest::Guest,
     image::{self, ImageMemory, OpenOptions},
-    mmu::{Access, AccessKind, Query, WalkError},
+    mmu::{AccessKind, Query, WalkError},
     region::{RegionMap, monitor},
     regs::{Arch, Regs},
 };
@@ -66,7 +66,7 @@ fn arm(regs: &Value, arch: Arch) -> Regs {
 }
 
 /// What QEMU's debug walk of ARM asks: a read with the CPU's current privilege.
-const CURRENT: Query = Query::Access(Access { kind: AccessKind::Read, user: false });
+const CURRENT: Query = Query::access(AccessKind::Read, false);
 
 impl Machine {
     fn entries(&self, key: &str) -> &[Value] {

@@ -182,7 +182,8 @@ impl Bridge for GuestReadError {
                 raise_advised::<ReadError>(self, data.kind(), &data.advice())
             }
             GuestReadCause::Missing(missing) => missing.bridge(),
-            GuestReadCause::End => raise::<ReadError>(self, "end", ""),
+            // The address space ends.
+            _ => raise::<ReadError>(self, "end", ""),
         }
     }
 }

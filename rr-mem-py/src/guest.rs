@@ -545,7 +545,7 @@ impl Guest {
         let map = self.guest().regions().map_err(|missing| missing.bridge())?;
         let blocks = match flat {
             true => monitor::flat_blocks(map, monitor::Style::default()),
-            false => monitor::tree_blocks(map, monitor::TreeOptions { disabled: false }),
+            false => monitor::tree_blocks(map, monitor::TreeOptions::default()),
         };
         Ok(blocks.map_err(|error| error.bridge())?.concat())
     }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Mutex};
 
 use pyo3::prelude::*;
 use rr_mem::{
-    replay::{self, EventLog, LogError, LogFormat, OpenError},
+    replay::{self, EventLog, LogError, OpenError},
     report::log::{LogRow, line::words},
 };
 
@@ -41,10 +41,7 @@ impl Log {
     /// `panda`, or `qemu` and its version.
     #[getter]
     fn format(&self) -> String {
-        match self.with(|log| log.format()) {
-            LogFormat::Panda => "panda".into(),
-            LogFormat::Qemu(version) => format!("qemu {:#x}", version.number()),
-        }
+        self.with(|log| log.format().to_string())
     }
 
     /// The instructions that the header gives, of a recording that ended.

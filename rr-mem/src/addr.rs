@@ -13,6 +13,7 @@ pub use set::RangeSet;
 
 /// Which space an address belongs to; used in error messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum AddressKind {
     /// Guest virtual.
     Gva,

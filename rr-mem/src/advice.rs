@@ -54,6 +54,7 @@ pub enum Setting {
 
 /// A part of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// Words that are the same everywhere.
     Say(&'static str),

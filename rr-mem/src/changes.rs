@@ -13,6 +13,7 @@ pub use diff::{Change, ChangedMapping, ChangedPage};
 
 /// A register that has another value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ChangedRegister {
     /// The CPU.
     pub cpu: u64,
@@ -43,6 +44,7 @@ pub fn registers(before: &Opened, after: &Opened) -> Vec<ChangedRegister> {
 
 /// Where only one of two moments has memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ChangedRanges {
     /// Where only the older has.
     pub removed: RangeSet,
@@ -59,6 +61,7 @@ pub fn ranges(before: &Opened, after: &Opened, asked: &RangeSet) -> ChangedRange
 
 /// How the bytes of two moments differ.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ChangedBytes {
     /// Pages with other bytes.
     pub pages: Vec<ChangedPage>,

@@ -51,6 +51,7 @@ struct Regions {
 
 /// Something that the question needs and the source does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Missing {
     /// The unknown registers that steer paging, of a CPU of which some are known.
     #[error("{}", no_registers(*.0))]
@@ -125,6 +126,7 @@ fn no_registers(unknown: RegisterSet) -> String {
 
 /// What lies at a guest physical address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Place<'a> {
     /// The region's name.
     pub region: &'a str,
@@ -139,6 +141,7 @@ pub struct Place<'a> {
 /// Why guest memory could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{at}: {cause}")]
+#[non_exhaustive]
 pub struct GuestReadError {
     /// The first address that could not be read; everything before it was.
     pub at: GuestAddress,
@@ -148,6 +151,7 @@ pub struct GuestReadError {
 
 /// See [`GuestReadError`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum GuestReadCause {
     /// It is not mapped: the guest's answer.
     #[error("not mapped: {0}")]

@@ -21,6 +21,7 @@ const ABOVE_4G: Gpa = Gpa(4 * GIB);
 
 /// A piece of main RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Placement {
     /// Its first guest physical address.
     pub gpa: Gpa,
@@ -35,6 +36,7 @@ pub struct Placement {
 /// A machine type that we do not know.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("no machine type {name:?} is known; known are {}", NAMES.join(", "))]
+#[non_exhaustive]
 pub struct UnknownMachine {
     /// What was asked for.
     pub name: String,
@@ -108,6 +110,7 @@ const MIB: u64 = 1 << 20;
 
 /// What a piece of guest-physical memory shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Shown {
     /// A block, by its number, from byte `offset` on.
     Block {
@@ -122,6 +125,7 @@ pub enum Shown {
 
 /// A piece of guest-physical memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Placed {
     /// Its first address.
     pub gpa: Gpa,

@@ -24,6 +24,7 @@ const REGISTER_BYTES: usize = 8;
 
 /// Bytes that one watchpoint covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Watched {
     /// The first byte's address, virtual or physical as it was asked for.
     pub address: GuestAddress,

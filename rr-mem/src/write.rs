@@ -24,6 +24,7 @@ pub const MOST_BYTES: usize = 64 << 20;
 
 /// Bytes that lie in one piece in the emulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WrittenRun {
     /// The first byte's guest physical address.
     pub gpa: Gpa,

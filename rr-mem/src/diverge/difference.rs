@@ -12,6 +12,7 @@ const LISTED: u64 = 4096;
 
 /// A register that has another value.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RegisterDifference {
     /// The emulator's number of the CPU.
     pub cpu: u64,
@@ -25,6 +26,7 @@ pub struct RegisterDifference {
 
 /// Neighbouring bytes that all differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ByteRun {
     /// The address of the first.
     pub gpa: Gpa,
@@ -36,6 +38,7 @@ pub struct ByteRun {
 
 /// All that differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Differences {
     /// By CPU, in the order of its registers.
     pub registers: Vec<RegisterDifference>,

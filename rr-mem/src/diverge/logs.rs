@@ -19,6 +19,7 @@ const NO_END: &str = "it has no end mark, so the recording was not finished or t
 
 /// Why a log is of no use.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum UnusableLog {
     /// It cannot be opened.
     #[error("{}: {source}", path.display())]
@@ -42,6 +43,7 @@ fn open(path: &Path) -> Result<Log, UnusableLog> {
 
 /// How far a log of QEMU goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Extent {
     /// The instructions that it goes on for, as far as it is whole.
     pub instructions: u64,
@@ -115,6 +117,7 @@ pub fn not_compared(logs: &[Extent; 2], to: Option<u64>) -> Option<String> {
 
 /// Where two logs differ first.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogDifference {
     /// The instruction count.
     pub instructions: u64,

@@ -28,6 +28,7 @@ impl fmt::Display for Side {
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SearchError {
     /// One of the two stopped working.
     #[error("{side}: {error}")]

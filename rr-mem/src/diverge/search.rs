@@ -63,6 +63,7 @@ impl Observer for () {}
 
 /// What was found.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Found {
     /// The answer.
     pub verdict: Verdict,
@@ -76,6 +77,7 @@ pub struct Found {
 
 /// Whether they differ.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Verdict {
     /// Nowhere that was compared.
     Same {
@@ -92,6 +94,7 @@ pub enum Verdict {
 
 /// Where two executions part.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Parting {
     /// The last point at which they were found equal; `None` if they differ
     /// from the start.

@@ -18,6 +18,7 @@ const CHANGES: usize = 100_000;
 
 /// The code that made a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Writer {
     /// The first point behind the write.
     pub at: u64,

@@ -29,6 +29,7 @@ pub struct ChangedPage {
 
 /// What a comparison of bytes found.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Changes {
     /// By ascending address.
     pub pages: Vec<ChangedPage>,
@@ -143,6 +144,7 @@ fn differences(a: &[u8], b: &[u8]) -> u64 {
 
 /// How what a range of virtual addresses maps has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Change {
     /// It was not mapped before.
     Mapped,
@@ -169,6 +171,7 @@ impl Change {
 
 /// A range of virtual addresses that is mapped in another way than before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ChangedMapping {
     /// The first address.
     pub gva: Gva,

@@ -15,6 +15,7 @@ const CHUNK: u64 = 1 << 20;
 
 /// A place where the bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hit {
     /// The virtual address.
     pub gva: Gva,
@@ -28,6 +29,7 @@ pub struct Hit {
 
 /// How a search went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Searched {
     /// Places that were found.
     pub hits: u64,

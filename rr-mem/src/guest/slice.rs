@@ -28,6 +28,7 @@ pub struct SliceContents {
 
 /// What a question stands on.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Needed {
     /// The bytes of tables, those of the range that was asked for.
     pub tables: RangeSet,
@@ -43,6 +44,7 @@ pub struct Needed {
 
 /// Why no answer can be given.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SliceError {
     /// The source lacks something.
     #[error("{0}")]
@@ -132,6 +134,7 @@ fn mapped(
 
 /// Memory of which only some bytes are shown: the others are zeros.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Redacted<'a, M> {
     /// The memory.
     pub memory: M,

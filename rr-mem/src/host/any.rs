@@ -22,6 +22,7 @@ pub struct AnyHost {
 
 /// See [`AnyHost`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum HostKind {
     /// A running process.
     #[cfg(target_os = "linux")]
@@ -61,6 +62,7 @@ impl Memory<Hva> for SharedMemory {
 
 /// The memory of an [`AnyHost`]; cheap to clone.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum AnyHostMemory {
     /// Of a running process.
     #[cfg(target_os = "linux")]

@@ -43,6 +43,7 @@ impl ImageMemory {
 
 /// An opened image.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Image {
     /// The format's name.
     pub format: &'static str,

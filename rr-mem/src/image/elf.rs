@@ -71,7 +71,7 @@ impl Contents {
             .program_headers(endian, bytes)
             .map_err(|error| damaged(error, header.e_phoff(endian).into()))?;
         let machine = header.e_machine(endian);
-        let arch = Arch::ALL.into_iter().find(|arch| arch.elf_machine() == machine.0);
+        let arch = Arch::ALL.iter().copied().find(|arch| arch.elf_machine() == machine.0);
         let mut contents =
             Self { arch, ranges: Vec::new(), registers: Notes::new(arch), notes: Vec::new() };
         for segment in segments {

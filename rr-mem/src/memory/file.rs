@@ -30,6 +30,7 @@ enum Bytes {
 /// Identifies a file of this machine in one state. A changed file has another
 /// identity: the kernel alone sets the time of the last change. `stat(2)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileIdentity {
     /// The device, `st_dev`.
     pub device: u64,

@@ -109,6 +109,7 @@ forward_memory!(&M, Box<M>, Arc<M>);
 /// A failure of ours: the bytes at an address cannot be had. It says nothing
 /// about the guest; "not mapped" is a fault, never this.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReadError {
     /// The space of `addr`.
     pub address_kind: AddressKind,

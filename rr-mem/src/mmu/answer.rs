@@ -12,6 +12,7 @@ use crate::{
 /// The structure an entry sits in, from the top of the walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
+#[non_exhaustive]
 pub enum Level {
     Pml5,
     Pml4,
@@ -127,6 +128,7 @@ pub enum AccessKind {
 
 /// One access, as the CPU would make it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Access {
     /// Load, store or fetch.
     pub kind: AccessKind,
@@ -136,6 +138,7 @@ pub struct Access {
 
 /// The question that a walk answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Query {
     /// Is it mapped? Rights and reserved bits do not matter.
     Presence,
@@ -143,8 +146,17 @@ pub enum Query {
     Access(Access),
 }
 
+impl Query {
+    /// Would an access of this kind succeed, made with or without user privilege?
+    #[must_use]
+    pub const fn access(kind: AccessKind, user: bool) -> Self {
+        Self::Access(Access { kind, user })
+    }
+}
+
 /// Where an address is mapped, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Translation {
     /// The guest physical address of the byte.
     pub gpa: Gpa,
@@ -158,6 +170,7 @@ pub struct Translation {
 
 /// One table entry read on a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// The structure it sits in.
     pub level: Level,
@@ -173,6 +186,7 @@ pub struct Step {
 
 /// A walk with its steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Walk {
     /// The address asked for.
     pub gva: Gva,
@@ -241,6 +255,7 @@ impl FaultKind {
 /// An answer about the guest: the address is not mapped, or this access to it
 /// would fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
     /// Why.
     pub kind: FaultKind,
@@ -267,6 +282,7 @@ impl std::error::Error for Fault {}
 
 /// A table entry that could not be read: a failure of ours, not of the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TableUnreadable {
     /// The structure the entry sits in.
     pub level: Level,

@@ -19,6 +19,7 @@ use crate::{
 
 /// Where guest instructions are counted, in the emulator's memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum InstructionCounter {
     /// QEMU's `-icount`: all CPUs together.
     Icount {
@@ -34,6 +35,7 @@ pub enum InstructionCounter {
 
 /// The slice of time that a CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Slice {
     /// What it may execute, 64 bits.
     pub budget: Hva,

@@ -30,6 +30,7 @@ const ENV_LIMIT: u64 = 1 << 20;
 
 /// A CPU of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VirtualCpu {
     /// QEMU's number of it.
     pub index: u64,
@@ -76,6 +77,7 @@ impl VirtualCpu {
 /// What runs a guest's CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Accelerator {
     /// QEMU's translator: control registers are always those in force.
     Tcg,

@@ -32,6 +32,7 @@ pub enum QemuError {
 /// A layout that does not fit, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{layout} ({why})")]
+#[non_exhaustive]
 pub struct Misfit {
     /// The layout's name.
     pub layout: String,

@@ -9,6 +9,7 @@ use crate::{debuginfo::Layout, host::Host, region::RegionMap};
 
 /// What an emulator's memory says of its guest at one moment.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Machine {
     /// The name of the layout that fits.
     pub layout: String,

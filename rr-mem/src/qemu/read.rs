@@ -25,6 +25,7 @@ const PAUSE: Duration = Duration::from_millis(4);
 
 /// Where struct offsets may come from.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Offsets {
     /// From this layout and no other.
     Given(Layout),

@@ -55,6 +55,7 @@ impl FlatRange {
 
 /// What is at an address, as `memory_region_find` answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Section {
     /// The region.
     pub region: RegionId,

@@ -10,6 +10,7 @@ use crate::{addr::hex, bits::bit};
 /// The execution state that owns the translation regime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ArmState {
     /// AArch32: short descriptors, or long ones when TTBCR.EAE is set.
     Aarch32,

@@ -14,6 +14,7 @@ pub struct Cpu {
 
 /// The value that was taken for a register that nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Assumed {
     /// Which register.
     pub register: Register,

@@ -2,6 +2,7 @@
 
 /// The general registers of one CPU, by the state that it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GeneralRegs {
     /// An x86 CPU.
     X86(X86General),

@@ -26,6 +26,7 @@ use register::Entry;
 /// The architectures that rr-mem walks, by the emulator's names for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Arch {
     /// x86 without long mode.
     I386,
@@ -40,7 +41,7 @@ pub enum Arch {
 
 impl Arch {
     /// Every architecture, in the order of their names in help texts.
-    pub const ALL: [Arch; 4] = [Arch::I386, Arch::X86_64, Arch::Arm, Arch::Aarch64];
+    pub const ALL: &[Arch] = &[Arch::I386, Arch::X86_64, Arch::Arm, Arch::Aarch64];
 
     /// The emulator's name for it, as in `qemu-system-NAME`.
     #[must_use]
@@ -83,7 +84,7 @@ impl fmt::Display for Arch {
 impl FromStr for Arch {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = Arch::ALL.into_iter().find(|arch| arch.name() == text);
+        let known = Arch::ALL.iter().copied().find(|arch| arch.name() == text);
         known.ok_or_else(|| format!("unknown architecture {text:?}"))
     }
 }
@@ -91,6 +92,7 @@ impl FromStr for Arch {
 /// The registers of one CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "isa", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Regs {
     /// An x86 CPU.
     X86(X86Regs),

@@ -32,6 +32,7 @@ pub enum Register {
 
 /// What is known of a register, whoever owns it.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Info {
     /// Which it is.
     pub register: Register,

@@ -11,6 +11,7 @@ use crate::container::stream::{self, Sum};
 
 /// Something that makes a replay fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// A stable short name.
     pub name: &'static str,

@@ -26,6 +26,7 @@ pub enum Difference {
 
 /// Where two logs differ first.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct First {
     /// The instruction count.
     pub instructions: u64,
@@ -41,6 +42,7 @@ pub struct First {
 
 /// What is different.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Entries that are the same.
     pub same: u64,

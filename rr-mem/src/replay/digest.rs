@@ -39,6 +39,7 @@ impl Digest {
 
 /// A digest at an instruction count.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DigestAt {
     /// The instruction count.
     pub instructions: u64,

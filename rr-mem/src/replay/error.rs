@@ -8,6 +8,7 @@ use thiserror::Error;
 /// What is wrong with a log, and exactly where: every entry before it is whole.
 #[derive(Debug, Error)]
 #[error("{kind}: entry {entry} at offset {offset:#x}, after instruction {instructions}")]
+#[non_exhaustive]
 pub struct LogError {
     /// Byte of the log (unpacked) at which the entry starts that cannot be read.
     pub offset: u64,

@@ -21,6 +21,7 @@ const NUMBERS: usize = 5;
 
 /// A run of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Block {
     /// The byte of the log at which its first entry starts.
     pub offset: u64,

@@ -32,7 +32,7 @@ pub mod serial;
 pub mod stat;
 mod window;
 
-use std::{io::Read, path::Path};
+use std::{fmt, io::Read, path::Path};
 
 pub use error::{LogError, LogErrorKind, OpenError};
 pub use reading::{Ending, Reading, read};
@@ -50,11 +50,21 @@ const TRIED_BYTES: usize = 64 << 10;
 
 /// Whose log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// A nondet log of PANDA.
     Panda,
     /// A replay log of QEMU, of this version.
     Qemu(qemu::Version),
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panda => f.write_str("panda"),
+            Self::Qemu(version) => write!(f, "qemu {:#x}", version.number()),
+        }
+    }
 }
 
 /// An entry of a log. It borrows the log's bytes.
@@ -80,6 +90,7 @@ enum Coding {
 
 /// What an entry says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// In a nondet log of PANDA.
     Panda(panda::Callsite, panda::Event<'a>),
@@ -89,6 +100,7 @@ pub enum Event<'a> {
 
 /// What every event has in common: the columns of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fields<'a> {
     /// The format's name of the kind, without prefix.
     pub kind: &'static str,
@@ -270,6 +282,7 @@ pub trait EventLog {
 
 /// A log of either format.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Log {
     /// A nondet log of PANDA.
     Panda(panda::Log),

@@ -19,6 +19,7 @@ const MOST: usize = 262_144;
 
 /// A packet that passed the network card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Packet<'a> {
     /// It came from the guest.
     pub from_guest: bool,

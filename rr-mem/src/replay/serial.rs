@@ -54,6 +54,7 @@ impl<'a> SerialBytes<'a> {
 
 /// Bytes in one direction, up to a newline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SerialLine {
     /// The instruction count of the first.
     pub instructions: u64,

@@ -21,6 +21,7 @@ pub struct Count {
 
 /// Something large, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Large {
     /// Instructions without an entry, or bytes.
     pub size: u64,
@@ -32,6 +33,7 @@ pub struct Large {
 
 /// An instruction count that is lower than the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backwards {
     /// The entry.
     pub index: u64,

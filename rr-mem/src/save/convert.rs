@@ -19,6 +19,7 @@ use crate::{
 
 /// What the file is to look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FileKind {
     /// Bytes in order, without holes.
     Raw,
@@ -43,6 +44,7 @@ pub struct ConvertAsked {
 
 /// What was written.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Converted {
     /// The guest physical address of byte 0 of raw RAM.
     pub base: u64,

@@ -32,6 +32,7 @@ pub struct SliceAsked {
 
 /// What a slice holds, and what it lacks.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Sliced {
     /// Pages with bytes of tables.
     pub table_pages: u64,
@@ -47,6 +48,7 @@ pub struct Sliced {
 
 /// Something that a slice cannot answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Shortfall {
     /// What, in words.
     pub what: String,

@@ -27,6 +27,7 @@ pub type EmulatorMemory<M> = PhysicalMemory<Hva, M>;
 
 /// An emulator and what it says of its guest.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Emulator<H> {
     /// Its process, or what is left of it.
     pub host: H,
@@ -37,6 +38,7 @@ pub struct Emulator<H> {
 /// There is no address space of the name that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("no address space is called {wanted:?}")]
+#[non_exhaustive]
 pub struct NoSuchSpace {
     /// The name.
     pub wanted: String,

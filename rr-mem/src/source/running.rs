@@ -20,6 +20,7 @@ const NAMES: [&str; 2] = ["qemu", "panda"];
 
 /// An emulator that runs on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Running {
     /// Its number.
     pub pid: u32,

@@ -9,7 +9,7 @@ use rr_mem::region::{
 };
 
 fuzz_target!(|text: &str| {
-    let Ok(FlatText { map, style }) = parse(text) else { return };
+    let Ok(FlatText { map, style, .. }) = parse(text) else { return };
     let print = |map: &RegionMap| flat_blocks(map, style).expect("its views are known").concat();
     let printed = print(&map);
     if printed.is_empty() {

@@ -24,7 +24,7 @@ fuzz_target!(|json: &[u8]| {
         let _ = map.find(id, u64::MAX, u64::MAX);
     }
     for disabled in [false, true] {
-        let _ = tree_blocks(&map, TreeOptions { disabled });
+        let _ = tree_blocks(&map, TreeOptions::disabled(disabled));
     }
     for style in [Style::Qemu29, Style::Qemu72] {
         let _ = flat_blocks(&map, style);

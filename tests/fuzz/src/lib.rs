@@ -7,7 +7,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use rr_mem::{
     addr::Gpa,
     memory::{Memory, ReadCause, ReadError},
-    mmu::{Access, AccessKind, Query},
+    mmu::{AccessKind, Query},
     regs::{ArmRegs, ArmState, Regs, X86Regs},
 };
 
@@ -23,7 +23,7 @@ pub const QUERIES: [Query; 7] = [
 ];
 
 const fn access(kind: AccessKind, user: bool) -> Query {
-    Query::Access(Access { kind, user })
+    Query::access(kind, user)
 }
 
 /// Registers of any architecture, mostly with paging on.

@@ -153,7 +153,8 @@ pub const PAE: u64 = X86Regs::CR4_PAE;
 pub const LA57: u64 = X86Regs::CR4_LA57;
 
 fn arch_parser() -> impl TypedValueParser<Value = Arch> {
-    PossibleValuesParser::new(Arch::ALL.map(Arch::name)).try_map(|name| name.parse::<Arch>())
+    PossibleValuesParser::new(Arch::ALL.iter().map(|arch| arch.name()))
+        .try_map(|name| name.parse::<Arch>())
 }
 
 fn access_kind() -> impl TypedValueParser<Value = AccessKind> {

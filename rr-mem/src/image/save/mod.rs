@@ -19,6 +19,7 @@ use super::CoreNote;
 use crate::{addr::RangeSet, memory::Memory, regs::Arch};
 
 /// What a file of guest memory looks like.
+#[non_exhaustive]
 pub enum FileFormat<'a> {
     /// Byte 0 is at this guest-physical address. What is left out reads as zeros.
     Raw(u64),

@@ -19,6 +19,7 @@ const MOST_FIELDS: u64 = 1 << 26;
 
 /// A field of a device and its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StateField<'a> {
     /// The device's name.
     pub device: &'a str,

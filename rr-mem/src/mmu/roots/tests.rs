@@ -322,7 +322,7 @@ fn a_range_with_holes_is_scanned_between_them() {
 }
 
 fn any_shape() -> impl Strategy<Value = Regs> {
-    let shapes = Arch::ALL.into_iter().flat_map(|arch| usual_shapes(&Regs::defaults(arch)));
+    let shapes = Arch::ALL.iter().flat_map(|arch| usual_shapes(&Regs::defaults(*arch)));
     proptest::sample::select(shapes.collect::<Vec<_>>())
 }
 

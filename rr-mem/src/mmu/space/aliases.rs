@@ -15,6 +15,7 @@ use crate::{
 /// A virtual address that maps the physical one asked for, and how often it is
 /// repeated right behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Alias {
     /// The first such address.
     pub gva: Gva,

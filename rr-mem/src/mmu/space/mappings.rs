@@ -8,6 +8,7 @@ use crate::{
 
 /// A range of virtual addresses and what it maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mapping {
     /// The first address.
     pub gva: Gva,
@@ -25,6 +26,7 @@ pub struct Mapping {
 
 /// How the physical addresses of a [`Mapping`] go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Progression {
     /// With the virtual ones.
     Linear,
@@ -100,6 +102,7 @@ impl Mapping {
 
 /// What neighbours are listed as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Merge {
     /// None: a mapping is one page.
     None,

@@ -40,6 +40,7 @@ impl Default for SpaceLimits {
 
 /// A table, or a part of one, that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unreadable {
     /// The structure.
     pub level: Level,

@@ -20,6 +20,7 @@ use super::{FlatRange, MemoryRegion, RegionMap};
 /// Whose layout the text of flat views has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Style {
     /// QEMU 2.9 and PANDA: `address-space (flat view): memory`.
     Qemu29,

@@ -22,6 +22,7 @@ use crate::{
 
 /// A map read from text, and whose text it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FlatText {
     /// The map; [`super::flat_blocks`] prints the text again.
     pub map: RegionMap,
@@ -31,6 +32,7 @@ pub struct FlatText {
 
 /// Which of the monitor's texts this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Form {
     /// `info mtree`.
     Tree,

@@ -16,9 +16,18 @@ const MAX_LINES: usize = 1 << 20;
 
 /// What `info mtree` shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TreeOptions {
     /// Disabled regions too (`-D`); what is in them is always shown.
     pub disabled: bool,
+}
+
+impl TreeOptions {
+    /// With or without disabled regions.
+    #[must_use]
+    pub const fn disabled(disabled: bool) -> Self {
+        Self { disabled }
+    }
 }
 
 /// The blocks of `info mtree`: one for all address spaces that share a root,

@@ -51,6 +51,7 @@ impl Callsite {
 
 /// What a nondet log says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// A byte that the CPU read.
     Input1(u8),
@@ -76,6 +77,7 @@ pub enum Event<'a> {
 
 /// What a device did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Call<'a> {
     /// A device wrote to guest memory.
     CpuMemRw {
@@ -125,6 +127,7 @@ pub enum Call<'a> {
 
 /// A memory region that came or went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RegionChange<'a> {
     /// Guest-physical address.
     pub start: u64,
@@ -152,6 +155,7 @@ impl RegionChange<'_> {
 
 /// Data that a device moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transfer {
     /// The name of the way, such as `HD_TO_RAM`.
     pub way: &'static str,
@@ -189,6 +193,7 @@ impl Transfer {
 
 /// A byte through a serial port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Serial {
     /// Host pointer into the queue.
     pub fifo: u64,

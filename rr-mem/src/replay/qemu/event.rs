@@ -11,6 +11,7 @@ pub(in crate::replay) const END: u8 = 27;
 
 /// What a replay log says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// So many instructions were executed since the last event.
     Instruction(u32),
@@ -71,6 +72,7 @@ pub enum Event<'a> {
 
 /// Something that the outside did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Async<'a> {
     /// A bottom half: its id.
     Bh(u64),
@@ -102,6 +104,7 @@ pub enum Async<'a> {
 
 /// A key, button or pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Input {
     /// A key.
     Key {

@@ -88,13 +88,14 @@ fn complain_read(error: &GuestReadError, output: &mut Output) -> anyhow::Result<
             let outcome = if hole { Outcome::Negative } else { Outcome::Unreadable };
             (None, Some(ErrorRow::read(data, &CommandLine)), outcome, data.advice())
         }
-        GuestReadCause::End => (None, None, Outcome::Negative, Advice::Nothing),
         GuestReadCause::Missing(missing) => (
             None,
             Some(ErrorRow::missing(*missing, &CommandLine)),
             Outcome::Unreadable,
             missing.advice(),
         ),
+        // The address space ends.
+        _ => (None, None, Outcome::Negative, Advice::Nothing),
     };
     if output.json {
         output.row(&StopRow { addr: Hex(error.at.raw()), fault, error: row })?;

@@ -35,7 +35,7 @@ pub fn run(args: &Mtree, output: &mut Output) -> anyhow::Result<Outcome> {
     }
     let blocks = match (args.flat, opened.style) {
         (true, style) => monitor::flat_blocks(map, style.unwrap_or_default()),
-        (false, None) => monitor::tree_blocks(map, TreeOptions { disabled: args.disabled }),
+        (false, None) => monitor::tree_blocks(map, TreeOptions::disabled(args.disabled)),
         (false, Some(_)) => {
             return Err(usage(
                 "the text of `info mtree -f` holds the flat views, not the tree",

@@ -79,7 +79,7 @@ fn refuse(error: &WriteError, output: &mut Output) -> anyhow::Result<Outcome> {
 }
 
 fn show(pieces: &[WrittenRun], output: &mut Output) -> anyhow::Result<Outcome> {
-    for &WrittenRun { gpa, hva, len } in pieces {
+    for &WrittenRun { gpa, hva, len, .. } in pieces {
         output.answer(&WrittenRow { gpa, host: hva, bytes: len })?;
     }
     Ok(Outcome::Answered)

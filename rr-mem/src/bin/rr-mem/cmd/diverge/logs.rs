@@ -33,8 +33,6 @@ pub fn around(path: &Path, instruction: u64) -> anyhow::Result<Vec<String>> {
 pub fn refuse(error: UnusableLog) -> anyhow::Error {
     match &error {
         UnusableLog::NotOpened { source, .. } => failed(&error, source.advice()),
-        UnusableLog::Panda { .. } => {
-            usage(&error, "give the rrfile of QEMU's -icount ...,rr=record")
-        }
+        _ => usage(&error, "give the rrfile of QEMU's -icount ...,rr=record"),
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, os::unix::ffi::OsStrExt};
 
 use rr_mem::{
-    replay::{Entry, EventLog, Log, LogFormat},
+    replay::{Entry, EventLog, Log},
     report::log::{
         LogRow,
         compat::Compat,
@@ -63,8 +63,7 @@ impl Printer {
                 Compat::header(&mut text, name, log.size().unwrap_or_default(), log.header());
                 Style::Compat(Compat::default())
             }
-            (true, Log::Qemu(_)) => {
-                debug_assert!(log.format() != LogFormat::Panda);
+            (true, _) => {
                 return Err(usage("rr_print reads PANDA's logs only", "leave --compat out"));
             }
         };
