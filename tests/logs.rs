@@ -17,7 +17,7 @@ use rr_mem::{
         check::Check,
         cut::Cut,
         diff::{Difference, diff},
-        digest::Digest,
+        digest::LogDigest,
         panda::{self, Call},
         qemu,
         stat::Stat,
@@ -363,7 +363,7 @@ fn host_pointers_and_padding_never_matter() {
     let (other, _) = diff(&mut with(1, 2, 3), &mut with(1, 2, 4), &|_: &Entry| String::new());
     assert_eq!(other.first.expect("differs").difference, Difference::Value);
     let digest = |mut log: Log| {
-        let mut digest = Digest::default();
+        let mut digest = LogDigest::default();
         digest.add(&log.next_entry().expect("whole").expect("there"));
         digest.hex()
     };

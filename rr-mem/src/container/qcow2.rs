@@ -115,7 +115,7 @@ struct Disk<'a> {
 
 /// A snapshot's tables and names.
 #[derive(Clone, Debug)]
-struct Snapshot {
+struct DiskSnapshot {
     id: String,
     name: String,
     l1_at: u64,
@@ -178,7 +178,7 @@ impl<'a> Disk<'a> {
         Ok(String::from_utf8_lossy(text).into_owned())
     }
 
-    fn find(&self, wanted: Option<&str>) -> Result<Snapshot, Qcow2Error> {
+    fn find(&self, wanted: Option<&str>) -> Result<DiskSnapshot, Qcow2Error> {
         let mut names = Vec::new();
         let mut at = self.snapshots_at;
         for _ in 0..self.snapshots {
@@ -196,7 +196,7 @@ impl<'a> Disk<'a> {
     }
 
     /// The snapshot table's entry at `at`, and where the next entry is.
-    fn snapshot(&self, at: u64) -> Result<(Snapshot, u64), Qcow2Error> {
+    fn snapshot(&self, at: u64) -> Result<(DiskSnapshot, u64), Qcow2Error> {
         let end = || damaged("a snapshot that ends behind the end", at);
         let extra_size = u64::from(self.u32(at.checked_add(36).ok_or_else(end)?)?);
         let (id_len, name_len) = (self.u16(at + 12)?, self.u16(at + 14)?);
@@ -204,7 +204,7 @@ impl<'a> Disk<'a> {
         let id_at = extra + extra_size;
         let name_at = id_at + u64::from(id_len);
         let small = u64::from(self.u32(at + 32)?);
-        let snapshot = Snapshot {
+        let snapshot = DiskSnapshot {
             id: self.text(id_at, id_len)?,
             name: self.text(name_at, name_len)?,
             l1_at: self.u64(at)?,
@@ -218,7 +218,7 @@ impl<'a> Disk<'a> {
     /// Copies the state, a cluster at a time.
     fn copy(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &DiskSnapshot,
         out: &mut Unpacked,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), ContainerError> {
@@ -242,7 +242,11 @@ impl<'a> Disk<'a> {
 
     /// The bytes of a cluster of the virtual disk, by its number; none of one
     /// that is all zeros.
-    fn cluster(&self, snapshot: &Snapshot, number: u64) -> Result<Option<&'a [u8]>, Qcow2Error> {
+    fn cluster(
+        &self,
+        snapshot: &DiskSnapshot,
+        number: u64,
+    ) -> Result<Option<&'a [u8]>, Qcow2Error> {
         let l2_bits = self.cluster_bits - 3;
         let l1 = number >> l2_bits;
         let l1_at = snapshot.l1_at.saturating_add(l1 * 8);

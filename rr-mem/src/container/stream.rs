@@ -32,7 +32,7 @@ const MOST_SUMS: u64 = 1 << 20;
 pub type Reader = Box<dyn Read + Send>;
 
 /// A file that may be compressed.
-pub enum Opened {
+pub enum Unwrapped {
     /// It is not: mapped.
     Plain(MappedFile),
     /// Its contents, or the log of an rr2 archive.
@@ -45,17 +45,20 @@ pub enum Opened {
 ///
 /// # Errors
 /// The operating system's, and the decoder's on the first bytes.
-pub fn open(path: &Path) -> io::Result<Opened> {
+pub fn open(path: &Path) -> io::Result<Unwrapped> {
     let mut file = File::open(path)?;
     if !file.metadata()?.is_file() {
-        return layers(Box::new(file)).map(|found| found.map_or(Opened::NoLog, Opened::Packed));
+        return layers(Box::new(file))
+            .map(|found| found.map_or(Unwrapped::NoLog, Unwrapped::Packed));
     }
     let mut start = [0; 4];
     let len = read_full(&mut file, &mut start)?;
     let file = File::open(path)?;
     match Packing::of(&start[..len]) {
-        None => MappedFile::map(&file).map(Opened::Plain),
-        Some(_) => layers(Box::new(file)).map(|found| found.map_or(Opened::NoLog, Opened::Packed)),
+        None => MappedFile::map(&file).map(Unwrapped::Plain),
+        Some(_) => {
+            layers(Box::new(file)).map(|found| found.map_or(Unwrapped::NoLog, Unwrapped::Packed))
+        }
     }
 }
 

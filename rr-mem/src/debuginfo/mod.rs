@@ -29,7 +29,7 @@ use files::{Found, shown};
 
 /// Where debug info of other files than the program itself may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Search {
+pub struct DebugSearch {
     /// The debug file, when it is known; then no other is looked for.
     pub debug_file: Option<PathBuf>,
     /// Folders of debug files.
@@ -41,7 +41,7 @@ pub struct Search {
     pub unit: Option<String>,
 }
 
-impl Default for Search {
+impl Default for DebugSearch {
     /// `/usr/lib/debug` and the user's cache.
     fn default() -> Self {
         let folders = vec!["/usr/lib/debug".into()];
@@ -66,7 +66,7 @@ impl Program<'_> {
     }
 }
 
-impl Search {
+impl DebugSearch {
     /// The members `wanted` of the structs of `program`. Structs that it does
     /// not have are left out.
     ///

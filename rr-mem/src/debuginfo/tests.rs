@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use object::Architecture::X86_64;
 
 use super::{
-    DebugError, Layout, MemberList, Program, Search,
+    DebugError, DebugSearch, Layout, MemberList, Program,
     synthetic::{build_id, compressed, dwarf, elf},
 };
 use crate::memory::MappedFile;
@@ -24,16 +24,16 @@ fn with_a(id: &[u8]) -> Vec<u8> {
     elf(X86_64, &sections, &[])
 }
 
-fn search(folder: &Path) -> Search {
-    Search { debug_file: None, folders: vec![folder.into()], cache: None, unit: None }
+fn search(folder: &Path) -> DebugSearch {
+    DebugSearch { debug_file: None, folders: vec![folder.into()], cache: None, unit: None }
 }
 
-fn layout(search: &Search, bytes: &[u8]) -> Result<Layout, DebugError> {
+fn layout(search: &DebugSearch, bytes: &[u8]) -> Result<Layout, DebugError> {
     let file = MappedFile::from_vec(bytes.to_vec());
     search.layout(Program { path: Path::new("/nowhere/program"), file: &file }, &wanted())
 }
 
-fn complaint(search: &Search, bytes: &[u8]) -> (&'static str, String) {
+fn complaint(search: &DebugSearch, bytes: &[u8]) -> (&'static str, String) {
     let error = layout(search, bytes).expect_err("there is no layout");
     assert!(!error.advice().to_string().is_empty());
     (error.kind(), error.to_string())
@@ -91,7 +91,7 @@ fn what_is_no_regular_file_is_never_opened() {
     let program = elf(X86_64, &[build_id(b"\xab\xcd\xef")], &[]);
     let (_, text) = complaint(&search(folder.path()), &program);
     assert!(text.contains("not a regular file"), "{text}");
-    let given = Search { debug_file: Some(folder.path().into()), ..search(folder.path()) };
+    let given = DebugSearch { debug_file: Some(folder.path().into()), ..search(folder.path()) };
     assert_eq!(complaint(&given, &program).0, "io");
 }
 
@@ -122,7 +122,7 @@ fn links_that_lead_through_folders_are_not_followed() {
 fn a_given_debug_file_must_be_of_the_same_build() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("given");
-    let given = Search { debug_file: Some(path.clone()), ..search(folder.path()) };
+    let given = DebugSearch { debug_file: Some(path.clone()), ..search(folder.path()) };
     let program =
         |id: Option<&[u8]>| elf(X86_64, &id.map(build_id).into_iter().collect::<Vec<_>>(), &[]);
     assert_eq!(complaint(&given, &program(None)).0, "io");

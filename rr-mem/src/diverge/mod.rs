@@ -39,7 +39,7 @@ pub use kept::{KeptPoints, SearchIdentity};
 pub use logs::{Extent, LogDifference, UnusableLog, entries_around, not_compared};
 pub use pair::{SearchError, Side};
 pub use qemu::{CommandError, Recording, Replay, StartError};
-pub use rr::{Recorded, StartError as TraceError, Traced};
+pub use rr::{Recorded, TraceError, Traced};
 pub use search::{Found, Observer, Parting, SearchOptions, Verdict, find_first_difference};
 pub use writer::Writer;
 

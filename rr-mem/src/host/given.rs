@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::{
     Areas, Host, Module, Thread,
-    maps::{self, Mapping},
+    maps::{self, HostMapping},
     module::{DELETED, HEAD, bias},
 };
 use crate::{
@@ -105,7 +105,7 @@ impl<M: Memory<Hva>> Host for Given<M> {
 }
 
 /// The files that are loaded, as modules where they are.
-fn modules<M: Memory<Hva>>(memory: &M, mappings: &[Mapping], files: &[PathBuf]) -> Vec<Module> {
+fn modules<M: Memory<Hva>>(memory: &M, mappings: &[HostMapping], files: &[PathBuf]) -> Vec<Module> {
     let given: Vec<_> =
         files.iter().filter_map(|path| Some((path.as_path(), open(path)?))).collect();
     let loaded = maps::loaded(mappings).into_iter();
@@ -114,7 +114,7 @@ fn modules<M: Memory<Hva>>(memory: &M, mappings: &[Mapping], files: &[PathBuf]) 
 
 fn module<M: Memory<Hva>>(
     memory: &M,
-    mapping: &Mapping,
+    mapping: &HostMapping,
     given: &[(&Path, MappedFile)],
 ) -> Option<Module> {
     let path = Path::new(mapping.name().trim_end_matches(DELETED));
@@ -135,7 +135,7 @@ fn module<M: Memory<Hva>>(
 }
 
 /// The first bytes of the file as the process has them.
-fn head<M: Memory<Hva>>(memory: &M, mapping: &Mapping) -> Option<[u8; HEAD]> {
+fn head<M: Memory<Hva>>(memory: &M, mapping: &HostMapping) -> Option<[u8; HEAD]> {
     let mut head = [0; HEAD];
     (mapping.offset == 0).then_some(())?;
     memory.read(mapping.area.start, &mut head).ok()?;

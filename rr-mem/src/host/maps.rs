@@ -8,7 +8,7 @@ use crate::addr::Hva;
 
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mapping {
+pub(super) struct HostMapping {
     /// What everybody may know of it.
     pub area: Area,
     /// Writes are the process's own (flag `p`).
@@ -21,7 +21,7 @@ pub(super) struct Mapping {
     pub executable: bool,
 }
 
-impl Mapping {
+impl HostMapping {
     /// Private memory without a file: untouched parts read as zero.
     #[cfg(target_os = "linux")]
     pub fn is_anonymous(&self) -> bool {
@@ -42,7 +42,7 @@ impl Mapping {
 }
 
 /// All lines that make sense, lowest address first.
-pub(super) fn parse(text: &[u8]) -> Vec<Mapping> {
+pub(super) fn parse(text: &[u8]) -> Vec<HostMapping> {
     let mut mappings: Vec<_> = text
         .split(|byte| *byte == b'\n')
         .filter_map(|bytes| line(bytes).or_else(|| gdb_line(bytes)))
@@ -53,8 +53,8 @@ pub(super) fn parse(text: &[u8]) -> Vec<Mapping> {
 
 /// The first mapping of each loaded file. A file that is only read, as a
 /// debugger reads symbols, has no executable mapping and is left out.
-pub(super) fn loaded(mappings: &[Mapping]) -> Vec<&Mapping> {
-    let key = |mapping: &&Mapping| (mapping.name().to_owned(), mapping.inode);
+pub(super) fn loaded(mappings: &[HostMapping]) -> Vec<&HostMapping> {
+    let key = |mapping: &&HostMapping| (mapping.name().to_owned(), mapping.inode);
     let named = || mappings.iter().filter(|mapping| mapping.name().starts_with('/'));
     let executable = named().filter(|mapping| mapping.executable);
     let mut missing: HashSet<_> = executable.map(|mapping| key(&mapping)).collect();
@@ -62,7 +62,7 @@ pub(super) fn loaded(mappings: &[Mapping]) -> Vec<&Mapping> {
 }
 
 /// `START-END PERMS OFFSET DEVICE INODE   NAME`.
-fn line(bytes: &[u8]) -> Option<Mapping> {
+fn line(bytes: &[u8]) -> Option<HostMapping> {
     let text = String::from_utf8_lossy(bytes);
     let mut words = text.splitn(6, ' ');
     let (start, end) = words.next()?.split_once('-')?;
@@ -81,12 +81,12 @@ fn line(bytes: &[u8]) -> Option<Mapping> {
     };
     let (executable, private) =
         (permissions.get(2) == Some(&b'x'), permissions.get(3) == Some(&b'p'));
-    Some(Mapping { area, private, offset, inode, executable })
+    Some(HostMapping { area, private, offset, inode, executable })
 }
 
 /// `START END SIZE OFFSET [PERMS] [NAME]`, the numbers with `0x`. Of a core gdb
 /// shows no permissions: what it lists is readable.
-fn gdb_line(bytes: &[u8]) -> Option<Mapping> {
+fn gdb_line(bytes: &[u8]) -> Option<HostMapping> {
     let text = String::from_utf8_lossy(bytes);
     let mut rest = text.as_ref();
     let [start, end, _size, offset] =
@@ -105,7 +105,7 @@ fn gdb_line(bytes: &[u8]) -> Option<Mapping> {
         name: Some(name.to_owned()),
     };
     let executable = rights.is_empty() || rights.as_bytes().get(2) == Some(&b'x');
-    Some(Mapping { area, private: rights.ends_with('p'), offset, inode: 0, executable })
+    Some(HostMapping { area, private: rights.ends_with('p'), offset, inode: 0, executable })
 }
 
 /// The next word, taken off `rest`.

@@ -10,7 +10,7 @@
 use super::{
     Wrong, cpus,
     structs::{Struct, Structs},
-    symbols::{Symbols, Timers},
+    symbols::{QemuSymbols, Timers},
 };
 use crate::{
     addr::Hva,
@@ -26,7 +26,7 @@ pub enum InstructionCounter {
         /// What is accounted for, 64 bits.
         total: Hva,
         /// What each CPU has executed since.
-        slices: Vec<Slice>,
+        slices: Vec<TimeSlice>,
     },
     /// PANDA's count, of its first CPU: 64 bits, the instruction that is being
     /// executed included.
@@ -36,7 +36,7 @@ pub enum InstructionCounter {
 /// The slice of time that a CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Slice {
+pub struct TimeSlice {
     /// What it may execute, 64 bits.
     pub budget: Hva,
     /// What the decrementer is refilled with, 64 bits.
@@ -63,7 +63,7 @@ impl InstructionCounter {
     }
 }
 
-impl Slice {
+impl TimeSlice {
     /// Budget, extra and decrementer.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Slice {
 /// Finds the counter, of emulators that count.
 pub(super) fn find<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
     cpus: &[Struct<'_>],
 ) -> Result<Option<InstructionCounter>, Wrong> {
     let Some(first) = cpus.first() else { return Ok(None) };
@@ -107,14 +107,14 @@ pub(super) fn find<M: Memory<Hva>>(
 
 fn slice<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
     cpu: &Struct<'_>,
-) -> Result<Slice, Wrong> {
+) -> Result<TimeSlice, Wrong> {
     let member = |name| {
         let field = structs.field("CPUState", name).ok_or(Wrong::Member("CPUState", name))?;
         Ok(Hva(cpu.address.wrapping_add(field.offset)))
     };
-    Ok(Slice {
+    Ok(TimeSlice {
         budget: member("icount_budget")?,
         extra: member("icount_extra")?,
         decrementer: member(DECREMENTER)
@@ -128,7 +128,7 @@ const DECREMENTER: &str = "neg.icount_decr";
 
 fn before_registers<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
     cpu: &Struct<'_>,
 ) -> Result<Hva, Wrong> {
     let kind = cpus::kind(structs, symbols.target, cpu)?;

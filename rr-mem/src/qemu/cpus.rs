@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{
     Wrong, map,
     structs::{Struct, Structs},
-    symbols::{Symbols, Target},
+    symbols::{QemuSymbols, Target},
 };
 use crate::{
     addr::Hva,
@@ -112,7 +112,7 @@ struct Registers {
 /// The list of CPUs, each checked to be one.
 pub(super) fn list<'a, M: Memory<Hva>>(
     structs: &Structs<'a, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
     spaces: &[u64],
 ) -> Result<Vec<Struct<'a>>, Wrong> {
     let cpus = structs.list("CPUState", structs.pointer(symbols.cpus)?, "node.tqe_next")?;
@@ -166,7 +166,7 @@ pub(super) fn kind<M: Memory<Hva>>(
 /// Whether the list of CPUs is one.
 pub(super) fn check<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
 ) -> Result<(), Wrong> {
     let spaces = map::spaces(structs, symbols)?;
     let spaces: Vec<u64> = spaces.iter().map(|space| space.address).collect();
@@ -177,7 +177,7 @@ pub(super) fn check<M: Memory<Hva>>(
 /// spaces, and `total` is what an emulator counted of all CPUs together.
 pub(super) fn read<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
     spaces: &[u64],
     list: &[Struct<'_>],
     total: Option<u64>,
@@ -192,7 +192,7 @@ pub(super) fn read<M: Memory<Hva>>(
 
 fn one<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
     spaces: &[u64],
     cpu: &Struct<'_>,
     instructions: Option<u64>,

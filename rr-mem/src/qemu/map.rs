@@ -7,7 +7,7 @@ use super::{
     Wrong,
     objects::Objects,
     structs::{LIST_LIMIT, Struct, Structs},
-    symbols::Symbols,
+    symbols::QemuSymbols,
 };
 use crate::{
     addr::{Gpa, Hva},
@@ -39,7 +39,7 @@ struct RawSpace {
 /// space is called "memory".
 pub(super) fn roots<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
 ) -> Result<(), Wrong> {
     let first = structs.at("AddressSpace", symbols.address_space_memory)?;
     match structs.string(first.get("name")?)?.as_deref() {
@@ -51,7 +51,7 @@ pub(super) fn roots<M: Memory<Hva>>(
 /// Every address space, from QEMU's first on.
 pub(super) fn spaces<'a, M: Memory<Hva>>(
     structs: &Structs<'a, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
 ) -> Result<Vec<Struct<'a>>, Wrong> {
     let first = symbols.address_space_memory;
     structs.list("AddressSpace", first, "address_spaces_link.tqe_next")
@@ -60,7 +60,7 @@ pub(super) fn spaces<'a, M: Memory<Hva>>(
 /// The flat views as they are now.
 pub(super) fn snapshot<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
 ) -> Result<RawViews, Wrong> {
     let space = |space: Struct<'_>| {
         let view = space.get("current_map")?;
@@ -103,7 +103,7 @@ pub(super) struct Read {
 /// The map whose flat views are `snapshot`.
 pub(super) fn read<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
     snapshot: &RawViews,
 ) -> Result<Read, Wrong> {
     let (blocks, ram_blocks) = ram_blocks(structs, symbols)?;
@@ -131,7 +131,7 @@ type Numbers = HashMap<u64, u32>;
 
 fn ram_blocks<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
 ) -> Result<(Numbers, Vec<RamBlock>), Wrong> {
     let head = structs.at("RAMList", symbols.ram_list)?;
     let list = structs.list("RAMBlock", head.get("blocks.lh_first")?, "next.le_next")?;

@@ -25,7 +25,7 @@ mod symbols;
 #[cfg(test)]
 mod tests;
 
-pub use counter::{InstructionCounter, Slice};
+pub use counter::{InstructionCounter, TimeSlice};
 pub use cpus::{Accelerator, VirtualCpu};
 pub use error::{Misfit, QemuError, Wrong};
 pub use machine::Machine;

@@ -7,11 +7,11 @@ use super::{
     map::{self, Read},
     objects,
     structs::Structs,
-    symbols::{self, Symbols},
+    symbols::{self, QemuSymbols},
 };
 use crate::{
     addr::{Address, Hva},
-    debuginfo::{DebugError, Layout, Search},
+    debuginfo::{DebugError, DebugSearch, Layout},
     host::Host,
     memory::Memory,
     region::RegionMap,
@@ -31,12 +31,12 @@ pub enum Offsets {
     Given(Layout),
     /// From QEMU's own debug info; without, from the layouts that come with
     /// the program. A debug file that is given excludes those.
-    Found(Search),
+    Found(DebugSearch),
 }
 
 impl Default for Offsets {
     fn default() -> Self {
-        Self::Found(Search::default())
+        Self::Found(DebugSearch::default())
     }
 }
 
@@ -45,7 +45,7 @@ impl Default for Offsets {
 /// # Errors
 /// [`QemuError::NoEmulator`].
 pub fn detect(host: &impl Host) -> Result<(), QemuError> {
-    Symbols::find(host, &Search::default()).map(drop)
+    QemuSymbols::find(host, &DebugSearch::default()).map(drop)
 }
 
 /// Reads the memory map and the CPUs with the first layout that fits.
@@ -53,9 +53,9 @@ pub fn detect(host: &impl Host) -> Result<(), QemuError> {
 /// # Errors
 /// When no module has QEMU's symbols, or no layout fits.
 pub fn read<H: Host>(host: &H, offsets: &Offsets) -> Result<Machine, QemuError> {
-    let default = Search::default();
+    let default = DebugSearch::default();
     let search = if let Offsets::Found(search) = offsets { search } else { &default };
-    let symbols = Symbols::find(host, search)?;
+    let symbols = QemuSymbols::find(host, search)?;
     let mut misfits = Vec::new();
     for attempt in 0..if host.may_change() { ATTEMPTS } else { 1 } {
         thread::sleep(PAUSE * attempt);
@@ -71,7 +71,7 @@ pub fn read<H: Host>(host: &H, offsets: &Offsets) -> Result<Machine, QemuError> 
 /// Layout after layout.
 struct Trial<'a, H> {
     host: &'a H,
-    symbols: &'a Symbols,
+    symbols: &'a QemuSymbols,
     misfits: Vec<Misfit>,
 }
 
@@ -103,7 +103,7 @@ impl<H: Host> Trial<'_, H> {
     }
 
     /// With the debug info of the module that has QEMU's symbols.
-    fn own(&mut self, search: &Search) -> Result<Option<Machine>, DebugError> {
+    fn own(&mut self, search: &DebugSearch) -> Result<Option<Machine>, DebugError> {
         let Some(program) = symbols::program(&self.symbols.module) else { return Ok(None) };
         let layout = search.layout(program, &layouts::wanted())?;
         Ok(self.fit(&layout))
@@ -124,7 +124,7 @@ impl<H: Host> Trial<'_, H> {
 
 fn read_once<H: Host>(
     host: &H,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
     structs: &Structs<'_, H::Memory>,
 ) -> Result<Machine, Wrong> {
     map::roots(structs, symbols)?;
@@ -160,7 +160,7 @@ fn read_once<H: Host>(
 /// The type of the object that makes the guest's memory unreadable, if any.
 fn confidential<M: Memory<Hva>>(
     structs: &Structs<'_, M>,
-    symbols: &Symbols,
+    symbols: &QemuSymbols,
 ) -> Result<Option<String>, Wrong> {
     let Some(pointer) = symbols.machine.filter(|_| structs.knows("MachineState")) else {
         return Ok(None);

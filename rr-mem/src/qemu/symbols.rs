@@ -3,7 +3,7 @@
 
 use super::QemuError;
 use crate::{
-    debuginfo::{Program, Search, symbols},
+    debuginfo::{DebugSearch, Program, symbols},
     host::{Host, Module},
     memory::MappedFile,
 };
@@ -20,7 +20,7 @@ pub(super) enum Target {
 
 /// Addresses in the process.
 #[derive(Clone, Debug)]
-pub(super) struct Symbols {
+pub(super) struct QemuSymbols {
     /// The file that they were found in.
     pub module: Module,
     pub target: Target,
@@ -55,10 +55,10 @@ const X86: [&str; 2] = ["cpu_x86_update_cr3", "x86_cpu_list"];
 const ARM: [&str; 2] = ["arm_cpu_do_interrupt", "arm_cpu_list"];
 const A64: [&str; 2] = ["a64_translate_init", "gen_a64_set_pc_im"];
 
-impl Symbols {
+impl QemuSymbols {
     /// Looks through all modules: PANDA's symbols are in a library. Where none
     /// exports them, their debug files are looked for.
-    pub fn find(host: &impl Host, search: &Search) -> Result<Self, QemuError> {
+    pub fn find(host: &impl Host, search: &DebugSearch) -> Result<Self, QemuError> {
         let elsewhere = |module: &Module| search.symbol_file(program(module)?);
         match Self::look(host, |module| module.file.clone()) {
             Err(QemuError::NoEmulator(_)) => {
@@ -105,7 +105,7 @@ impl Symbols {
 
 /// Whether the debug file that is given, if any, is of one of the modules; if
 /// not, what it has to do with the first.
-fn belongs(host: &impl Host, search: &Search) -> Result<(), QemuError> {
+fn belongs(host: &impl Host, search: &DebugSearch) -> Result<(), QemuError> {
     let mut checks = host.modules().iter().filter_map(program).map(|one| search.check(one));
     let Some(Err(first)) = checks.next() else { return Ok(()) };
     if checks.any(|check| check.is_ok()) { Ok(()) } else { Err(first.into()) }

@@ -10,7 +10,7 @@ use crate::{
     addr::Hva,
     advice::Explain,
     debuginfo::{
-        Layout, Search,
+        DebugSearch, Layout,
         synthetic::{build_id, dwarf, elf},
     },
     host::{Areas, Host, Module, Thread},
@@ -68,7 +68,7 @@ impl Host for Fixture {
 }
 
 fn search(debug_file: Option<PathBuf>) -> Offsets {
-    Offsets::Found(Search { debug_file, folders: Vec::new(), cache: None, unit: None })
+    Offsets::Found(DebugSearch { debug_file, folders: Vec::new(), cache: None, unit: None })
 }
 
 /// The names of the layouts that were tried, and all that is said in the end.

@@ -9,12 +9,12 @@ use crate::bits::hex_digits;
 /// The SHA-256 of everything so far that two recordings can share: the bytes of
 /// entries with host pointers and padding as zeros.
 #[derive(Clone, Debug, Default)]
-pub struct Digest {
+pub struct LogDigest {
     hasher: Sha256,
     entries: u64,
 }
 
-impl Digest {
+impl LogDigest {
     /// Adds an entry.
     pub fn add(&mut self, entry: &Entry) {
         let shared = entry.shared();
@@ -55,14 +55,14 @@ pub struct Digests {
     every: u64,
     next: u64,
     last: u64,
-    digest: Digest,
+    digest: LogDigest,
 }
 
 impl Digests {
     /// At multiples of `every`, which is not 0; of `u64::MAX`, at the end alone.
     #[must_use]
     pub fn every(every: u64) -> Self {
-        Self { every, next: every, last: 0, digest: Digest::default() }
+        Self { every, next: every, last: 0, digest: LogDigest::default() }
     }
 
     /// Adds an entry. Returns the digest before it if it passes a multiple; if

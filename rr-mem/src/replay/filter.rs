@@ -39,7 +39,7 @@ impl Default for Criteria {
 
 /// Decides which entries are taken.
 #[derive(Clone, Debug)]
-pub struct Filter {
+pub struct LogFilter {
     wanted: Criteria,
     /// Nothing is left out.
     takes_all: bool,
@@ -47,7 +47,7 @@ pub struct Filter {
     decided: Vec<Option<bool>>,
 }
 
-impl From<Criteria> for Filter {
+impl From<Criteria> for LogFilter {
     fn from(wanted: Criteria) -> Self {
         let takes_all = wanted == Criteria::default();
         Self { wanted, takes_all, decided: vec![None; Key::CLASSES * Key::CALLSITES] }
@@ -87,7 +87,7 @@ pub fn known_name(name: &str) -> Result<String, Vec<&'static str>> {
     Err(near.take(MOST_NEAR).collect())
 }
 
-impl Filter {
+impl LogFilter {
     /// Whether every entry is taken.
     #[must_use]
     pub const fn takes_all(&self) -> bool {

@@ -22,7 +22,7 @@ const NUMBERS: usize = 5;
 /// A run of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Block {
+pub struct IndexBlock {
     /// The byte of the log at which its first entry starts.
     pub offset: u64,
     /// The index of that entry.
@@ -38,7 +38,7 @@ pub struct Block {
 /// The blocks of a whole log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Index {
-    blocks: Vec<Block>,
+    blocks: Vec<IndexBlock>,
     /// Where the last block ends.
     end: u64,
 }
@@ -54,7 +54,7 @@ impl Index {
                 block.least = block.least.min(now);
                 block.most = block.most.max(now);
             }
-            _ => self.blocks.push(Block {
+            _ => self.blocks.push(IndexBlock {
                 offset: entry.offset,
                 index: entry.index,
                 instructions: now,
@@ -65,10 +65,13 @@ impl Index {
     }
 
     /// The blocks that may have entries with these counts, and where each ends.
-    pub fn blocks(&self, wanted: RangeInclusive<u64>) -> impl Iterator<Item = (Block, u64)> + '_ {
+    pub fn blocks(
+        &self,
+        wanted: RangeInclusive<u64>,
+    ) -> impl Iterator<Item = (IndexBlock, u64)> + '_ {
         let ends = self.blocks.iter().skip(1).map(|block| block.offset).chain([self.end]);
         let meets =
-            move |block: &Block| block.least <= *wanted.end() && block.most >= *wanted.start();
+            move |block: &IndexBlock| block.least <= *wanted.end() && block.most >= *wanted.start();
         self.blocks.iter().copied().zip(ends).filter(move |(block, _)| meets(block))
     }
 
@@ -77,7 +80,7 @@ impl Index {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(self.end.to_le_bytes());
-        for Block { offset, index, instructions, least, most } in &self.blocks {
+        for IndexBlock { offset, index, instructions, least, most } in &self.blocks {
             for number in [offset, index, instructions, least, most] {
                 bytes.extend(number.to_le_bytes());
             }
@@ -101,7 +104,7 @@ impl Index {
         let numbers: Vec<u64> = numbers.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
         let (&end, numbers) = numbers.split_first()?;
         let (blocks, more) = numbers.as_chunks::<NUMBERS>();
-        let block = |&[offset, index, instructions, least, most]: &[u64; NUMBERS]| Block {
+        let block = |&[offset, index, instructions, least, most]: &[u64; NUMBERS]| IndexBlock {
             offset,
             index,
             instructions,

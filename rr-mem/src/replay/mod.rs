@@ -39,7 +39,7 @@ pub use reading::{Ending, Reading, read};
 use window::Window;
 
 use crate::{
-    container::stream::{self, Opened},
+    container::stream::{self, Unwrapped},
     memory::MappedFile,
 };
 
@@ -374,9 +374,9 @@ impl Log {
     /// When the file cannot be read, or is no log.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         match stream::open(path)? {
-            Opened::Plain(file) => Self::from_file(file),
-            Opened::Packed(reader) => Self::from_reader(reader),
-            Opened::NoLog => Err(OpenError::NoLog),
+            Unwrapped::Plain(file) => Self::from_file(file),
+            Unwrapped::Packed(reader) => Self::from_reader(reader),
+            Unwrapped::NoLog => Err(OpenError::NoLog),
         }
     }
 

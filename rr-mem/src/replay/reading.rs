@@ -2,7 +2,7 @@
 
 use super::{
     Entry, EventLog, Log, LogError,
-    filter::Filter,
+    filter::LogFilter,
     index::{Index, KeptIndex},
     stat::Backwards,
 };
@@ -69,7 +69,7 @@ impl Ending {
 /// Those of `take`, which end the reading.
 pub fn read<E>(
     log: &mut Log,
-    filter: &mut Filter,
+    filter: &mut LogFilter,
     kept: Option<&KeptIndex>,
     mut take: impl FnMut(&Entry) -> Result<(), E>,
 ) -> Result<Reading, E> {
@@ -108,7 +108,7 @@ pub fn read<E>(
 fn read_indexed<E>(
     index: &Index,
     log: &mut Log,
-    filter: &mut Filter,
+    filter: &mut LogFilter,
     take: &mut impl FnMut(&Entry) -> Result<(), E>,
 ) -> Result<Reading, E> {
     for (block, end) in index.blocks(filter.instructions().clone()) {

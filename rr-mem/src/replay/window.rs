@@ -14,14 +14,14 @@ pub(super) const MOST_KEPT: usize = 64 << 20;
 const GIVEN_BACK: usize = 8 << 20;
 
 /// Where the bytes are.
-enum Source {
+enum Input {
     Mapped { file: MappedFile, given_back: usize },
     Stream { reader: Box<dyn Read + Send>, kept: Vec<u8>, filled: usize, ended: bool },
 }
 
 /// A place in the bytes of a log.
 pub(super) struct Window {
-    source: Source,
+    input: Input,
     /// Of the next byte, in what is kept.
     at: usize,
     /// Of the first byte that is kept, in the log.
@@ -36,20 +36,20 @@ impl std::fmt::Debug for Window {
 
 impl Window {
     pub fn mapped(file: MappedFile) -> Self {
-        Self { source: Source::Mapped { file, given_back: 0 }, at: 0, base: 0 }
+        Self { input: Input::Mapped { file, given_back: 0 }, at: 0, base: 0 }
     }
 
     pub fn stream(reader: Box<dyn Read + Send>) -> Self {
-        let source = Source::Stream { reader, kept: Vec::new(), filled: 0, ended: false };
-        Self { source, at: 0, base: 0 }
+        let input = Input::Stream { reader, kept: Vec::new(), filled: 0, ended: false };
+        Self { input, at: 0, base: 0 }
     }
 
     /// Bytes that are there from the place on.
     #[inline]
     pub fn rest(&self) -> &[u8] {
-        match &self.source {
-            Source::Mapped { file, .. } => file.bytes().get(self.at..).unwrap_or_default(),
-            Source::Stream { kept, filled, .. } => kept.get(self.at..*filled).unwrap_or_default(),
+        match &self.input {
+            Input::Mapped { file, .. } => file.bytes().get(self.at..).unwrap_or_default(),
+            Input::Stream { kept, filled, .. } => kept.get(self.at..*filled).unwrap_or_default(),
         }
     }
 
@@ -57,9 +57,9 @@ impl Window {
     #[inline]
     pub fn before(&self, len: usize) -> &[u8] {
         let range = self.at.saturating_sub(len)..self.at;
-        match &self.source {
-            Source::Mapped { file, .. } => file.bytes().get(range).unwrap_or_default(),
-            Source::Stream { kept, .. } => kept.get(range).unwrap_or_default(),
+        match &self.input {
+            Input::Mapped { file, .. } => file.bytes().get(range).unwrap_or_default(),
+            Input::Stream { kept, .. } => kept.get(range).unwrap_or_default(),
         }
     }
 
@@ -71,9 +71,9 @@ impl Window {
 
     /// Bytes of the whole log, where that is known.
     pub fn len(&self) -> Option<u64> {
-        match &self.source {
-            Source::Mapped { file, .. } => Some(file.bytes().len() as u64),
-            Source::Stream { .. } => None,
+        match &self.input {
+            Input::Mapped { file, .. } => Some(file.bytes().len() as u64),
+            Input::Stream { .. } => None,
         }
     }
 
@@ -81,7 +81,7 @@ impl Window {
     #[inline]
     pub fn skip(&mut self, len: usize) {
         self.at += len;
-        if let Source::Mapped { file, given_back } = &mut self.source
+        if let Input::Mapped { file, given_back } = &mut self.input
             && self.at >= *given_back + 2 * GIVEN_BACK
         {
             let until = self.at - GIVEN_BACK;
@@ -92,7 +92,7 @@ impl Window {
 
     /// Goes to an offset of a mapped log; a stream stays where it is.
     pub fn seek(&mut self, offset: u64) -> bool {
-        let Source::Mapped { file, given_back } = &mut self.source else { return false };
+        let Input::Mapped { file, given_back } = &mut self.input else { return false };
         match usize::try_from(offset) {
             Ok(offset) if offset <= file.bytes().len() => {
                 self.at = offset;
@@ -107,7 +107,7 @@ impl Window {
     /// Memory grows with the bytes that came, never with a length that is
     /// claimed.
     pub fn more(&mut self) -> io::Result<bool> {
-        let Source::Stream { reader, kept, filled, ended } = &mut self.source else {
+        let Input::Stream { reader, kept, filled, ended } = &mut self.input else {
             return Ok(false);
         };
         if *ended {

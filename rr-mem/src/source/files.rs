@@ -12,7 +12,7 @@ use crate::{
         Part::{Name, Say},
         Setting,
     },
-    debuginfo::Search,
+    debuginfo::DebugSearch,
     qemu::Offsets,
 };
 
@@ -37,7 +37,7 @@ fn text(path: &Path, advice: &Advice) -> Result<String, SourceError> {
 /// When `layout` cannot be read.
 pub fn offsets(layout: Option<&Path>, debug_file: Option<PathBuf>) -> Result<Offsets, SourceError> {
     let Some(path) = layout else {
-        return Ok(Offsets::Found(Search { debug_file, ..Search::default() }));
+        return Ok(Offsets::Found(DebugSearch { debug_file, ..DebugSearch::default() }));
     };
     serde_json::from_str(&text(path, &LAYOUT)?).map(Offsets::Given).map_err(|error| {
         let (path, why) = (path.to_owned(), error.to_string());

@@ -13,7 +13,7 @@ use std::{
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rr_mem::{
-    debuginfo::{Cache, Program, Search},
+    debuginfo::{Cache, DebugSearch, Program},
     memory::MappedFile,
     qemu::layouts,
 };
@@ -55,9 +55,9 @@ fn all(criterion: &mut Criterion) {
     let given = env::var_os("RR_MEM_ELF").map(PathBuf::from);
     let path = given.unwrap_or_else(|| made(folder.path()));
     let cache = Cache::at(folder.path().join("cache"));
-    let cold = Search { cache: None, ..Search::default() };
-    let cached = Search { cache: Some(cache), ..Search::default() };
-    let ask = |search: &Search| {
+    let cold = DebugSearch { cache: None, ..DebugSearch::default() };
+    let cached = DebugSearch { cache: Some(cache), ..DebugSearch::default() };
+    let ask = |search: &DebugSearch| {
         let file = MappedFile::open(&path).unwrap();
         search.layout(Program { path: &path, file: &file }, &layouts::wanted()).unwrap()
     };

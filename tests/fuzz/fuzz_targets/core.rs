@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use rr_mem::{
     addr::Hva,
-    debuginfo::Search,
+    debuginfo::DebugSearch,
     host::{Host, core::Core},
     memory::{MappedFile, Memory, ReadCause},
     qemu::{self, Offsets},
@@ -26,7 +26,7 @@ fuzz_target!(|input: (bool, &[u8], &[u8])| {
         assert!(core.memory().held(area.start, area.len) <= area.len);
     }
     // No files of this machine, no cache.
-    let search = Search { debug_file: None, folders: Vec::new(), cache: None, unit: None };
+    let search = DebugSearch { debug_file: None, folders: Vec::new(), cache: None, unit: None };
     let _ = qemu::read(&core, &Offsets::Found(search));
 });
 

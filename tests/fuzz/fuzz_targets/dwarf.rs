@@ -5,7 +5,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use rr_mem::{
-    debuginfo::{Program, Search, symbols},
+    debuginfo::{Program, DebugSearch, symbols},
     memory::MappedFile,
     qemu::layouts,
 };
@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = symbols::find(bytes, ["address_space_memory", "main"]);
     let file = MappedFile::from_vec(bytes.to_vec());
     let program = Program { path: Path::new("/nowhere/program"), file: &file };
-    let search = Search { debug_file: None, folders: Vec::new(), cache: None, unit: None };
+    let search = DebugSearch { debug_file: None, folders: Vec::new(), cache: None, unit: None };
     match search.layout(program, &layouts::wanted()) {
         Ok(layout) => assert!(!layout.structs.is_empty()),
         Err(error) => assert!(!error.to_string().is_empty() && !error.advice().to_string().is_empty()),

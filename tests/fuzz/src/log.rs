@@ -5,7 +5,7 @@ use std::io::Cursor;
 use rr_mem::{
     memory::MappedFile,
     replay::{
-        Entry, EventLog, Log, check::Check, diff::diff, digest::Digest, packets::Packet, stat::Stat,
+        Entry, EventLog, Log, check::Check, diff::diff, digest::LogDigest, packets::Packet, stat::Stat,
     },
     report::log::{
         LogRow,
@@ -19,7 +19,7 @@ pub fn read(bytes: Vec<u8>) {
     let open = || Log::from_file(MappedFile::from_vec(bytes.clone()));
     let Ok(mut mapped) = open() else { return };
     let mut stream = Log::from_reader(Box::new(Cursor::new(bytes.clone()))).expect("opens as well");
-    let (mut check, mut stat, mut digest) = (Check::default(), Stat::default(), Digest::default());
+    let (mut check, mut stat, mut digest) = (Check::default(), Stat::default(), LogDigest::default());
     let mut compat = Compat::default();
     let mut text = Vec::new();
     let mut end = None;

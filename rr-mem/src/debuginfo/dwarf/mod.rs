@@ -98,7 +98,7 @@ impl Gathered {
 }
 
 /// One search through a program.
-struct Search<'p> {
+struct UnitSearch<'p> {
     program: &'p Program<'p>,
     wanted: &'p MemberList,
     /// A part of the names of the units that count before others.
@@ -116,11 +116,11 @@ pub(super) fn read(
 ) -> Result<Found, String> {
     let program = Program::new(main, sup).map_err(|error| error.to_string())?;
     let pool = AtomicUsize::new(WORK);
-    let search = Search { program: &program, wanted, choice, pool };
+    let search = UnitSearch { program: &program, wanted, choice, pool };
     search.run().map_err(|error| error.to_string())
 }
 
-impl Search<'_> {
+impl UnitSearch<'_> {
     fn run(&self) -> Result<Found, Broken> {
         let own: Vec<usize> = (0..self.program.units(0)).collect();
         let mut all = self.units(0, &own)?;

@@ -89,7 +89,7 @@ pub struct Prepared {
 /// Makes `command` replay `log`, with its files in `folder`.
 pub fn prepare(command: &[String], log: &Path, folder: &Path) -> Result<Prepared, CommandError> {
     let (program, arguments) = command.split_first().ok_or(CommandError::Empty)?;
-    let mut writer = Writer { folder, arguments: Vec::new(), consoles: Vec::new(), files: 0 };
+    let mut writer = Rewriter { folder, arguments: Vec::new(), consoles: Vec::new(), files: 0 };
     let icount = writer.rewrite(arguments)?.ok_or(CommandError::NoIcount)?;
     let fields = fields(icount);
     let checkpoints = fields.iter().any(|field| field.starts_with("rrsnapshot="));
@@ -143,14 +143,14 @@ fn escaped(field: &str) -> String {
 }
 
 /// Writes options whose files become ours.
-struct Writer<'a> {
+struct Rewriter<'a> {
     folder: &'a Path,
     arguments: Vec<String>,
     consoles: Vec<PathBuf>,
     files: u32,
 }
 
-impl Writer<'_> {
+impl Rewriter<'_> {
     /// Takes the arguments that replay as they are, with our files for those
     /// that are written; says what `-icount` was.
     fn rewrite<'c>(&mut self, arguments: &'c [String]) -> Result<Option<&'c String>, CommandError> {

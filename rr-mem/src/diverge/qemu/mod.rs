@@ -89,7 +89,7 @@ impl Recording {
 pub struct Replay {
     recording: Recording,
     stopper: Stopper,
-    running: Option<Running>,
+    running: Option<Started>,
     /// Where it stands, or stood last.
     at: u64,
     /// Whether snapshots can be made and gone back to.
@@ -99,14 +99,14 @@ pub struct Replay {
 }
 
 /// An emulator that was started; ends with this.
-struct Running {
+struct Started {
     child: Killed,
     monitor: Monitor,
     // Behind the process that has its files open.
     folder: TempDir,
 }
 
-impl Running {
+impl Started {
     /// What the emulator said last, on one line.
     fn complaint(&self) -> String {
         let mut text = String::new();
@@ -149,7 +149,7 @@ impl Replay {
     }
 
     /// The emulator, started again where it has ended.
-    fn running(&mut self) -> Result<&mut Running, ExecutionError> {
+    fn running(&mut self) -> Result<&mut Started, ExecutionError> {
         if self.running.is_none() {
             self.at = 0;
             self.saved = 0;
@@ -387,7 +387,7 @@ impl StartError {
 }
 
 /// Starts the emulator and connects to it; and whether it has snapshots.
-fn launch(recording: &Recording, stopper: &Stopper) -> Result<(Running, bool), StartError> {
+fn launch(recording: &Recording, stopper: &Stopper) -> Result<(Started, bool), StartError> {
     let folder = tempfile::Builder::new().prefix("rr-mem-").tempdir().map_err(CommandError::Io)?;
     let prepared = command::prepare(&recording.command, &recording.log, folder.path())?;
     let failed = |what: String| StartError::Program { program: prepared.program.clone(), what };
@@ -402,7 +402,7 @@ fn launch(recording: &Recording, stopper: &Stopper) -> Result<(Running, bool), S
         .map_err(|error| failed(error.to_string()))?;
     let mut child = stopper.own(child).ok_or_else(|| failed("interrupted".to_owned()))?;
     match connect(&mut child.child, &prepared) {
-        Ok(monitor) => Ok((Running { child, monitor, folder }, prepared.checkpoints)),
+        Ok(monitor) => Ok((Started { child, monitor, folder }, prepared.checkpoints)),
         Err(error) => {
             drop(child);
             let said = fs::read_to_string(folder.path().join("stderr")).unwrap_or_default();

@@ -22,7 +22,7 @@ use std::{io, ops::RangeInclusive, path::PathBuf};
 
 use self::{
     condition::Condition,
-    places::{Places, Step},
+    places::{Places, Way},
     remote::Stop,
     server::Server,
     task::Task,
@@ -36,7 +36,7 @@ use crate::{
     addr::{Gpa, Hva},
     advice::{Advice, Part, Setting},
     memory::Memory,
-    qemu::{InstructionCounter, Slice},
+    qemu::{InstructionCounter, TimeSlice},
 };
 
 /// What the host's CPUs can watch at a time.
@@ -70,7 +70,7 @@ impl Recorded {
 /// Why a replay was not started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum StartError {
+pub enum TraceError {
     /// rr did not run, or does not serve.
     #[error("{program}: {what}")]
     Rr {
@@ -87,7 +87,7 @@ pub enum StartError {
     },
 }
 
-impl StartError {
+impl TraceError {
     /// What the user can do about it.
     #[must_use]
     pub fn advice(&self) -> Advice {
@@ -142,7 +142,7 @@ impl Traced {
     ///
     /// # Errors
     /// When rr does not serve it.
-    pub fn start(recorded: Recorded) -> Result<Self, StartError> {
+    pub fn start(recorded: Recorded) -> Result<Self, TraceError> {
         let stopper = Stopper::default();
         let server = Server::start(&recorded, &stopper)?;
         Ok(Self {
@@ -271,9 +271,10 @@ impl Traced {
         self.watch_nothing()?;
         let places: Vec<_> = match counter {
             InstructionCounter::Panda(count) => vec![(*count, WORD)],
-            InstructionCounter::Icount { slices, .. } => {
-                slices.iter().map(|Slice { decrementer, .. }| (*decrementer, DECREMENTER)).collect()
-            }
+            InstructionCounter::Icount { slices, .. } => slices
+                .iter()
+                .map(|TimeSlice { decrementer, .. }| (*decrementer, DECREMENTER))
+                .collect(),
         };
         for (address, len) in places {
             self.watch(address, len, condition)?;
@@ -340,7 +341,7 @@ impl Execution for Traced {
         if places::are_near(instruction, limit) {
             return Ok(instruction);
         }
-        while let Step::Visit(event) = self.places.step(instruction) {
+        while let Way::Visit(event) = self.places.way_to(instruction) {
             self.visit(event)?;
         }
         // The next block behind an event, or behind the end of a slice.

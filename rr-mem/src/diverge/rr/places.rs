@@ -18,7 +18,7 @@ pub struct Places {
 
 /// Where to go on the way to an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Way {
     /// The instruction is behind this event, and near.
     From(u64),
     /// It must be known how many were begun at this one.
@@ -43,25 +43,25 @@ impl Places {
     }
 
     /// Where to go on the way to the end of `instruction`.
-    pub fn step(&self, instruction: u64) -> Step {
+    pub fn way_to(&self, instruction: u64) -> Way {
         // PANDA begins again at 0 when it is done. Events behind the highest
         // count, or behind the wanted one, do not lie before it.
         let wanted = instruction.min(self.most());
         let end = self.known.iter().find(|(_, count)| **count >= wanted);
-        let Some((&end, &most)) = end else { return Step::None };
+        let Some((&end, &most)) = end else { return Way::None };
         let before =
             if most < instruction { self.known.range(..=end) } else { self.known.range(..end) };
         let Some((&event, &count)) = before.rev().find(|(_, count)| **count < instruction) else {
-            return Step::None;
+            return Way::None;
         };
         let behind = self.known.range((Excluded(event), Unbounded)).next();
         match behind {
             Some((&next, &begun))
                 if next - event > 1 && !are_near(count, instruction) && begun > count =>
             {
-                Step::Visit(between((event, count), (next, begun), instruction))
+                Way::Visit(between((event, count), (next, begun), instruction))
             }
-            _ => Step::From(event),
+            _ => Way::From(event),
         }
     }
 
@@ -121,10 +121,10 @@ mod tests {
             places.learn(last, of(last));
             let mut visits = 0;
             let event = loop {
-                match places.step(instruction) {
-                    Step::Visit(event) => places.learn(event, of(event)),
-                    Step::From(event) => break event,
-                    Step::None => panic!("there is one"),
+                match places.way_to(instruction) {
+                    Way::Visit(event) => places.learn(event, of(event)),
+                    Way::From(event) => break event,
+                    Way::None => panic!("there is one"),
                 }
                 visits += 1;
             };
@@ -141,9 +141,9 @@ mod tests {
         for (event, count) in [(1, 0), (2, 50), (3, 900), (4, 0)] {
             places.learn(event, count);
         }
-        assert_eq!(places.step(40), Step::From(1));
-        assert_eq!(places.step(60), Step::From(2));
-        assert_eq!(places.step(2_000), Step::From(3));
+        assert_eq!(places.way_to(40), Way::From(1));
+        assert_eq!(places.way_to(60), Way::From(2));
+        assert_eq!(places.way_to(2_000), Way::From(3));
     }
 
     #[test]
@@ -152,17 +152,17 @@ mod tests {
         for (event, count) in [(0, 0), (100, 1_000_000)] {
             places.learn(event, count);
         }
-        assert_eq!(places.step(500_000), Step::Visit(50));
+        assert_eq!(places.way_to(500_000), Way::Visit(50));
         places.pass_over(50);
-        assert!(matches!(places.step(500_000), Step::Visit(event) if event < 50));
+        assert!(matches!(places.way_to(500_000), Way::Visit(event) if event < 50));
     }
 
     #[test]
     fn nothing_is_before_the_first_instruction_that_is_known() {
         let mut places = Places::default();
-        assert_eq!(places.step(5), Step::None);
+        assert_eq!(places.way_to(5), Way::None);
         places.learn(7, 5);
-        assert_eq!(places.step(5), Step::None);
-        assert_eq!(places.step(6), Step::From(7));
+        assert_eq!(places.way_to(5), Way::None);
+        assert_eq!(places.way_to(6), Way::From(7));
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Recorded, StartError, remote::Remote};
+use super::{Recorded, TraceError, remote::Remote};
 use crate::diverge::child::{Killed, Stopper};
 
 /// What rr says to the debugger that it waits for; the port follows.
@@ -28,9 +28,9 @@ pub struct Server {
 
 impl Server {
     /// Starts to replay, and connects.
-    pub fn start(recorded: &Recorded, stopper: &Stopper) -> Result<Self, StartError> {
+    pub fn start(recorded: &Recorded, stopper: &Stopper) -> Result<Self, TraceError> {
         let pid = emulator(recorded)?;
-        let failed = |what: String| StartError::Rr { program: recorded.program(), what };
+        let failed = |what: String| TraceError::Rr { program: recorded.program(), what };
         let mut child = command(recorded)
             .args(["replay", "-q", "-k", "-h", "127.0.0.1", "-s", "0", "-p", &pid.to_string()])
             .arg(&recorded.trace)
@@ -112,8 +112,8 @@ fn text(said: &Mutex<String>) -> String {
 
 /// The emulator's process in the trace: the first whose program has an
 /// emulator's name, else the first of all.
-fn emulator(recorded: &Recorded) -> Result<u32, StartError> {
-    let failed = |what: String| StartError::Rr { program: recorded.program(), what };
+fn emulator(recorded: &Recorded) -> Result<u32, TraceError> {
+    let failed = |what: String| TraceError::Rr { program: recorded.program(), what };
     let output = command(recorded).arg("ps").arg(&recorded.trace).output();
     let output = output.map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
@@ -121,7 +121,7 @@ fn emulator(recorded: &Recorded) -> Result<u32, StartError> {
         return Err(failed(said.lines().next().unwrap_or("it lists no processes").to_owned()));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    choose(&text).ok_or_else(|| StartError::NoProcess { trace: recorded.trace.clone() })
+    choose(&text).ok_or_else(|| TraceError::NoProcess { trace: recorded.trace.clone() })
 }
 
 /// Of `rr ps`: PID, PPID, EXIT and CMD, between tabs.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     addr::Hva,
     memory::{Memory, SliceMemory},
-    qemu::{InstructionCounter, Slice},
+    qemu::{InstructionCounter, TimeSlice},
 };
 
 const SESSION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/rr/session.txt");
@@ -72,7 +72,7 @@ fn remote(text: &str) -> Remote<Peer> {
 fn recorded() -> InstructionCounter {
     InstructionCounter::Icount {
         total: Hva(0x55e7_12b0_8bc0),
-        slices: vec![Slice {
+        slices: vec![TimeSlice {
             budget: Hva(0x55e7_4d91_7680),
             extra: Hva(0x55e7_4d91_7688),
             decrementer: Hva(0x55e7_4d91_8940),
@@ -215,7 +215,7 @@ struct Machine {
 
 impl Machine {
     fn counter() -> InstructionCounter {
-        let slice = Slice { budget: Hva(8), extra: Hva(16), decrementer: Hva(24) };
+        let slice = TimeSlice { budget: Hva(8), extra: Hva(16), decrementer: Hva(24) };
         InstructionCounter::Icount { total: Hva(0), slices: vec![slice] }
     }
 

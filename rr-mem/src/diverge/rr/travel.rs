@@ -6,7 +6,7 @@ use super::{
     BLOCK, Point, STOPS, Traced, WATCHES, WORD,
     condition::Condition,
     meter::Meter,
-    places::{self, Places, Step},
+    places::{self, Places, Way},
     remote::Stop,
 };
 use crate::{
@@ -199,14 +199,14 @@ impl Traced {
         if let Some(point) = kept.filter(|point| places::are_near(point.begun, instruction)) {
             return self.return_to(point).map(|()| Some(point));
         }
-        while let Step::Visit(event) = self.places.step(instruction) {
+        while let Way::Visit(event) = self.places.way_to(instruction) {
             self.visit(event)?;
         }
-        match (self.places.step(instruction), kept) {
-            (Step::From(event), Some(point)) if self.places.begun(event) <= point.at => {
+        match (self.places.way_to(instruction), kept) {
+            (Way::From(event), Some(point)) if self.places.begun(event) <= point.at => {
                 self.come_near(instruction, Place::Point(point))
             }
-            (Step::From(event), _) => self.come_near(instruction, Place::Event(event)),
+            (Way::From(event), _) => self.come_near(instruction, Place::Event(event)),
             (_, Some(point)) => self.come_near(instruction, Place::Point(point)),
             (_, None) => Err(self.ended()),
         }

@@ -21,7 +21,7 @@ use nix::{
 
 use crate::{
     addr::{Address, Hva, PAGE},
-    host::maps::Mapping,
+    host::maps::HostMapping,
     memory::{Memory, ReadCause, ReadError},
 };
 
@@ -47,7 +47,7 @@ struct Inner {
 }
 
 impl ProcessMemory {
-    pub(super) fn new(pid: u32, mappings: &[Mapping]) -> Self {
+    pub(super) fn new(pid: u32, mappings: &[HostMapping]) -> Self {
         let file = |name| File::open(super::folder(pid).join(name)).ok();
         let anonymous = mappings
             .iter()
@@ -73,8 +73,8 @@ impl ProcessMemory {
     }
 
     /// Reads one byte that must be there: says whether we may read at all.
-    pub(super) fn probe(&self, mappings: &[Mapping]) -> io::Result<()> {
-        let file = |mapping: &&Mapping| mapping.inode != 0 && mapping.area.readable;
+    pub(super) fn probe(&self, mappings: &[HostMapping]) -> io::Result<()> {
+        let file = |mapping: &&HostMapping| mapping.inode != 0 && mapping.area.readable;
         let Some(mapping) = mappings.iter().find(file) else { return Ok(()) };
         match self.0.fetch(mapping.area.start.0, &mut [0]) {
             Err(Errno::EFAULT) | Ok(_) => Ok(()),

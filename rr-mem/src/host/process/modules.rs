@@ -11,17 +11,17 @@ use super::ProcessMemory;
 use crate::{
     host::{
         Module,
-        maps::{self, Mapping},
+        maps::{self, HostMapping},
         module::{DELETED, HEAD, bias},
     },
     memory::{MappedFile, Memory},
 };
 
 /// The modules of `mappings`, the executable first.
-pub(super) fn read(pid: u32, mappings: &[Mapping], memory: &ProcessMemory) -> Vec<Module> {
+pub(super) fn read(pid: u32, mappings: &[HostMapping], memory: &ProcessMemory) -> Vec<Module> {
     let exe = fs::read_link(super::folder(pid).join("exe")).unwrap_or_default();
-    let executable = |mapping: &Mapping| OsStr::new(mapping.name()) == exe.as_os_str();
-    let (main, others): (Vec<&Mapping>, Vec<&Mapping>) =
+    let executable = |mapping: &HostMapping| OsStr::new(mapping.name()) == exe.as_os_str();
+    let (main, others): (Vec<&HostMapping>, Vec<&HostMapping>) =
         maps::loaded(mappings).into_iter().partition(|mapping| executable(mapping));
     let main = main.into_iter().filter_map(|mapping| module(pid, mapping, memory, true));
     main.chain(others.into_iter().filter_map(|mapping| module(pid, mapping, memory, false)))
@@ -29,7 +29,7 @@ pub(super) fn read(pid: u32, mappings: &[Mapping], memory: &ProcessMemory) -> Ve
 }
 
 /// The ELF file that `mapping` begins.
-fn module(pid: u32, mapping: &Mapping, memory: &ProcessMemory, main: bool) -> Option<Module> {
+fn module(pid: u32, mapping: &HostMapping, memory: &ProcessMemory, main: bool) -> Option<Module> {
     let head = head(mapping, memory);
     if head.as_ref().is_some_and(|head| !head.starts_with(b"\x7fELF")) {
         return None;
@@ -44,7 +44,7 @@ fn module(pid: u32, mapping: &Mapping, memory: &ProcessMemory, main: bool) -> Op
 }
 
 /// The first bytes of the file as the process sees them, when they are mapped.
-fn head(mapping: &Mapping, memory: &ProcessMemory) -> Option<Vec<u8>> {
+fn head(mapping: &HostMapping, memory: &ProcessMemory) -> Option<Vec<u8>> {
     let mut head = vec![0; HEAD];
     (mapping.offset == 0).then_some(())?;
     memory.read(mapping.area.start, &mut head).ok()?;
@@ -52,7 +52,12 @@ fn head(mapping: &Mapping, memory: &ProcessMemory) -> Option<Vec<u8>> {
 }
 
 /// The file itself: the very one that is mapped, or one that begins alike.
-fn contents(pid: u32, mapping: &Mapping, head: Option<&[u8]>, main: bool) -> Option<MappedFile> {
+fn contents(
+    pid: u32,
+    mapping: &HostMapping,
+    head: Option<&[u8]>,
+    main: bool,
+) -> Option<MappedFile> {
     let folder = super::folder(pid);
     let open = |path: &Path| File::open(path).ok().and_then(|file| MappedFile::map(&file).ok());
     if main && let Some(file) = open(&folder.join("exe")) {

@@ -74,7 +74,7 @@ pub struct Block {
 
 /// Why a stream could not be read further.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Fault {
+enum Broken {
     /// It ends too early.
     Cut,
     /// It cannot be right.
@@ -85,7 +85,7 @@ enum Fault {
     PageSize(u64),
 }
 
-impl Fault {
+impl Broken {
     fn damaged(what: impl Into<String>, at: usize) -> Self {
         Self::Damaged { what: what.into(), at: at as u64 }
     }
@@ -150,7 +150,7 @@ impl Stream {
         let bytes = file.bytes();
         let len = bytes.len();
         let mut cursor = Cursor::new(bytes, 0);
-        let configuration = configuration(&mut cursor).map_err(|fault| fault.into_error(len))?;
+        let configuration = configuration(&mut cursor).map_err(|broken| broken.into_error(len))?;
         let description = description::find(bytes);
         let kept = keep.then(|| kept::get(&file)).flatten();
         let front = match kept {
@@ -158,7 +158,7 @@ impl Stream {
             None => {
                 let page_size = description.as_ref().and_then(|found| found.page_size);
                 let front = front(cursor, &configuration, page_size, progress)
-                    .map_err(|fault| fault.into_error(len))?;
+                    .map_err(|broken| broken.into_error(len))?;
                 if keep {
                     kept::put(&file, &front);
                 }
@@ -201,7 +201,8 @@ impl Stream {
         let (Some(start), Some(description)) = (self.devices, &self.description) else {
             return Err(damaged("it has no description of its fields", bytes.len() as u64));
         };
-        state::walk(bytes, start, description, visit).map_err(|fault| fault.into_error(bytes.len()))
+        state::walk(bytes, start, description, visit)
+            .map_err(|broken| broken.into_error(bytes.len()))
     }
 
     fn cpus(&self) -> Vec<Cpu> {
@@ -327,11 +328,11 @@ impl Stream {
 }
 
 /// Reads up to the first section.
-fn configuration(cursor: &mut Cursor<'_>) -> Result<Configuration, Fault> {
+fn configuration(cursor: &mut Cursor<'_>) -> Result<Configuration, Broken> {
     cursor.take(MAGIC.len())?;
     let version = cursor.u32()?;
     if version != VERSION {
-        return Err(Fault::damaged(format!("the stream has version {version}, not 3"), 4));
+        return Err(Broken::damaged(format!("the stream has version {version}, not 3"), 4));
     }
     let mut found = Configuration::default();
     if cursor.peek() != Some(CONFIGURATION) {
@@ -348,7 +349,7 @@ fn configuration(cursor: &mut Cursor<'_>) -> Result<Configuration, Fault> {
 }
 
 impl Configuration {
-    fn subsection(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+    fn subsection(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Broken> {
         let at = cursor.at();
         cursor.u8()?;
         let name = cursor.name()?;
@@ -363,7 +364,7 @@ impl Configuration {
             }
             other => {
                 let name = String::from_utf8_lossy(other);
-                return Err(Fault::damaged(format!("unknown part {name:?}"), at));
+                return Err(Broken::damaged(format!("unknown part {name:?}"), at));
             }
         }
         Ok(())
@@ -385,7 +386,7 @@ fn front(
     configuration: &Configuration,
     page_size: Option<u64>,
     progress: &mut dyn FnMut(u64),
-) -> Result<Front, Fault> {
+) -> Result<Front, Broken> {
     let named = page_size.filter(|size| size.is_power_of_two()).map(u64::trailing_zeros);
     let named = configuration.page_bits.or(named).filter(|bits| (8..=20).contains(bits));
     let shifts = named.map_or(SHIFTS.to_vec(), |shift| vec![shift]);
@@ -393,13 +394,13 @@ fn front(
     for shift in shifts {
         let ram = Ram::new(shift, configuration.capabilities);
         match sections(cursor, ram, progress) {
-            Err(fault @ (Fault::Damaged { .. } | Fault::PageSize(_))) => {
-                first.get_or_insert(fault);
+            Err(broken @ (Broken::Damaged { .. } | Broken::PageSize(_))) => {
+                first.get_or_insert(broken);
             }
             other => return other,
         }
     }
-    Err(first.unwrap_or(Fault::Cut))
+    Err(first.unwrap_or(Broken::Cut))
 }
 
 /// Reads the sections of RAM. Where they are cut, what was read counts.
@@ -407,11 +408,11 @@ fn sections(
     mut cursor: Cursor<'_>,
     mut ram: Ram,
     progress: &mut dyn FnMut(u64),
-) -> Result<Front, Fault> {
+) -> Result<Front, Broken> {
     match ram_sections(&mut cursor, &mut ram, progress) {
         Ok(devices) => Ok(Front { ram, devices: Some(devices) }),
-        Err(Fault::Cut) if !ram.blocks.is_empty() => Ok(Front { ram, devices: None }),
-        Err(fault) => Err(fault),
+        Err(Broken::Cut) if !ram.blocks.is_empty() => Ok(Front { ram, devices: None }),
+        Err(broken) => Err(broken),
     }
 }
 
@@ -420,7 +421,7 @@ fn ram_sections(
     cursor: &mut Cursor<'_>,
     ram: &mut Ram,
     progress: &mut dyn FnMut(u64),
-) -> Result<u64, Fault> {
+) -> Result<u64, Broken> {
     let mut number = None;
     loop {
         let at = cursor.at();
@@ -434,7 +435,7 @@ fn ram_sections(
             SECTION_START => number = Some(ram_header(cursor, at)?),
             part @ (SECTION_PART | SECTION_END) => {
                 if number != Some(cursor.u32()?) {
-                    return Err(Fault::damaged("a section is continued that is not RAM", at));
+                    return Err(Broken::damaged("a section is continued that is not RAM", at));
                 }
                 if part == SECTION_END {
                     ram.read(cursor, progress)?;
@@ -443,9 +444,9 @@ fn ram_sections(
                 }
             }
             SECTION_FULL | EOF => {
-                return Err(Fault::damaged("the devices come before the end of RAM", at));
+                return Err(Broken::damaged("the devices come before the end of RAM", at));
             }
-            other => return Err(Fault::damaged(format!("unknown section {other:#x}"), at)),
+            other => return Err(Broken::damaged(format!("unknown section {other:#x}"), at)),
         }
         ram.read(cursor, progress)?;
         footer(cursor, number)?;
@@ -453,24 +454,24 @@ fn ram_sections(
 }
 
 /// The rest of the header of the section of RAM: its number.
-fn ram_header(cursor: &mut Cursor<'_>, at: usize) -> Result<u32, Fault> {
+fn ram_header(cursor: &mut Cursor<'_>, at: usize) -> Result<u32, Broken> {
     let number = cursor.u32()?;
     let name = cursor.name()?;
     let (_instance, version) = (cursor.u32()?, cursor.u32()?);
     match (name, version) {
         (b"ram", 4) => Ok(number),
         (b"ram", version) => {
-            Err(Fault::damaged(format!("section ram has version {version}, not 4"), at))
+            Err(Broken::damaged(format!("section ram has version {version}, not 4"), at))
         }
         (name, _) => {
             let name = String::from_utf8_lossy(name);
-            Err(Fault::damaged(format!("section {name:?} comes before RAM"), at))
+            Err(Broken::damaged(format!("section {name:?} comes before RAM"), at))
         }
     }
 }
 
 /// What ends a section, unless its machine is older than footers.
-fn footer(cursor: &mut Cursor<'_>, number: Option<u32>) -> Result<(), Fault> {
+fn footer(cursor: &mut Cursor<'_>, number: Option<u32>) -> Result<(), Broken> {
     if cursor.peek() != Some(FOOTER) {
         return Ok(());
     }
@@ -478,6 +479,6 @@ fn footer(cursor: &mut Cursor<'_>, number: Option<u32>) -> Result<(), Fault> {
     cursor.u8()?;
     match number == Some(cursor.u32()?) {
         true => Ok(()),
-        false => Err(Fault::damaged("a section does not end with its own number", at)),
+        false => Err(Broken::damaged("a section does not end with its own number", at)),
     }
 }

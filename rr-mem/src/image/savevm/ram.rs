@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Block, Fault,
+    Block, Broken,
     cursor::{Cursor, Cut},
 };
 use crate::{
@@ -73,7 +73,7 @@ impl Ram {
         &mut self,
         cursor: &mut Cursor<'_>,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Broken> {
         let mut told = cursor.at();
         loop {
             let at = cursor.at();
@@ -100,14 +100,14 @@ impl Ram {
         flags: u64,
         cursor: &mut Cursor<'_>,
         at: usize,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Broken> {
         if flags & CONTINUE == 0 {
             let name = cursor.name()?;
             self.last = self.names.get(name).copied();
         }
         let block = self.last.and_then(|last| self.blocks.get(last));
         let Some(block) = block.filter(|block| addr < block.len) else {
-            return Err(Fault::damaged("a page is in no RAM block", at));
+            return Err(Broken::damaged("a page is in no RAM block", at));
         };
         let number = (block.first >> self.shift) + (addr >> self.shift);
         let page = match flags & ZERO {
@@ -123,7 +123,7 @@ impl Ram {
         Ok(())
     }
 
-    fn block_list(&mut self, total: u64, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+    fn block_list(&mut self, total: u64, cursor: &mut Cursor<'_>) -> Result<(), Broken> {
         let start = cursor.at();
         let mut left = total;
         let mut mapped = Vec::new();
@@ -135,14 +135,14 @@ impl Ram {
             }
             left = left
                 .checked_sub(len)
-                .ok_or_else(|| Fault::damaged("the RAM blocks are larger than their sum", at))?;
+                .ok_or_else(|| Broken::damaged("the RAM blocks are larger than their sum", at))?;
             self.add(name, len, at)?;
             if self.capabilities.mapped_ram {
                 mapped.push(self.mapped(len, cursor)?);
             }
         }
         if !self.index.is_empty() {
-            return Err(Fault::damaged("the RAM blocks are listed twice", start));
+            return Err(Broken::damaged("the RAM blocks are listed twice", start));
         }
         self.index = PageIndex::new((self.end() >> self.shift) as usize);
         (0..).zip(mapped).try_for_each(|(number, mapped)| self.mapped_pages(number, mapped, cursor))
@@ -155,14 +155,14 @@ impl Ram {
     }
 
     /// Adds a block behind the others.
-    fn add(&mut self, name: &[u8], len: u64, at: usize) -> Result<(), Fault> {
+    fn add(&mut self, name: &[u8], len: u64, at: usize) -> Result<(), Broken> {
         let first = self.end();
         let most = MOST_PAGES << self.shift;
         if len > most || first + len > most {
-            return Err(Fault::damaged("the RAM blocks are larger than is reasonable", at));
+            return Err(Broken::damaged("the RAM blocks are larger than is reasonable", at));
         }
         if self.names.insert(name.to_vec(), self.blocks.len()).is_some() {
-            return Err(Fault::damaged("two RAM blocks have one name", at));
+            return Err(Broken::damaged("two RAM blocks have one name", at));
         }
         let name = String::from_utf8_lossy(name).into_owned();
         self.blocks.push(Block { name, len, first });
@@ -171,15 +171,15 @@ impl Ram {
 
     /// The header of a block whose pages lie in the file in order; goes to
     /// their end. QEMU, docs/devel/migration/mapped-ram.rst.
-    fn mapped(&self, len: u64, cursor: &mut Cursor<'_>) -> Result<Mapped, Fault> {
+    fn mapped(&self, len: u64, cursor: &mut Cursor<'_>) -> Result<Mapped, Broken> {
         let at = cursor.at();
         let (version, page_size) = (cursor.u32()?, cursor.u64()?);
         let mapped = Mapped { bitmap: cursor.u64()?, pages: cursor.u64()? };
         if version != 1 {
-            return Err(Fault::damaged(format!("mapped-ram has version {version}, not 1"), at));
+            return Err(Broken::damaged(format!("mapped-ram has version {version}, not 1"), at));
         }
         if page_size != self.page_size() {
-            return Err(Fault::PageSize(page_size));
+            return Err(Broken::PageSize(page_size));
         }
         cursor.go_to(mapped.pages.saturating_add(len))?;
         Ok(mapped)
@@ -191,7 +191,7 @@ impl Ram {
         number: usize,
         mapped: Mapped,
         cursor: &Cursor<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Broken> {
         let Block { len, first, .. } = self.blocks[number];
         let (first, count) = (first >> self.shift, len.div_ceil(self.page_size()));
         let mut words = *cursor;
@@ -216,17 +216,17 @@ struct Mapped {
     pages: u64,
 }
 
-fn refused(flags: u64, at: usize) -> Fault {
+fn refused(flags: u64, at: usize) -> Broken {
     match flags {
-        XBZRLE => Fault::Refused("XBZRLE-compressed pages"),
-        COMPRESS_PAGE => Fault::Refused("pages packed by the capability compress"),
-        MULTIFD_FLUSH => Fault::Refused("pages in the channels of multifd"),
-        HOOK => Fault::Refused("pages sent by RDMA"),
-        other => Fault::damaged(format!("a page record has flags {other:#x}"), at),
+        XBZRLE => Broken::Refused("XBZRLE-compressed pages"),
+        COMPRESS_PAGE => Broken::Refused("pages packed by the capability compress"),
+        MULTIFD_FLUSH => Broken::Refused("pages in the channels of multifd"),
+        HOOK => Broken::Refused("pages sent by RDMA"),
+        other => Broken::damaged(format!("a page record has flags {other:#x}"), at),
     }
 }
 
-impl From<Cut> for Fault {
+impl From<Cut> for Broken {
     fn from(Cut: Cut) -> Self {
         Self::Cut
     }

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, ops::ControlFlow};
 
 use super::{
-    Fault,
+    Broken,
     cursor::Cursor,
     description::{Description, Device, Field, State},
 };
@@ -56,15 +56,15 @@ pub(super) fn walk(
     start: u64,
     description: &Description,
     visit: &mut Visit<'_>,
-) -> Result<(), Fault> {
+) -> Result<(), Broken> {
     let mut cursor = Cursor::new(stream, 0);
     cursor.go_to(start)?;
-    let mut walk = Walk { cursor, path: String::new(), left: MOST_FIELDS, visit };
+    let mut reader = FieldReader { cursor, path: String::new(), left: MOST_FIELDS, visit };
     let mut devices = description.devices.iter();
-    while walk.cursor.peek() == Some(SECTION_FULL) {
-        match walk.section(&mut devices) {
+    while reader.cursor.peek() == Some(SECTION_FULL) {
+        match reader.section(&mut devices) {
             Err(Stop::Asked) => return Ok(()),
-            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Broken(broken)) => return Err(broken),
             Ok(()) => {}
         }
     }
@@ -75,16 +75,16 @@ pub(super) fn walk(
 enum Stop {
     /// The visitor has seen enough.
     Asked,
-    Fault(Fault),
+    Broken(Broken),
 }
 
-impl<F: Into<Fault>> From<F> for Stop {
-    fn from(fault: F) -> Self {
-        Self::Fault(fault.into())
+impl<F: Into<Broken>> From<F> for Stop {
+    fn from(broken: F) -> Self {
+        Self::Broken(broken.into())
     }
 }
 
-struct Walk<'a, 'v, 'c> {
+struct FieldReader<'a, 'v, 'c> {
     cursor: Cursor<'a>,
     /// Of the field that the cursor is at.
     path: String,
@@ -93,7 +93,7 @@ struct Walk<'a, 'v, 'c> {
     visit: &'v mut Visit<'c>,
 }
 
-impl Walk<'_, '_, '_> {
+impl FieldReader<'_, '_, '_> {
     fn section<'d>(&mut self, devices: &mut impl Iterator<Item = &'d Device>) -> Result<(), Stop> {
         let at = self.cursor.at();
         self.cursor.u8()?;
@@ -102,7 +102,7 @@ impl Walk<'_, '_, '_> {
         let (instance, _version) = (self.cursor.u32()?, self.cursor.u32()?);
         let device = devices.find(|device| device.name == name && device.instance_id == instance);
         let device = device.ok_or_else(|| {
-            Fault::damaged(format!("section {name:?} is not in the description"), at)
+            Broken::damaged(format!("section {name:?} is not in the description"), at)
         })?;
         self.path.clear();
         self.state(device, &device.state)?;
@@ -118,7 +118,7 @@ impl Walk<'_, '_, '_> {
         self.cursor.u8()?;
         match self.cursor.u32()? == id {
             true => Ok(()),
-            false => Err(Fault::damaged("a section does not end with its own number", at).into()),
+            false => Err(Broken::damaged("a section does not end with its own number", at).into()),
         }
     }
 
@@ -138,10 +138,10 @@ impl Walk<'_, '_, '_> {
         let name = self.cursor.name()?;
         if kind != SUBSECTION || name != state.vmsd_name.as_bytes() {
             let what = format!("subsection {:?} is not where it is described", state.vmsd_name);
-            return Err(Fault::damaged(what, at).into());
+            return Err(Broken::damaged(what, at).into());
         }
         self.cursor.u32()?;
-        self.within(&state.vmsd_name, |walk| walk.state(device, state))
+        self.within(&state.vmsd_name, |reader| reader.state(device, state))
     }
 
     /// The elements of an array, or the field that is none.
@@ -151,12 +151,12 @@ impl Walk<'_, '_, '_> {
             None => field.name.clone(),
         };
         let Some(count) = field.array_len else {
-            return self.within(&name, |walk| walk.element(device, field));
+            return self.within(&name, |reader| reader.element(device, field));
         };
         // Elements without a byte are as good as one.
         let count = if field.size == 0 { count.min(1) } else { count };
         for index in 0..count {
-            self.within(&format!("{name}[{index}]"), |walk| walk.element(device, field))?;
+            self.within(&format!("{name}[{index}]"), |reader| reader.element(device, field))?;
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl Walk<'_, '_, '_> {
     fn element(&mut self, device: &Device, field: &Field) -> Result<(), Stop> {
         let at = self.cursor.at();
         self.left = self.left.checked_sub(1).ok_or_else(|| {
-            Fault::damaged("the description has more fields than is reasonable", at)
+            Broken::damaged("the description has more fields than is reasonable", at)
         })?;
         let size = usize::try_from(field.size).unwrap_or(usize::MAX);
         let Some(inner) = &field.inner else {
@@ -176,7 +176,7 @@ impl Walk<'_, '_, '_> {
             true => Ok(()),
             false => {
                 let what = format!("{}.{} has not the size described", device.name, self.path);
-                Err(Fault::damaged(what, at).into())
+                Err(Broken::damaged(what, at).into())
             }
         }
     }

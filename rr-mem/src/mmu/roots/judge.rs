@@ -43,7 +43,7 @@ pub(super) enum Half {
 
 /// What a sound table maps, all of what is below taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extent {
+pub(super) struct Reach {
     /// 4 KB units that the user may not read.
     pub supervisor: u64,
     /// 4 KB units that the user may read.
@@ -56,7 +56,7 @@ pub(super) struct Extent {
     last: u64,
 }
 
-impl Extent {
+impl Reach {
     const EMPTY: Self = Self { supervisor: 0, user: 0, held: 0, first: u64::MAX, last: 0 };
 
     pub const fn pages(&self) -> u64 {
@@ -82,7 +82,7 @@ impl Extent {
         Self { held: device.pages(), first: page.base.0, last, ..device }
     }
 
-    /// As [`Extent::of`] where no memory is.
+    /// As [`Reach::of`] where no memory is.
     const fn of_device(page: &Page, shift: u8) -> Self {
         let units = 1 << shift.saturating_sub(12);
         let (supervisor, user) = if page.rights.user.r { (0, units) } else { (units, 0) };
@@ -94,7 +94,7 @@ impl Extent {
 pub(super) struct Look<I> {
     odd: u32,
     pages: u32,
-    extent: Extent,
+    extent: Reach,
     children: Vec<Table<I>>,
 }
 
@@ -115,7 +115,7 @@ enum Entry<I> {
 pub(super) struct Judge<'a, P: Paging, M: ?Sized> {
     pub paging: &'a P,
     pub memory: &'a M,
-    known: HashMap<(Gpa, Level, Half), Option<Extent>>,
+    known: HashMap<(Gpa, Level, Half), Option<Reach>>,
     /// Entries that may still be decoded.
     budget: u64,
     exhausted: bool,
@@ -134,7 +134,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
     }
 
     /// What all of `table` maps; `None` when it is no table.
-    fn judge(&mut self, table: &Table<P::Inherited>, half: Half) -> Option<Extent> {
+    fn judge(&mut self, table: &Table<P::Inherited>, half: Half) -> Option<Reach> {
         let key = (table.base, table.level, half);
         if let Some(known) = self.known.get(&key) {
             return *known;
@@ -153,7 +153,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
         table: &Table<P::Inherited>,
         entries: Range<u64>,
         half: Half,
-    ) -> Option<Extent> {
+    ) -> Option<Reach> {
         let bytes = self.pay(table, entries)?;
         let look = self.look(table, &bytes, half)?;
         self.settle(look, half)
@@ -190,17 +190,17 @@ impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
         half: Half,
     ) -> Option<Look<P::Inherited>> {
         let most_odd = (bytes.len() as u64 / self.paging.entry_bytes()) as u32 / TOLERANCE;
-        let mut look = Look { odd: 0, pages: 0, extent: Extent::EMPTY, children: Vec::new() };
+        let mut look = Look { odd: 0, pages: 0, extent: Reach::EMPTY, children: Vec::new() };
         for raw in words(*self.paging, bytes).filter(|raw| *raw != 0) {
             match self.entry(table, raw, half) {
                 Entry::Neutral => {}
                 Entry::Odd if look.odd == most_odd => return None,
                 Entry::Odd => look.odd += 1,
                 Entry::Table(next) => look.children.push(next),
-                Entry::Device(page) => look.extent.add(&Extent::of_device(&page, table.shift)),
+                Entry::Device(page) => look.extent.add(&Reach::of_device(&page, table.shift)),
                 Entry::Page(page) => {
                     look.pages += 1;
-                    look.extent.add(&Extent::of(&page, table.shift));
+                    look.extent.add(&Reach::of(&page, table.shift));
                 }
             }
         }
@@ -209,7 +209,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
     }
 
     /// Adds what is below; `None` when too little of it are tables.
-    pub fn settle(&mut self, look: Look<P::Inherited>, half: Half) -> Option<Extent> {
+    pub fn settle(&mut self, look: Look<P::Inherited>, half: Half) -> Option<Reach> {
         let Look { mut odd, pages, mut extent, children } = look;
         let most_odd = (pages + children.len() as u32) / TOLERANCE;
         let mut good = pages;
@@ -280,7 +280,7 @@ impl<'a, P: Paging, M: Memory + ?Sized> Judge<'a, P, M> {
         for raw in words(*self.paging, &bytes).filter(|raw| *raw != 0) {
             let found = match self.entry(table, raw, Half::Kernel) {
                 Entry::Page(page) => {
-                    page.rights.kernel.r && Extent::of(&page, table.shift).contains(target)
+                    page.rights.kernel.r && Reach::of(&page, table.shift).contains(target)
                 }
                 Entry::Table(next) => {
                     let below = self.judge(&next, Half::Kernel);

@@ -19,7 +19,7 @@ mod shapes;
 mod tests;
 
 use self::{
-    judge::{Extent, Half, Judge},
+    judge::{Half, Judge, Reach},
     shapes::{View, views},
 };
 use super::{
@@ -185,8 +185,8 @@ impl<'a, P: Paging, M: Memory + ?Sized> Scan<'a, P, M> {
         &self,
         view: &View<P::Inherited>,
         table: &Table<P::Inherited>,
-        kernel: Extent,
-        user: Extent,
+        kernel: Reach,
+        user: Reach,
     ) -> Found {
         let candidate = RootCandidate {
             root: table.base,

@@ -118,7 +118,7 @@ pub struct Mappings<'a> {
     space: &'a VirtualSpace,
     merge: Merge,
     tops: std::ops::Range<usize>,
-    stack: Vec<Frame>,
+    stack: Vec<OpenNode>,
     /// A run that is being cut into pages.
     cutting: Option<Mapping>,
     /// The last mapping found, still open to be merged with the next.
@@ -127,7 +127,7 @@ pub struct Mappings<'a> {
 
 /// A place in the graph: a repetition of an item of a node that starts at `gva`.
 #[derive(Clone, Copy, Debug)]
-struct Frame {
+struct OpenNode {
     node: u32,
     gva: Gva,
     item: u32,
@@ -167,7 +167,7 @@ impl<'a> Mappings<'a> {
                 Kind::Table(child) => {
                     frame.repetition += 1;
                     if frame.repetition == item.count {
-                        frame = Frame { item: frame.item + 1, repetition: 0, ..frame };
+                        frame = OpenNode { item: frame.item + 1, repetition: 0, ..frame };
                     }
                     self.stack.push(frame);
                     let whole = self.space.nodes[child as usize].whole;
@@ -181,7 +181,7 @@ impl<'a> Mappings<'a> {
     }
 
     fn enter(&mut self, node: u32, gva: Gva) {
-        self.stack.push(Frame { node, gva, item: 0, repetition: 0 });
+        self.stack.push(OpenNode { node, gva, item: 0, repetition: 0 });
     }
 
     /// The next single page.

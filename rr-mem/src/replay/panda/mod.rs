@@ -206,7 +206,7 @@ pub struct Serial {
 /// How the struct of a call is laid out: bytes, and where the length of its
 /// data is.
 #[derive(Clone, Copy)]
-struct Shape {
+struct EntryShape {
     bytes: usize,
     length: Length,
 }
@@ -220,18 +220,18 @@ enum Length {
 }
 
 /// By number of the call.
-const SHAPES: [Shape; 11] = [
-    Shape { bytes: 24, length: Length::U32(16) },
-    Shape { bytes: 40, length: Length::U32(24) },
-    Shape { bytes: 24, length: Length::U64(16) },
-    Shape { bytes: 32, length: Length::None },
-    Shape { bytes: 32, length: Length::None },
-    Shape { bytes: 16, length: Length::U32(8) },
-    Shape { bytes: 16, length: Length::None },
-    Shape { bytes: 16, length: Length::None },
-    Shape { bytes: 16, length: Length::None },
-    Shape { bytes: 16, length: Length::None },
-    Shape { bytes: 24, length: Length::I32(20) },
+const SHAPES: [EntryShape; 11] = [
+    EntryShape { bytes: 24, length: Length::U32(16) },
+    EntryShape { bytes: 40, length: Length::U32(24) },
+    EntryShape { bytes: 24, length: Length::U64(16) },
+    EntryShape { bytes: 32, length: Length::None },
+    EntryShape { bytes: 32, length: Length::None },
+    EntryShape { bytes: 16, length: Length::U32(8) },
+    EntryShape { bytes: 16, length: Length::None },
+    EntryShape { bytes: 16, length: Length::None },
+    EntryShape { bytes: 16, length: Length::None },
+    EntryShape { bytes: 16, length: Length::None },
+    EntryShape { bytes: 24, length: Length::I32(20) },
 ];
 
 /// Bytes of the value, by kind; a call's comes from its shape.

@@ -1,7 +1,7 @@
 //! `rr-mem layout`.
 
 use rr_mem::{
-    debuginfo::{Layout, Program, Search, StructLayout},
+    debuginfo::{DebugSearch, Layout, Program, StructLayout},
     memory::MappedFile,
     qemu::layouts,
 };
@@ -16,7 +16,7 @@ pub fn run(args: &Args, output: &mut Output) -> anyhow::Result<Outcome> {
     let fail = |error| failed(format!("{}: {error}", path.display()), "check the path");
     let file = MappedFile::open(path).map_err(fail)?;
     let (debug_file, unit) = (args.debug_file.clone(), args.unit.clone());
-    let search = Search { debug_file, unit, ..Search::default() };
+    let search = DebugSearch { debug_file, unit, ..DebugSearch::default() };
     let layout = search
         .layout(Program { path, file: &file }, &layouts::wanted())
         .map_err(|error| failed(&error, error.advice()))?;

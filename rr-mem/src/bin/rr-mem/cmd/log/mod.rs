@@ -20,7 +20,7 @@ use rr_mem::{
     memory::MappedFile,
     replay::{
         self, Entry, EventLog, Log, OpenError, Reading, filter,
-        filter::{Criteria, Filter},
+        filter::{Criteria, LogFilter},
         index::KeptIndex,
     },
 };
@@ -92,14 +92,14 @@ fn not_opened(path: &Path, error: &OpenError) -> anyhow::Error {
 
 impl Filters {
     /// The filter of these options.
-    fn filter(&self) -> anyhow::Result<Filter> {
+    fn filter(&self) -> anyhow::Result<LogFilter> {
         let names =
             |given: &[String]| given.iter().map(|name| known(name)).collect::<anyhow::Result<_>>();
         let (from, to) = (self.from.unwrap_or(0), self.to.unwrap_or(u64::MAX));
         if from > to {
             return Err(usage(format!("--from {from} is behind --to {to}"), "exchange them"));
         }
-        Ok(Filter::from(Criteria {
+        Ok(LogFilter::from(Criteria {
             instructions: from..=to,
             kinds: names(&self.kind)?,
             callsites: names(&self.callsite)?,
@@ -111,12 +111,12 @@ impl Filters {
 }
 
 /// A filter of instruction counts alone.
-fn between(from: Option<u64>, to: Option<u64>) -> anyhow::Result<Filter> {
+fn between(from: Option<u64>, to: Option<u64>) -> anyhow::Result<LogFilter> {
     let (from, to) = (from.unwrap_or(0), to.unwrap_or(u64::MAX));
     if from > to {
         return Err(usage(format!("--from {from} is behind --to {to}"), "exchange them"));
     }
-    Ok(Filter::from(Criteria { instructions: from..=to, ..Criteria::default() }))
+    Ok(LogFilter::from(Criteria { instructions: from..=to, ..Criteria::default() }))
 }
 
 /// The format's own form of a name that a user gave.
@@ -140,7 +140,7 @@ const fn found_any(found: bool) -> Outcome {
 fn each(
     path: &Path,
     log: &mut Log,
-    filter: &mut Filter,
+    filter: &mut LogFilter,
     output: &mut Output,
     mut take: impl FnMut(&Entry, &mut Output) -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
