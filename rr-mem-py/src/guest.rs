@@ -1,5 +1,8 @@
 //! The class `Guest`.
 
+pub mod diff;
+mod saving;
+mod search;
 mod symbols;
 
 use std::{path::PathBuf, sync::Arc};
@@ -470,9 +473,7 @@ impl Guest {
         filters: Vec<String>,
         limit: usize,
     ) -> PyResult<Vec<rows::Mapping>> {
-        let filter = Filter::parse(&filters)
-            .map_err(|error| usage(error, "w, x, u, s, ro, nx, wx, large, a page size"))?;
-        let granule = self.guest().mmu().map_err(|missing| missing.bridge())?.granule();
+        let wanted = self.selection(first, last, &filters)?;
         let merge = match merge {
             "none" => Merge::None,
             "physical" => Merge::Physical,
@@ -484,16 +485,15 @@ impl Guest {
                 ));
             }
         };
-        let wanted = Selection { filter, granule, range: Gva(first)..=Gva(last), has: None };
         let space = self.space(py, first, last)?;
         let found: Vec<_> = self.run(py, || {
             let parts = space.mappings(wanted.merge(merge)).filter_map(|run| wanted.part(&run));
             parts.take(limit.saturating_add(1)).collect()
         })?;
         if found.len() > limit {
-            return Err(raise::<RrMemError>(
-                format!("there are more than {limit} mappings"),
-                "limit",
+            return Err(more_than(
+                limit,
+                "mappings",
                 "raise limit, narrow first and last, or merge",
             ));
         }
@@ -509,6 +509,39 @@ impl Guest {
             incomplete(py, "tables lead into each other without end: some may be missing")?;
         }
         Ok(roots.candidates.iter().take(limit).map(|root| rows::Root(root.into())).collect())
+    }
+
+    /// Where bytes, or the UTF-8 of a text, are in mapped memory from `first` to
+    /// `last`, lowest address first; `filters` are as for `mappings`. More than
+    /// `limit` are an error. Warns when mapped pages could not be searched.
+    #[pyo3(signature = (pattern, first = 0, last = u64::MAX, *, filters = Vec::new(), limit = 1_000_000))]
+    fn search(
+        &self,
+        py: Python<'_>,
+        pattern: &Bound<'_, PyAny>,
+        first: u64,
+        last: u64,
+        filters: Vec<String>,
+        limit: usize,
+    ) -> PyResult<Vec<rows::Hit>> {
+        self.hits(py, &search::pattern(pattern)?, &self.selection(first, last, &filters)?, limit)
+    }
+
+    /// Writes a slice, an ELF core that answers questions about these addresses:
+    /// `gvas` and `gpas` are pairs of first and last address, `space` stands for
+    /// every table. With `redact` all bytes that are no tables are zeros. Warns of
+    /// what the slice cannot answer.
+    #[pyo3(signature = (path, *, gvas = Vec::new(), gpas = Vec::new(), space = false, redact = false))]
+    fn slice(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        gvas: Vec<(u64, u64)>,
+        gpas: Vec<(u64, u64)>,
+        space: bool,
+        redact: bool,
+    ) -> PyResult<rows::Slice> {
+        self.write_slice(py, &path, saving::contents(&gvas, &gpas, space)?, redact)
     }
 
     /// RAM blocks of the emulator.
@@ -595,6 +628,14 @@ impl Guest {
 
     fn guest(&self) -> &Library {
         &self.opened.guest
+    }
+
+    /// Which mappings are asked for.
+    fn selection(&self, first: u64, last: u64, filters: &[String]) -> PyResult<Selection> {
+        let filter = Filter::parse(filters)
+            .map_err(|error| usage(error, "w, x, u, s, ro, nx, wx, large, a page size"))?;
+        let granule = self.guest().mmu().map_err(|missing| missing.bridge())?.granule();
+        Ok(Selection { filter, granule, range: Gva(first)..=Gva(last), has: None })
     }
 
     /// Runs `work` without the GIL, unless Python is asked for bytes on the way.
@@ -738,6 +779,10 @@ fn write_through(
     }
     reader.forget();
     Ok(())
+}
+
+fn more_than(limit: usize, what: &str, hint: &str) -> PyErr {
+    raise::<RrMemError>(format!("there are more than {limit} {what}"), "limit", hint)
 }
 
 fn incomplete(py: Python<'_>, text: &str) -> PyResult<()> {

@@ -21,6 +21,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     rows::register(module)?;
     log::register(module)?;
     module.add_function(wrap_pyfunction!(source::emulators, module)?)?;
+    module.add_function(wrap_pyfunction!(guest::diff::diff, module)?)?;
     module.add_class::<remark::Remark>()?;
     module.add_class::<guest::Symbols>()?;
     module.add_class::<guest::Guest>()

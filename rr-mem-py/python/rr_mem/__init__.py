@@ -51,6 +51,7 @@ from ._native import (
     UsageError,
     Walk,
     Where,
+    diff,
     emulators,
     __version__,
 )
@@ -61,5 +62,5 @@ __all__ = [
     "MemoryChange", "MissingError", "NotMapped", "PageChange", "Piece", "Place", "RamBlock",
     "ReadError", "Region", "RegisterChange", "Registers", "Remark", "Rights", "Root", "RrMemError",
     "Rwx", "Section", "Slice", "SourceError", "Step", "Symbols", "Translation", "UsageError",
-    "Walk", "Where", "emulators", "__version__",
+    "Walk", "Where", "diff", "emulators", "__version__",
 ]
