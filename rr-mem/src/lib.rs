@@ -136,6 +136,7 @@ pub mod diverge;
 pub mod guest;
 pub mod host;
 pub mod image;
+#[doc(hidden)]
 pub mod machine;
 pub mod memory;
 pub mod mmu;

@@ -175,7 +175,7 @@ pub enum PlaceError {
 ///
 /// # Errors
 /// When the machine type is not known, or has no such main RAM.
-pub fn place_blocks(
+pub(crate) fn place_blocks(
     name: &str,
     blocks: &[(&str, u64)],
     shadow: Shadow,

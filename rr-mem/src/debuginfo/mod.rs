@@ -6,6 +6,7 @@ mod dwarf;
 mod elf;
 mod error;
 mod files;
+#[doc(hidden)]
 pub mod jit;
 mod layout;
 mod member_list;

@@ -12,6 +12,7 @@ mod maps;
 mod module;
 #[cfg(target_os = "linux")]
 pub mod process;
+#[doc(hidden)]
 pub mod unwind;
 
 use crate::{addr::Hva, memory::Memory};

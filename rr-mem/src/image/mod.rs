@@ -23,4 +23,4 @@ pub use error::ImageError;
 pub use note::Description;
 pub use open::{from_file, open, open_stream};
 pub use options::OpenOptions;
-pub use registers::register_notes;
+pub(crate) use registers::register_notes;

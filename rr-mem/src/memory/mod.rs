@@ -17,8 +17,12 @@ use std::{fmt, sync::Arc};
 
 pub use cache::PageCache;
 pub use counter::Counter;
-pub use file::{FileIdentity, MappedFile, write_whole};
+#[doc(hidden)]
+pub use file::FileIdentity;
+pub use file::MappedFile;
+pub(crate) use file::write_whole;
 pub use overlay::Overlay;
+#[doc(hidden)]
 pub use paged::{ImageBytes, Page, PageIndex, PagedFile, Unpack};
 pub use recorder::Recorder;
 pub use slice::SliceMemory;

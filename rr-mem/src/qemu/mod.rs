@@ -14,6 +14,7 @@
 mod counter;
 mod cpus;
 mod error;
+#[doc(hidden)]
 pub mod layouts;
 mod machine;
 mod map;
@@ -29,4 +30,4 @@ pub use counter::{InstructionCounter, TimeSlice};
 pub use cpus::{Accelerator, VirtualCpu};
 pub use error::{Misfit, QemuError, Wrong};
 pub use machine::Machine;
-pub use read::{Offsets, detect, read};
+pub use read::{Offsets, read};

@@ -40,14 +40,6 @@ impl Default for Offsets {
     }
 }
 
-/// Whether a process has a QEMU in it.
-///
-/// # Errors
-/// [`QemuError::NoEmulator`].
-pub fn detect(host: &impl Host) -> Result<(), QemuError> {
-    QemuSymbols::find(host, &DebugSearch::default()).map(drop)
-}
-
 /// Reads the memory map and the CPUs with the first layout that fits.
 ///
 /// # Errors

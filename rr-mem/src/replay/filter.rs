@@ -57,7 +57,7 @@ impl From<Criteria> for LogFilter {
 /// A name as the formats write it: `skipped-call`, `RR_SKIPPED_CALL` and
 /// `SKIPPED_CALL` are the same.
 #[must_use]
-pub fn plain_name(name: &str) -> String {
+fn plain_name(name: &str) -> String {
     let name = name.trim().to_ascii_uppercase().replace('-', "_");
     let prefixes = ["RR_CALLSITE_", "RR_CALL_", "RR_", "EVENT_"];
     let prefix = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
@@ -66,7 +66,7 @@ pub fn plain_name(name: &str) -> String {
 
 /// Every name of a kind, callsite or call, in both formats.
 #[must_use]
-pub fn known_names() -> Vec<&'static str> {
+fn known_names() -> Vec<&'static str> {
     let mut names = [panda::all_names(), qemu::all_names()].concat();
     names.sort_unstable();
     names.dedup();

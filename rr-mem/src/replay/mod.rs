@@ -23,6 +23,7 @@ pub mod diff;
 pub mod digest;
 mod error;
 pub mod filter;
+#[doc(hidden)]
 pub mod index;
 pub mod packets;
 pub mod panda;

@@ -10,6 +10,7 @@ use crate::{
 /// Hands every row to the macro `$with`. A row is `struct Name as Class { fields }
 /// beside { fields that JSON leaves out }`; a row without class is not given to
 /// Python. After `whole` stands the class of a row that may hold no answer.
+#[doc(hidden)]
 #[macro_export]
 macro_rules! declared_rows {
     ($with:ident) => {

@@ -45,6 +45,6 @@ pub fn kind(region: &MemoryRegion) -> &'static str {
 
 /// The monitor's word for what a flat range is.
 #[must_use]
-pub fn range_kind(map: &RegionMap, range: &FlatRange) -> &'static str {
+pub(crate) fn range_kind(map: &RegionMap, range: &FlatRange) -> &'static str {
     if range.readonly { "rom" } else { kind(map.region(range.region)) }
 }

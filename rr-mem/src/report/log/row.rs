@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// Hands the row of an entry to the macro `$with`.
+#[doc(hidden)]
 #[macro_export]
 macro_rules! declared_entry {
     ($with:ident) => {
