@@ -3,7 +3,7 @@
 //! From QEMU 7.2's `info mtree -f` with RAM sizes around each limit; PANDA's
 //! machines are the same. [`place`] is about main RAM alone, and its ranges are
 //! RAM's own: on a PC devices and ROM may hide parts of the first MiB.
-//! [`place_blocks`] is about all blocks that lie at fixed addresses.
+//! `place_blocks` is about all blocks that lie at fixed addresses.
 //!
 //! Not here: memory hotplug, NUMA backends, `max-ram-below-4g`, the hole that
 //! PCs with an AMD CPU have below 1 TiB, and what the guest places, such as

@@ -27,8 +27,8 @@ pub use answer::{
 pub use paging::Mmu;
 pub(crate) use paging::each_paging;
 pub use query::{NoSuchWord, Privilege};
-pub(crate) use roots::usual_shapes;
-pub use roots::{RootCandidate, Roots, find_roots};
+
+pub use roots::{RootCandidate, Roots, find_roots, usual_shapes};
 pub use space::{
     Alias, Aliases, Mapping, Mappings, Merge, Progression, SpaceLimits, Unreadable, VirtualSpace,
 };
