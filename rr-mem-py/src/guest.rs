@@ -712,14 +712,8 @@ impl Guest {
             let give = Advice::Give(register.setting()).words(&PythonWords);
             incomplete(py, &format!("{register} is not known, its half is left out: {give}"))?;
         }
-        if let Some(first) = space.unreadable().first() {
-            let source = self.guest().explain(first.source.clone());
-            let what = format!("what the {} entry at {} maps is not known", first.level, first.at);
-            incomplete(py, &format!("{what}: {source}"))?;
-        }
-        if space.truncated() {
-            incomplete(py, "the tables are larger than any kernel's: not all were read")?;
-        }
+        let gaps = self.guest().gaps(space.unreadable(), space.truncated());
+        gaps.iter().try_for_each(|gap| incomplete(py, &gap.what))?;
         Ok(space)
     }
 

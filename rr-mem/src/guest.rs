@@ -16,7 +16,9 @@ use crate::{
     addr::{Address, Gpa, GuestAddress, Gva, Hva, PAGE},
     advice::{Advice, Part, Setting},
     memory::{Memory, ReadCause, ReadError},
-    mmu::{Fault, Mmu, Query, SpaceLimits, TableUnreadable, VirtualSpace, Walk, WalkError},
+    mmu::{
+        Fault, Mmu, Query, SpaceLimits, TableUnreadable, Unreadable, VirtualSpace, Walk, WalkError,
+    },
     region::{FlatRange, FlatView, RegionMap, RenderError, Section},
     regs::{Assumed, Cpu, Register, RegisterSet, Regs},
 };
@@ -168,6 +170,16 @@ pub enum GuestReadCause {
     /// The address space ends.
     #[error("the address space ends before it")]
     End,
+}
+
+/// What may be missing from an answer about an address space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// What, in words.
+    pub what: String,
+    /// What the user can do about it.
+    pub advice: Advice,
 }
 
 impl<M> Guest<M> {
@@ -390,6 +402,26 @@ impl<M: Memory> Guest<M> {
             }
             None => error,
         }
+    }
+
+    /// What an answer leaves out when tables are `unreadable`, or are larger than
+    /// what is read of them.
+    #[must_use]
+    pub fn gaps(&self, unreadable: &[Unreadable], truncated: bool) -> Vec<Gap> {
+        let unread = unreadable.split_first().map(|(first, others)| {
+            let source = self.explain(first.source.clone());
+            let more = match others.len() {
+                0 => String::new(),
+                count => format!(", and {count} more like it"),
+            };
+            let what = format!("what the {} entry at {} maps is not known", first.level, first.at);
+            Gap { what: format!("{what}{more}: {source}"), advice: source.advice() }
+        });
+        let truncated = truncated.then(|| Gap {
+            what: "the tables are larger than any kernel's: not all were read".into(),
+            advice: Advice::Nothing,
+        });
+        unread.into_iter().chain(truncated).collect()
     }
 
     /// Reads guest-virtual memory, page by page.

@@ -38,7 +38,7 @@ pub use inputs::{find_behind_inputs, find_first_write};
 pub use kept::{KeptPoints, SearchIdentity};
 pub use logs::{Extent, LogDifference, UnusableLog, entries_around, not_compared};
 pub use pair::{SearchError, Side};
-pub use qemu::{CommandError, Recording, Replay, StartError};
+pub use qemu::{CommandError, Recording, Replay, StartError, names_release};
 pub use rr::{Recorded, TraceError, Traced};
 pub use search::{Found, Observer, Parting, SearchOptions, Verdict, find_first_difference};
 pub use writer::Writer;

@@ -12,7 +12,10 @@ use super::{
 use crate::{
     addr::{Gpa, PAGE, RangeSet},
     advice::Advice,
-    guest::slice::{Needed, Redacted, SliceContents, SliceError},
+    guest::{
+        Gap,
+        slice::{Needed, Redacted, SliceContents, SliceError},
+    },
     image::save::FileFormat,
     memory::Memory,
     source::Opened,
@@ -111,18 +114,10 @@ fn shortfalls(opened: &Opened, needed: &Needed, written: &RangeSet) -> Vec<Short
         advice: Advice::Nothing,
         answered: true,
     });
-    let unreadable = needed.unreadable.first().map(|table| {
-        let source = opened.guest.explain(table.source.clone());
-        let what = format!("what the {} entry at {} maps is not known", table.level, table.at);
-        Shortfall { what: format!("{what}: {source}"), advice: source.advice(), answered: false }
-    });
-    let truncated = needed.truncated.then(|| Shortfall {
-        what: "the tables are larger than any kernel's: not all were read".into(),
-        advice: Advice::Nothing,
-        answered: false,
-    });
+    let gaps = opened.guest.gaps(&needed.unreadable, needed.truncated).into_iter();
+    let gaps = gaps.map(|Gap { what, advice }| Shortfall { what, advice, answered: false });
     let missing = missing(opened, &needed.data.without(written));
-    unmapped.chain(unreadable).chain(truncated).chain(missing).collect()
+    unmapped.chain(gaps).chain(missing).collect()
 }
 
 /// Pages that were asked for and could not be had.

@@ -293,6 +293,21 @@ impl Rewriter<'_> {
     }
 }
 
+/// Whether the machine type of a command line names a release, as `virt-7.2` does:
+/// another type is not the same in two releases.
+#[must_use]
+pub fn names_release(command: &[String]) -> bool {
+    let values = command
+        .windows(2)
+        .filter(|pair| matches!(pair[0].trim_start_matches('-'), "M" | "machine"));
+    let machine = |value: &str| {
+        let name = value.split(',').next().unwrap_or_default();
+        let version = name.rsplit('-').next().unwrap_or_default();
+        version.contains('.') && version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    };
+    values.into_iter().any(|pair| machine(&pair[1]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

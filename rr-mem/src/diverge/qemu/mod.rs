@@ -33,7 +33,7 @@ use super::{
 use crate::advice::Advice;
 use crate::{addr::Gpa, qemu::Machine};
 
-pub use command::CommandError;
+pub use command::{CommandError, names_release};
 
 /// How long an emulator may take to open its sockets.
 const START: Duration = Duration::from_secs(30);

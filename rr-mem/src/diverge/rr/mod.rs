@@ -18,7 +18,7 @@ mod task;
 mod tests;
 mod travel;
 
-use std::{io, ops::RangeInclusive, path::PathBuf};
+use std::{fs, io, ops::RangeInclusive, path::PathBuf};
 
 use self::{
     condition::Condition,
@@ -61,6 +61,15 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// What tells the trace from any other, one of the same name included.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let path = self.trace.canonicalize().unwrap_or_else(|_| self.trace.clone());
+        let events = fs::metadata(self.trace.join("events")).ok();
+        let made = events.map(|events| (events.len(), events.modified().ok()));
+        format!("{} {made:?}", path.display())
+    }
+
     /// rr's name.
     fn program(&self) -> String {
         self.rr.first().cloned().unwrap_or_default()

@@ -2,6 +2,7 @@
 
 mod answers;
 pub mod compat;
+pub mod csv;
 mod declared;
 mod difference;
 pub mod line;

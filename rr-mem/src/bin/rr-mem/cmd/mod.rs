@@ -52,21 +52,9 @@ fn complain_about(
     space: &VirtualSpace,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
-    let mut outcome = Outcome::Answered;
-    if let [first, others @ ..] = space.unreadable() {
-        let source = guest.explain(first.source.clone());
-        let more = match others.len() {
-            0 => String::new(),
-            count => format!(", and {count} more like it"),
-        };
-        let what = format!("what the {} entry at {} maps is not known", first.level, first.at);
-        output.complain(format!("{what}{more}: {source}"), source.advice())?;
-        outcome = Outcome::Unreadable;
-    }
-    if space.truncated() {
-        output.complain("the tables are larger than any kernel's: not all were read", "")?;
-        outcome = Outcome::Unreadable;
-    }
+    let gaps = guest.gaps(space.unreadable(), space.truncated());
+    let outcome = if gaps.is_empty() { Outcome::Answered } else { Outcome::Unreadable };
+    gaps.into_iter().try_for_each(|gap| output.complain(gap.what, gap.advice))?;
     Ok(outcome)
 }
 

@@ -1,6 +1,6 @@
 //! `rr-mem diverge qemu`: two replays by QEMU itself.
 
-use rr_mem::diverge::{Extent, Recording, Replay, not_compared};
+use rr_mem::diverge::{Extent, Recording, Replay, names_release, not_compared};
 
 use super::{
     end_on, held_signals, logs,
@@ -84,24 +84,11 @@ fn sides(args: &Qemu) -> anyhow::Result<([Recording; 2], [Extent; 2])> {
 
 /// Says what comparing two releases wants.
 fn announce(args: &Qemu) {
-    if args.with.len() == 2 && !has_versioned_machine(&args.command) {
+    if args.with.len() == 2 && !names_release(&args.command) {
         note(
             "two releases differ in what an unversioned machine type is: give -M such as pc-i440fx-7.2",
         );
     }
-}
-
-/// Whether the machine type names a release, as `virt-7.2` does.
-fn has_versioned_machine(command: &[String]) -> bool {
-    let values = command
-        .windows(2)
-        .filter(|pair| matches!(pair[0].trim_start_matches('-'), "M" | "machine"));
-    let machine = |value: &str| {
-        let name = value.split(',').next().unwrap_or_default();
-        let version = name.rsplit('-').next().unwrap_or_default();
-        version.contains('.') && version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-    };
-    values.into_iter().any(|pair| machine(&pair[1]))
 }
 
 fn start(recording: Recording) -> anyhow::Result<Replay> {

@@ -1,9 +1,6 @@
 //! `rr-mem diverge rr`: two emulators that rr has recorded.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use rr_mem::diverge::{Recorded, Traced};
 
@@ -26,31 +23,23 @@ pub fn run(args: &Rr, output: &mut Output) -> anyhow::Result<Outcome> {
         }
         _ => None,
     };
-    let traces = [&args.record_trace, &args.replay_trace];
+    let traces = [&args.record_trace, &args.replay_trace].map(|trace| recorded(args, trace));
     let question = Question {
         search: &args.search,
-        words: traces.map(|trace| identity(trace)),
+        words: traces.each_ref().map(Recorded::identity),
         logs,
         not_compared: None,
         different,
     };
     // Before there are threads that a signal could end us in.
     let signals = held_signals();
-    let [a, b] = traces.map(|trace| start(args, trace));
+    let [a, b] = traces.map(start);
     let (mut a, mut b) = (a?, b?);
     end_on(signals, [a.stopper(), b.stopper()]);
     note("both traces are replayed to their ends once, to know where instructions lie");
     let stopper = a.stopper();
     let mut sides = Sides { a: &mut a, b: &mut b, remarks: Vec::new() };
     question.answer(&mut sides, &stopper, output)
-}
-
-/// What tells a trace from any other, one of the same name included.
-fn identity(trace: &Path) -> String {
-    let path = trace.canonicalize().unwrap_or_else(|_| trace.to_owned());
-    let events = fs::metadata(trace.join("events")).ok();
-    let made = events.map(|events| (events.len(), events.modified().ok()));
-    format!("{} {made:?}", path.display())
 }
 
 fn logs_of(args: &Rr) -> anyhow::Result<[Option<PathBuf>; 2]> {
@@ -62,11 +51,14 @@ fn logs_of(args: &Rr) -> anyhow::Result<[Option<PathBuf>; 2]> {
     }
 }
 
-fn start(args: &Rr, trace: &Path) -> anyhow::Result<Traced> {
-    let recorded = Recorded {
+fn recorded(args: &Rr, trace: &Path) -> Recorded {
+    Recorded {
         trace: trace.to_owned(),
         rr: args.rr.split_whitespace().map(str::to_owned).collect(),
         ignored_regions: args.search.ignore_region.clone(),
-    };
+    }
+}
+
+fn start(recorded: Recorded) -> anyhow::Result<Traced> {
     Traced::start(recorded).map_err(|error| failed(&error, error.advice()))
 }

@@ -9,7 +9,10 @@ use std::{
     path::Path,
 };
 
-use rr_mem::{replay::Entry, report::log::LogRow};
+use rr_mem::{
+    replay::Entry,
+    report::log::{LogRow, csv},
+};
 
 use super::{PIECE, each, is_stdin, open};
 use crate::{
@@ -17,13 +20,10 @@ use crate::{
     output::{Outcome, Output, failed, usage},
 };
 
-/// The columns.
-const HEAD: &[u8] = b"index,instr,kind,callsite,call,address,length,value,payload\n";
-
 pub fn run(args: &Export, output: &mut Output) -> anyhow::Result<Outcome> {
     match (&args.parquet, &args.csv, &args.jsonl) {
         (Some(path), _, _) => to_parquet(args, path, output),
-        (_, Some(path), _) => to_text(args, path, HEAD, csv, output),
+        (_, Some(path), _) => to_text(args, path, csv::HEAD, csv::row, output),
         (_, _, Some(path)) => to_text(args, path, b"", jsonl, output),
         _ => Err(usage("no table is named", "give --parquet, --csv or --jsonl")),
     }
@@ -69,28 +69,6 @@ fn to_text(
     });
     write(&mut text, output)?;
     outcome
-}
-
-fn csv(text: &mut Vec<u8>, entry: &Entry) {
-    let fields = entry.fields();
-    let number = |number: Option<u64>| number.map_or(String::new(), |number| number.to_string());
-    // A vector takes all.
-    let _ = write!(
-        text,
-        "{},{},{},{},{},{},{},{},",
-        entry.index,
-        entry.instructions,
-        fields.kind,
-        fields.callsite.unwrap_or_default(),
-        fields.call.unwrap_or_default(),
-        number(fields.address),
-        number(fields.length),
-        number(fields.value)
-    );
-    for byte in fields.payload.unwrap_or_default() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.push(b'\n');
 }
 
 fn jsonl(text: &mut Vec<u8>, entry: &Entry) {
