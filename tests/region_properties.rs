@@ -165,7 +165,11 @@ proptest! {
 
     #[test]
     fn the_root_that_qemu_renders_shows_what_the_address_space_shows(map in maps(false)) {
-        let flat = map.view_root(RegionId(0)).map(|root| map.render(root).expect("no circles"));
+        let root = map.view_root(RegionId(0));
+        // A region that is a whole alias's target may have an offset of its own, which
+        // QEMU adds once more to the root of a view (`generate_memory_topology`).
+        prop_assume!(root.is_none_or(|root| map.region(root).addr == 0));
+        let flat = root.map(|root| map.render(root).expect("no circles"));
         prop_assert_eq!(flat.unwrap_or_default(), map.render(RegionId(0)).expect("no circles"));
     }
 
