@@ -1,10 +1,11 @@
 //! Indexes of large logs, kept in the user's cache folder: by the file's place,
-//! size, time of change, first and last bytes.
+//! size, time of the last write, first and last bytes.
 
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use sha2::{Digest, Sha256};
@@ -61,11 +62,12 @@ impl KeptIndex {
 /// What tells one state of one file from all others.
 fn fingerprint(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let about = FileIdentity::of(&file.metadata()?);
-    let FileIdentity { device, inode, size, changed: (seconds, nanos) } =
-        about.ok_or(io::ErrorKind::Unsupported)?;
+    let about = file.metadata()?;
+    let FileIdentity { device, inode, size, .. } =
+        FileIdentity::of(&about).ok_or(io::ErrorKind::Unsupported)?;
+    let written = about.modified()?.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
     let mut hasher = Sha256::new();
-    for number in [device, inode, size, seconds as u64, nanos as u64] {
+    for number in [device, inode, size, written.as_secs(), written.subsec_nanos().into()] {
         hasher.update(number.to_le_bytes());
     }
     for from in [0, size.saturating_sub(LOOKED_AT)] {
