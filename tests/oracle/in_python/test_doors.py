@@ -12,8 +12,10 @@ from typing import Any, Dict, List, Optional
 import pytest
 import rr_mem
 
-from lab.gdb_session import answers
+from lab.gdb_session import answers, attached
+from lab.listings import X86
 from lab.program import REPO
+from lab.qemu import Qemu
 
 Door = Dict[str, Any]
 TABLE = json.loads((REPO / "tests" / "data" / "doors.json").read_text())
@@ -176,3 +178,74 @@ def test_each_face_words_the_same_advice_in_its_own_terms(image: Path, binary: P
     assert row["error"]["hint"] == "give --ttbr0"
     said = answers([], [*settings(door, image), f"rrv2p {door['v2p']}"])[-1]
     assert said.endswith("hint: give `set rrmem registers ttbr0=VALUE`")
+
+
+#: Of running emulators: machine, what is asked for, and the answer or the error.
+LIVE: List[Door] = [
+    {"name": "the CPU's own address space", "machine": "pc", "find": "0x1000", "answer": "pc.ram"},
+    {"name": "another address space", "machine": "pc", "as": "I/O", "find": "0x70", "answer": "rtc-index"},
+    {"name": "no such address space", "machine": "pc", "as": "nonsense", "find": "0x70", "error": "no_such_space",
+     "says": 'no address space is called "nonsense"'},
+    {"name": "CPU absent", "machine": "pc", "cpu": 7, "find": "0x1000", "error": "no_such_cpu", "says": "no CPU 7"},
+    {"name": "the reset state pages nothing", "machine": "pc", "v2p": "0x1000", "answer": "0x1000"},
+    {"name": "one register over the CPU's own", "machine": "pc", "registers": {"cr0": "0x80000011"}, "v2p": "0x1000",
+     "answer": "not_present"},
+    {"name": "an emulator without CPUs: no registers", "machine": "none", "v2p": "0x1000", "error": "no_registers",
+     "says": "the source holds no paging registers", "remarks": ["no_cpu"]},
+    {"name": "an emulator without CPUs: its regions", "machine": "none", "find": "0x1000", "answer": "none",
+     "remarks": ["no_cpu"]},
+]
+
+
+@pytest.fixture(scope="module")
+def machines() -> "Any":
+    """The emulators of the cases, by machine."""
+    with Qemu(X86, ["-S", "-M", "pc", "-m", "32"]) as pc, Qemu(X86, ["-S", "-M", "none"], stub=False) as none:
+        pc.hmp("info status")
+        none.hmp("info status")
+        yield {"pc": pc, "none": none}
+
+
+def live_guest(door: Door, pid: int) -> rr_mem.Guest:
+    """The guest, by Python's keywords."""
+    guest = rr_mem.Guest.from_process(pid, cpu=door.get("cpu", 0), address_space=door.get("as"))
+    return guest.with_registers(**registers(door)) if "registers" in door else guest
+
+
+def live_answer(door: Door, guest: rr_mem.Guest) -> str:
+    """Python's answer, in the table's words."""
+    if "find" in door:
+        section = guest.find(int(door["find"], 16))
+        return "none" if section is None else section.region
+    walk = guest.walk(int(door["v2p"], 16))
+    return f"{walk.gpa:#x}" if walk.fault is None else walk.fault.kind
+
+
+@pytest.mark.parametrize("door", LIVE, ids=lambda door: door["name"])
+def test_running_emulators_answer_the_same_by_every_face(
+    door: Door, machines: Dict[str, Qemu], binary: Path, tmp_path: Path
+) -> None:
+    pid = machines[door["machine"]].pid
+    question = ["find", door["find"]] if "find" in door else ["v2p", door["v2p"]]
+    words = ["--pid", str(pid), *flags({**door, "source": "process"}, Path(), tmp_path)]
+    words += ["--as", door["as"]] if "as" in door else []
+    done = subprocess.run([str(binary), "--json", *question, *words], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60)
+    given = " ".join(f"{name}={value:#x}" for name, value in registers(door).items())
+    chosen = {"as": door.get("as"), "cpu": door.get("cpu"), "registers": given}
+    said = answers(attached(pid), [*(f"set rrmem {name} {value}" for name, value in chosen.items() if value),
+                                   f"rr{' '.join(question)}"])[-1]
+    if "error" in door:
+        with pytest.raises(rr_mem.RrMemError) as caught:
+            live_answer(door, live_guest(door, pid))
+        assert caught.value.kind == door["error"] and door["says"] in str(caught.value)
+        assert done.returncode == 2 and door["says"] in done.stderr and door["says"] in said, (done.stderr, said)
+        return
+    guest = live_guest(door, pid)
+    assert live_answer(door, guest) == door["answer"]
+    assert set(door.get("remarks", [])) <= {remark.kind for remark in guest.remarks}
+    assert [row_answer(json.loads(line)) for line in done.stdout.splitlines()] == [door["answer"]]
+    for remark in guest.remarks:
+        assert remark.detail or (f"note: {remark.text}" in done.stderr and f"note: {remark.text}" in said)
+    shown = {"none": "no region", "not_present": "not mapped: not present"}.get(door["answer"], f"-> {door['answer']}")
+    assert shown in said, said
