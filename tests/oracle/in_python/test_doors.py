@@ -44,7 +44,7 @@ def opened(door: Door, image: Path) -> rr_mem.Guest:
     if door["source"] == "sample":
         guest = rr_mem.Guest.sample(cpu=cpu)
     elif door["source"] == "regions":
-        guest = rr_mem.Guest.from_regions(regions)
+        guest = rr_mem.Guest.from_regions(str(regions))
     else:
         guest = rr_mem.Guest.from_image(image, cpu=cpu, mtree=regions)
     return guest.with_registers(door.get("arch"), **registers(door))
