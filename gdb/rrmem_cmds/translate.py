@@ -21,6 +21,8 @@ Example: rrv2p -a w -p user $rsp"""
 
     def complete(self, text, word):
         """The words that may stand here, or the symbols of an expression."""
+        # Later releases of gdb ask first without a word: where do words end?
+        word = word or ""
         before = text[:len(text) - len(word)].split()
         if before and before[-1] in CHOICES:
             return [choice for choice in CHOICES[before[-1]] if choice.startswith(word)]
