@@ -39,7 +39,10 @@ class Session:
         if space or cpu not in (None, guest.cpu):
             guest = guest.on_cpu(guest.cpu if cpu is None else cpu, space)
         registers, arch = given_registers(), settings.ARCH.value or None
-        return guest.with_registers(arch, **registers) if registers or arch else guest
+        if registers or arch:
+            guest = guest.with_registers(arch, **registers)
+        self._remark(gdb.selected_inferior().num, guest)
+        return guest
 
     def target(self):
         """What the guest is read from."""
@@ -51,7 +54,6 @@ class Session:
         if key not in self._guests or not settings.CACHE.value:
             found = target()
             self._guests[key] = found.guest(), found
-            self._remark(inferior.num, self._guests[key][0])
         return self._guests[key]
 
     def _remark(self, inferior, guest):
@@ -122,6 +124,8 @@ def sentence(error):
         gdb.write(traceback.format_exc(), gdb.STDERR)
         gdb.write("".join(f"{line}\n" for line in getattr(error, "details", ())), gdb.STDERR)
     if getattr(error, "kind", None) == "no_emulator" and isinstance(error, rr_mem.MissingError):
+        if settings.IMAGE.value:
+            return gdb.GdbError("a file of guest memory has no emulator: `set rrmem image` without a name reads gdb's process")
         return gdb.GdbError("QEMU's gdb stub does not tell: `set rrmem pid PID` reads the emulator past gdb")
     text = " ".join(str(error).split())
     if isinstance(error, rr_mem.RrMemError):

@@ -34,6 +34,9 @@ Example: rrv2p -a w -p user $rsp"""
         guest = SESSION.guest()
         walk = guest.walk(address(expression), **query)
         if verbose:
+            for remark in guest.remarks:
+                if remark.kind in ("assumed", "arch_guessed"):
+                    show(f"note: {remark.text}: {remark.gdb_hint}")
             show(named(f"{walk.gva:#x}  ({walk.mode})", r"^0x[0-9a-f]+"))
             for step in walk.steps:
                 show(step.text)

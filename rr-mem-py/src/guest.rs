@@ -171,10 +171,9 @@ impl Guest {
         reader: Py<PyAny>,
         mtree: Option<&str>,
     ) -> PyResult<Self> {
-        let cpu = Cpu::unknown(source::arch(arch)?);
-        let asked = source::with_registers(Asked::default(), registers)?;
+        let cpu = source::cpu(source::arch(arch)?, registers)?;
         let (source, reader) = source::plain(cpu, reader, source::regions(mtree)?)?;
-        Self::open(class.py(), source, asked, Some(reader))
+        Self::open(class.py(), source, Asked::default(), Some(reader))
     }
 
     /// The guest at the other end of QEMU's gdb stub: `arch` is gdb's name of
@@ -205,10 +204,13 @@ impl Guest {
     ) -> PyResult<Self> {
         let none = PyDict::new(py);
         let arch = arch.map(source::arch).transpose()?;
-        let asked = match arch {
-            Some(_) => self.asked.clone().with_arch(arch),
-            None => self.asked.clone(),
-        };
+        let mut asked = self.asked.clone();
+        if arch.is_some() {
+            if arch != self.asked.arch.or(self.opened.arch) {
+                asked.registers.clear();
+            }
+            asked = asked.with_arch(arch);
+        }
         self.seen(source::with_registers(asked, registers.unwrap_or(&none))?)
     }
 
@@ -314,18 +316,19 @@ impl Guest {
             return Err(usage("the buffer does not hold 64-bit numbers", "give an array('Q')"));
         }
         let gvas: Vec<Gva> = words.iter().map(|word| Gva(u64::from_ne_bytes(*word))).collect();
-        let mmu = self.guest().mmu().map_err(|missing| missing.bridge())?;
-        let memory = self.guest().memory().map_err(|missing| missing.bridge())?;
-        let (answers, unreadable) = self.run(py, || {
-            let mut answers = vec![UNMAPPED.to_ne_bytes(); gvas.len()];
-            let mut unreadable = None;
-            mmu.query_batch(memory, &gvas, Query::Presence, |i, answer| match answer {
-                Ok(found) => answers[i] = found.gpa.0.to_ne_bytes(),
-                Err(rr_mem::mmu::WalkError::Fault(_)) => {}
-                Err(error) => unreadable = unreadable.take().or(Some((gvas[i].0, error))),
-            });
-            (answers, unreadable)
-        })?;
+        let (answers, unreadable) = self
+            .run(py, || {
+                let mut answers = vec![UNMAPPED.to_ne_bytes(); gvas.len()];
+                let mut unreadable = None;
+                let done =
+                    self.guest().query_batch(&gvas, Query::Presence, |i, answer| match answer {
+                        Ok(found) => answers[i] = found.gpa.0.to_ne_bytes(),
+                        Err(rr_mem::mmu::WalkError::Fault(_)) => {}
+                        Err(error) => unreadable = unreadable.take().or(Some((gvas[i].0, error))),
+                    });
+                done.map(|()| (answers, unreadable))
+            })?
+            .map_err(|missing| missing.bridge())?;
         match unreadable {
             None => Ok(PyBytes::new(py, answers.as_flattened())),
             Some((gva, error)) => Err((gva, &error).bridge()),

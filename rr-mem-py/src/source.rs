@@ -7,6 +7,7 @@ use rr_mem::{
     advice::Explain,
     host::{AnyHost, Given, HostKind, SharedMemory},
     qemu::{Machine, Offsets, stub},
+    region::monitor::ParseError,
     regs::{Arch, Cpu, Regs},
     report::PsRow,
     source::{
@@ -57,6 +58,10 @@ pub fn plain(
     object: Py<PyAny>,
     regions: Option<RegionText>,
 ) -> PyResult<(Source, Reader)> {
+    if regions.as_ref().is_some_and(|regions| regions.tree().is_some()) {
+        // It does not say what is RAM: anything could be asked for.
+        return Err(SourceError::from(ParseError::TreeForm).bridge());
+    }
     let allowed = regions.as_ref().map(RegionText::memory).transpose();
     let allowed = allowed.map_err(|error| error.bridge())?.flatten();
     let reader = Reader::limited(object, allowed);
@@ -73,6 +78,18 @@ pub fn regions(text: Option<&str>) -> PyResult<Option<RegionText>> {
 /// The architecture of this name.
 pub fn arch(name: &str) -> PyResult<Arch> {
     name.parse().map_err(|error: String| usage(error, "i386, x86_64, arm, aarch64"))
+}
+
+/// A CPU of this architecture of which these registers are known.
+pub fn cpu(arch: Arch, given: &Bound<'_, PyDict>) -> PyResult<Cpu> {
+    let asked = with_registers(Asked::default(), given)?;
+    let registers = asked.registers.iter();
+    let mut cpu = Cpu::unknown(arch);
+    for (register, value) in registers {
+        let known = cpu.with(*register, *value);
+        cpu = known.map_err(|error| SourceError::from(error).bridge())?;
+    }
+    Ok(cpu)
 }
 
 /// The same question with these registers too.

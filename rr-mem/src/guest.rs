@@ -17,7 +17,8 @@ use crate::{
     advice::{Advice, Part, Setting},
     memory::{Memory, ReadCause, ReadError},
     mmu::{
-        Fault, Mmu, Query, SpaceLimits, TableUnreadable, Unreadable, VirtualSpace, Walk, WalkError,
+        Fault, Mmu, Query, SpaceLimits, TableUnreadable, Translation, Unreadable, VirtualSpace,
+        Walk, WalkError,
     },
     region::{FlatRange, FlatView, RegionMap, RenderError, Section},
     regs::{Assumed, Cpu, Register, RegisterSet, Regs},
@@ -361,6 +362,38 @@ impl<M: Memory> Guest<M> {
             table.source = self.explain(table.source.clone());
         }
         Ok(walk)
+    }
+
+    /// Many addresses at once: `each` hears the place of an address in `gvas` and
+    /// where it is mapped.
+    ///
+    /// # Errors
+    /// As [`Guest::walk`]: also when nobody knows the tables of one of them.
+    pub fn query_batch(
+        &self,
+        gvas: &[Gva],
+        query: Query,
+        mut each: impl FnMut(usize, Result<Translation, WalkError>),
+    ) -> Result<(), Missing> {
+        let (mmu, memory) = (self.mmu()?, self.memory()?);
+        if !self.unknown_tables.is_empty() {
+            gvas.iter().try_for_each(|gva| self.mmu_of(*gva).map(drop))?;
+        }
+        mmu.query_batch(memory, gvas, query, |place, answer| {
+            each(place, answer.map_err(|error| self.explain_walk(error)));
+        });
+        Ok(())
+    }
+
+    /// What the region map knows of a table that could not be read.
+    fn explain_walk(&self, error: WalkError) -> WalkError {
+        match error {
+            WalkError::Unreadable(mut table) => {
+                table.source = self.explain(table.source);
+                WalkError::Unreadable(table)
+            }
+            fault => fault,
+        }
     }
 
     /// Every mapping of the CPU's address space within `range`; mappings at

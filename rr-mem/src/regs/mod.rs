@@ -248,3 +248,17 @@ const PHYS_BITS: Info = Info::new(
     "Physical address bits (x86: MAXPHYADDR; ARM: PARange)",
 )
 .takes(Values::Range(32, 52));
+
+/// The table of each architecture. A register that several have counts as the last
+/// one's.
+fn tables() -> [Vec<&'static Info>; 2] {
+    [
+        x86::REGISTERS.iter().map(|entry| &entry.info).collect(),
+        arm::REGISTERS.iter().map(|entry| &entry.info).collect(),
+    ]
+}
+
+impl Arch {
+    /// Those that registers alone speak for, the likeliest first.
+    pub(crate) const GUESSED: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
+}

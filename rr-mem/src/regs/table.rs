@@ -1,4 +1,4 @@
-//! All registers of all architectures. The tables (`x86.rs`, `arm.rs`) are the only
+//! All registers of all architectures. The tables (`x86.rs`, `arm.rs`, ...) are the only
 //! lists: names in answers, flags, keywords and the notes of slices come from there.
 
 use std::{fmt, str::FromStr};
@@ -7,9 +7,9 @@ use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use super::{
-    Arch, arm,
+    Arch,
     register::{Info, Register, RegisterSet},
-    x86,
+    tables,
 };
 use crate::advice::Setting;
 
@@ -52,10 +52,15 @@ impl RegisterError {
 
 /// Every register of every architecture once, in the order of help texts.
 pub fn all() -> impl Iterator<Item = &'static Info> {
-    let arm = arm::REGISTERS.iter().map(|entry| &entry.info);
-    let shared = |info: &&Info| arm::REGISTERS.iter().any(|arm| arm.info.register == info.register);
-    let x86 = x86::REGISTERS.iter().map(|entry| &entry.info);
-    x86.filter(move |info| !shared(info)).chain(arm)
+    let tables = tables();
+    let behind = |place: usize, info: &Info| {
+        let mut others = tables[place + 1..].iter().flatten();
+        others.any(|other| other.register == info.register)
+    };
+    let once = |(place, table): (usize, &Vec<&'static Info>)| {
+        table.iter().copied().filter(|info| !behind(place, info)).collect::<Vec<_>>()
+    };
+    tables.iter().enumerate().flat_map(once).collect::<Vec<_>>().into_iter()
 }
 
 impl Register {
@@ -63,7 +68,7 @@ impl Register {
     #[must_use]
     pub fn info(self) -> &'static Info {
         // Every variant is in a table, which a test holds.
-        all().find(|info| info.register == self).unwrap_or(&x86::REGISTERS[0].info)
+        all().find(|info| info.register == self).unwrap_or(tables()[0][0])
     }
 
     /// The manual's name, without the suffix of an exception level.

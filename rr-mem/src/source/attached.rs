@@ -5,8 +5,8 @@ use std::sync::Arc;
 #[cfg(target_os = "linux")]
 use super::running;
 use super::{
-    Asked, Before, Coverage, Emulator, ImageFile, Opened, PhysicalReader, RegionText, Remark,
-    Source, SourceError, Which,
+    Asked, Before, Coverage, Emulator, ImageFile, NoSuchSpace, Opened, PhysicalReader, RegionText,
+    Remark, Source, SourceError, Which,
     choose::{self, Chosen, Known},
 };
 use crate::{
@@ -100,7 +100,8 @@ impl Attached {
 
     fn of_image(image: Image, regions: Option<RegionText>) -> Self {
         let blocks = image.memory.ranges().len();
-        let bytes = image.memory.ranges().iter().map(|range| range.len).sum();
+        let bytes =
+            image.memory.ranges().iter().fold(0, |sum: u64, range| sum.saturating_add(range.len));
         let said = image.notes.iter().cloned().map(Remark::File);
         let format = Remark::Format { name: image.format, blocks, bytes };
         let remarks = said.chain([format]).collect();
@@ -184,7 +185,10 @@ impl Attached {
     /// # Errors
     /// When there is no such CPU or address space, or it has no such register.
     pub fn seen(self: &Arc<Self>, asked: &Asked) -> Result<Opened, SourceError> {
-        let parts = self.parts(asked)?;
+        let mut parts = self.parts(asked)?;
+        if let (Some(wanted), None) = (&asked.address_space, self.emulator()) {
+            parts.address_space = Some(named(parts.map.as_ref(), wanted)?);
+        }
         let chosen = choose::cpu(&parts.known, asked)?;
         let arch = asked.arch.or(parts.known.arch);
         let cpus = choose::all(parts.known, &chosen, asked);
@@ -226,6 +230,14 @@ impl Attached {
             Kind::Regions(text) => Ok(of_text(text)),
         }
     }
+}
+
+/// The place of an address space in a map that does not come from an emulator.
+fn named(map: Option<&RegionMap>, wanted: &str) -> Result<usize, NoSuchSpace> {
+    let names = map.into_iter().flat_map(RegionMap::address_spaces);
+    let known: Vec<_> = names.map(|space| space.name.clone()).collect();
+    let found = known.iter().position(|name| name == wanted);
+    found.ok_or_else(|| NoSuchSpace { wanted: wanted.to_owned(), known })
 }
 
 /// What was assumed of the CPU.

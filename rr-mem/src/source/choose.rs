@@ -57,16 +57,14 @@ fn source_cpu(source: &Known, asked: &Asked) -> Result<Option<Cpu>, SourceError>
 
 /// The architecture that has the registers that are given.
 fn guess(asked: &Asked) -> Arch {
-    let lacks = |arch: Arch| {
-        let regs = Regs::defaults(arch);
-        asked.registers.iter().any(|(register, _)| regs.get(*register).is_none())
+    let has = |arch: &Arch| {
+        let regs = Regs::defaults(*arch);
+        asked.registers.iter().all(|(register, _)| regs.get(*register).is_some())
     };
+    // Long descriptors have no domains.
     let short = asked.registers.iter().any(|(register, _)| *register == Register::Dacr);
-    match (lacks(Arch::X86_64), short) {
-        (false, _) => Arch::X86_64,
-        (true, true) => Arch::Arm,
-        (true, false) => Arch::Aarch64,
-    }
+    let found = Arch::GUESSED.into_iter().find(has).unwrap_or(Arch::X86_64);
+    if short && found == Arch::Aarch64 { Arch::Arm } else { found }
 }
 
 /// Every CPU of the source; the chosen one with the given registers. Empty if

@@ -213,9 +213,13 @@ impl Explain for SourceError {
             Self::Core { error, .. } => error.advice(),
             Self::Given(error) => error.advice(),
             Self::Emulator { advice, .. } | Self::File { advice, .. } => advice.clone(),
+            Self::NoCpu { known, .. } if known.is_empty() => Advice::Nothing,
             Self::NoCpu { known, .. } => {
                 let numbers: Vec<_> = known.iter().map(u64::to_string).collect();
                 Advice::Told(format!("their numbers are {}", numbers.join(", ")))
+            }
+            Self::Space(error) if error.known.is_empty() => {
+                Advice::Say("the source has no region map: none of its address spaces is known")
             }
             Self::Space(error) => Advice::Told(format!("there are {}", error.known.join(", "))),
             Self::Register(RegisterError::NotOf { .. }) => WRONG_ARCH,

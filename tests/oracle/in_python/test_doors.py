@@ -3,6 +3,7 @@ the same kind of error, the same remarks. The library's own door runs it in `car
 
 from __future__ import annotations
 
+import array
 import json
 import re
 import subprocess
@@ -20,6 +21,7 @@ from lab.qemu import Qemu
 Door = Dict[str, Any]
 TABLE = json.loads((REPO / "tests" / "data" / "doors.json").read_text())
 CASES: List[Door] = TABLE["cases"]
+UNMAPPED = 2**64 - 1
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,53 @@ def test_python_answers_as_the_table(door: Door, image: Path) -> None:
     kinds = [remark.kind for remark in guest.remarks]
     assert set(door.get("remarks", [])) <= set(kinds)
     assert ("assumed" in kinds) == ("assumed" in door.get("remarks", []))
+
+
+@pytest.mark.parametrize("door", [door for door in CASES if "v2p" in door], ids=lambda door: door["name"])
+def test_a_batch_of_one_answers_as_the_table(door: Door, image: Path) -> None:
+    answers_of = {"not_present": UNMAPPED}
+    batch = array.array("Q", [int(door["v2p"], 16)])
+    if "error" in door or door["answer"] in ("hole", "absent"):
+        with pytest.raises(rr_mem.RrMemError) as caught:
+            opened(door, image).v2p_batch(batch)
+        assert caught.value.kind == door.get("error", door.get("answer"))
+        return
+    (found,) = array.array("Q", opened(door, image).v2p_batch(batch))
+    assert found == (answers_of[door["answer"]] if door["answer"] in answers_of else int(door["answer"], 16))
+
+
+class Zeros:
+    """Memory full of zeros, and what was asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: List[int] = []
+
+    def read(self, address: int, length: int) -> bytes:
+        """Zeros."""
+        self.asked.append(address)
+        return bytes(length)
+
+
+def test_given_registers_stay_with_their_source_and_go_with_another_architecture() -> None:
+    guest = rr_mem.Guest.from_registers("aarch64", {"ttbr1": 0x2000, "tcr": 0x580190019}, Zeros())
+    assert guest.on_cpu(0).registers.text == guest.registers.text
+    other = guest.with_registers(ttbr0=0x3000).with_registers("x86_64", cr3=0x1000)
+    assert other.walk(0x10).fault is not None and other.arch == "x86_64"
+
+
+def test_a_tree_never_lets_a_reader_be_asked_for_devices() -> None:
+    (tree,) = [door["regions"] for door in CASES if door["name"] == "the text of a tree cannot be searched"]
+    reader = Zeros()
+    with pytest.raises(rr_mem.SourceError) as caught:
+        rr_mem.Guest.from_registers("x86_64", {"cr3": 0x1000}, reader, mtree=tree)
+    assert caught.value.kind == "tree_form" and reader.asked == []
+
+
+def test_an_address_space_that_no_source_has_is_refused(image: Path) -> None:
+    for guest in (rr_mem.Guest.sample(), rr_mem.Guest.from_image(image)):
+        with pytest.raises(rr_mem.UsageError) as caught:
+            guest.on_cpu(0, "nonsense")
+        assert caught.value.kind == "no_such_space" and caught.value.hint
 
 
 def flags(door: Door, image: Path, folder: Path) -> List[str]:

@@ -100,7 +100,10 @@ fn seen(
     args: &cli::Source,
     verbose: bool,
 ) -> anyhow::Result<Opened> {
-    let value = attached.seen(&asked(args)).map_err(refused)?;
+    let value = attached.seen(&asked(args)).map_err(|error| {
+        say(attached.remarks(), verbose);
+        refused(error)
+    })?;
     say(&value.remarks, verbose);
     Ok(Held { value, frozen: attached.frozen })
 }
