@@ -16,15 +16,12 @@ impl Face for PythonWords {
                 "with_registers(cr3=...) (x86) or with_registers(ttbr0=..., ttbr1=..., tcr=...) (ARM)"
             }
             Setting::Arch => "with_registers(arch=...)",
-            Setting::Cpu => "cpu=N",
-            Setting::AddressSpace => "address_space=NAME",
             Setting::Image => "Guest.from_image(path)",
             Setting::RamBase => "ram_base=",
             Setting::Machine => "machine=NAME",
             Setting::Snapshot => "snapshot=NAME",
             Setting::RegionMap => "mtree=TEXT",
             Setting::Process => "Guest.from_process(pid)",
-            Setting::Socket => "Guest.from_process(pid)",
             Setting::Core => "Guest.from_core(path)",
             Setting::Executable => "exe=[PATH]",
             Setting::Freeze => "the monitor's `stop`",
@@ -49,10 +46,8 @@ impl Face for GdbWords {
                 "`set rrmem registers cr3=VALUE` (x86) or `ttbr0=VALUE ttbr1=VALUE tcr=VALUE` (ARM)"
             }
             Setting::Arch => "`set rrmem arch NAME`",
-            Setting::Cpu => "`set rrmem cpu N`",
-            Setting::AddressSpace => "`set rrmem as NAME`",
             Setting::Image => "`set rrmem image FILE`",
-            Setting::Process | Setting::Socket => "`set rrmem pid PID`",
+            Setting::Process => "`set rrmem pid PID`",
             Setting::Core => "gdb itself (`core FILE`)",
             Setting::Executable => "gdb itself (`file FILE`)",
             Setting::Freeze => "gdb's own stop",

@@ -26,7 +26,7 @@ use rr_mem::{
         examine::{self, Format},
         filter::{Filter, Selection},
     },
-    source::{Asked, Attached, ImageFile, Opened, Source, Which},
+    source::{Asked, Attached, ImageFile, Opened, RegionText, Source, SourceError, Which},
     symbols::Symbols as Names,
     watch, write,
 };
@@ -153,7 +153,8 @@ impl Guest {
     /// monitor's `info mtree -f`.
     #[classmethod]
     fn from_regions(class: &Bound<'_, PyType>, mtree: &str) -> PyResult<Self> {
-        let Some(regions) = source::regions(Some(mtree))? else { return Err(no_text()) };
+        let regions =
+            RegionText::parse(mtree).map_err(|error| SourceError::from(error).bridge())?;
         Self::open(class.py(), Source::Regions(regions), Asked::default(), None)
     }
 
@@ -744,10 +745,6 @@ fn not_mapped(row: &V2pRow, fault: FaultRow) -> PyErr {
         Some(_) => row.to_string(),
     };
     faulted(text, fault)
-}
-
-fn no_text() -> PyErr {
-    usage("there is no text", "give the text of the monitor's `info mtree -f`")
 }
 
 fn offsets(layout: Option<PathBuf>, debug_file: Option<PathBuf>) -> PyResult<Offsets> {

@@ -14,10 +14,6 @@ pub enum Setting {
     Registers,
     /// The architecture.
     Arch,
-    /// The number of the CPU.
-    Cpu,
-    /// The address space to look through.
-    AddressSpace,
     /// A file with guest memory.
     Image,
     /// Where raw RAM begins.
@@ -30,8 +26,6 @@ pub enum Setting {
     RegionMap,
     /// A running emulator.
     Process,
-    /// The socket of a running emulator's monitor.
-    Socket,
     /// An emulator's core.
     Core,
     /// The files that left a core.
@@ -44,8 +38,6 @@ pub enum Setting {
     DebugFile,
     /// The unit whose definition of a struct counts.
     Unit,
-    /// The instruction to start a search at.
-    From,
     /// The recorder to run.
     Rr,
     /// How far a kernel's symbols have moved.
@@ -101,12 +93,6 @@ impl Advice {
             Self::Parts(parts) => parts.iter().map(part).collect(),
         }
     }
-
-    /// Whether there is any.
-    #[must_use]
-    pub const fn is_some(&self) -> bool {
-        !matches!(self, Self::Nothing)
-    }
 }
 
 /// An error that every face can show: a stable name, a sentence (its `Display`),
@@ -150,22 +136,18 @@ impl Face for Library {
             Setting::Register(keyword) => return keyword.to_owned(),
             Setting::Registers => "CR3 (x86) or TTBR0/TTBR1 and TCR (ARM)",
             Setting::Arch => "the architecture",
-            Setting::Cpu => "the CPU's number",
-            Setting::AddressSpace => "the address space",
             Setting::Image => "a file with guest memory",
             Setting::RamBase => "the base of raw RAM",
             Setting::Machine => "the machine type",
             Setting::Snapshot => "the snapshot's name",
             Setting::RegionMap => "the region map",
             Setting::Process => "the process number",
-            Setting::Socket => "the monitor's socket",
             Setting::Core => "the emulator's core",
             Setting::Executable => "the executable",
             Setting::Freeze => "freezing",
             Setting::Layout => "a layout",
             Setting::DebugFile => "a debug file",
             Setting::Unit => "the unit",
-            Setting::From => "start of the search",
             Setting::Rr => "the recorder",
             Setting::SymbolsOffset => "the symbols' offset",
         };

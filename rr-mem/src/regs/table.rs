@@ -52,15 +52,12 @@ impl RegisterError {
 
 /// Every register of every architecture once, in the order of help texts.
 pub fn all() -> impl Iterator<Item = &'static Info> {
-    let tables = tables();
-    let behind = |place: usize, info: &Info| {
-        let mut others = tables[place + 1..].iter().flatten();
-        others.any(|other| other.register == info.register)
-    };
-    let once = |(place, table): (usize, &Vec<&'static Info>)| {
-        table.iter().copied().filter(|info| !behind(place, info)).collect::<Vec<_>>()
-    };
-    tables.iter().enumerate().flat_map(once).collect::<Vec<_>>().into_iter()
+    let mut all: Vec<&Info> = Vec::new();
+    for info in tables().into_iter().flatten() {
+        all.retain(|known| known.register != info.register);
+        all.push(info);
+    }
+    all.into_iter()
 }
 
 impl Register {

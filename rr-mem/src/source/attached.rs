@@ -39,6 +39,7 @@ struct ImageParts {
     arch: Option<Arch>,
     cpus: Vec<Cpu>,
     memory: Arc<ImageMemory>,
+    coverage: Arc<Coverage>,
     map: Option<RegionMap>,
     tree: Option<String>,
     address_space: Option<usize>,
@@ -64,7 +65,7 @@ struct Parts {
     map: Option<RegionMap>,
     address_space: Option<usize>,
     tree: bool,
-    coverage: Coverage,
+    coverage: Arc<Coverage>,
     core_notes: Vec<CoreNote>,
     style: Option<Style>,
     remarks: Vec<Remark>,
@@ -112,8 +113,19 @@ impl Attached {
             Some(RegionText::Flat { map, style }) => (Some(*map), None, Some(style)),
             _ => (image.regions, image.address_space, image.style),
         };
+        let coverage = Arc::new(Coverage::of_image(&memory));
         let memory = Arc::new(memory);
-        let parts = ImageParts { arch, cpus, memory, map, tree, address_space, style, core_notes };
+        let parts = ImageParts {
+            arch,
+            cpus,
+            memory,
+            coverage,
+            map,
+            tree,
+            address_space,
+            style,
+            core_notes,
+        };
         Self::of(Kind::Image(parts), remarks)
     }
 
@@ -257,7 +269,7 @@ fn of_image(image: &ImageParts) -> Parts {
         map: image.map.clone(),
         address_space: image.address_space,
         tree: image.tree.is_some(),
-        coverage: Coverage::of_image(&image.memory),
+        coverage: Arc::clone(&image.coverage),
         core_notes: image.core_notes.clone(),
         style: image.style,
         remarks: Vec::new(),
@@ -271,7 +283,7 @@ fn of_text(text: &RegionText) -> Parts {
         map: text.map().cloned(),
         address_space: None,
         tree: text.tree().is_some(),
-        coverage: Coverage::default(),
+        coverage: Arc::default(),
         core_notes: Vec::new(),
         style: text.style(),
         remarks: Vec::new(),
@@ -285,7 +297,7 @@ fn of_plain(cpu: Cpu, memory: &PhysicalReader, regions: Option<&RegionText>) -> 
         map: regions.and_then(RegionText::map).cloned(),
         address_space: None,
         tree: regions.is_some_and(|text| text.tree().is_some()),
-        coverage: Coverage::default(),
+        coverage: Arc::default(),
         core_notes: Vec::new(),
         style: regions.and_then(RegionText::style),
         remarks: Vec::new(),
@@ -297,7 +309,7 @@ fn of_emulator(emulator: &Emulator<AnyHost>, asked: &Asked) -> Result<Parts, Sou
     let cpu = machine.cpu(asked.cpu);
     let space = emulator.space(asked.address_space.as_deref(), cpu)?;
     let memory = emulator.memory(space)?;
-    let coverage = Coverage::of_view(&memory);
+    let coverage = Arc::new(Coverage::of_view(&memory));
     let mut remarks = emulator.remarks(cpu);
     let name = machine.map.address_spaces().get(space).map(|space| space.name.clone());
     remarks.extend(name.map(Remark::AddressSpace));

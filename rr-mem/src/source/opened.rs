@@ -23,7 +23,7 @@ pub struct Opened {
     /// Every CPU of the source by its number; the chosen one as the guest has it.
     pub cpus: Vec<(u64, Cpu)>,
     /// Which memory the source has.
-    pub coverage: Coverage,
+    pub coverage: Arc<Coverage>,
     /// What is worth saying.
     pub remarks: Vec<Remark>,
     /// The architecture, where the source or the user names it.

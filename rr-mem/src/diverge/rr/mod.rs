@@ -399,7 +399,10 @@ impl Execution for Traced {
                 return Ok(None);
             }
         }
-        Err(self.failed("watching", "the places are written too often: give a later --from"))
+        Err(self.failed(
+            "watching",
+            "the places are written too often: begin the search at a later instruction",
+        ))
     }
 
     fn most_places(&self) -> usize {
