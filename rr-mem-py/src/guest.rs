@@ -13,7 +13,6 @@ use pyo3::{
 };
 use rr_mem::{
     addr::{Gpa, GuestAddress, Gva, Hex, Hva},
-    advice::Advice,
     guest::{AnyMemory, Guest as Library, GuestReadError},
     host::{AnyHost, HostKind},
     mmu::{Merge, NoSuchWord, Query, VirtualSpace},
@@ -712,9 +711,8 @@ impl Guest {
         let range = Gva(first)..=Gva(last);
         let space = self.run(py, || self.opened.space(range))?;
         let (space, left_out) = space.map_err(|missing| missing.bridge())?;
-        for register in left_out {
-            let give = Advice::Give(register.setting()).words(&PythonWords);
-            incomplete(py, &format!("{register} is not known, its half is left out: {give}"))?;
+        for gap in left_out {
+            incomplete(py, &format!("{}: {}", gap.what, gap.advice.words(&PythonWords)))?;
         }
         let gaps = self.guest().gaps(space.unreadable(), space.truncated());
         gaps.iter().try_for_each(|gap| incomplete(py, &gap.what))?;

@@ -5,21 +5,19 @@
 //! no memory. What is missing is an error with advice.
 
 pub mod diff;
+mod error;
 pub mod search;
 pub mod slice;
 
 use std::{borrow::Cow, ops::RangeInclusive, sync::Arc};
 
-use thiserror::Error;
+pub use error::{GuestReadCause, GuestReadError, Missing};
 
 use crate::{
     addr::{Address, Gpa, GuestAddress, Gva, Hva, PAGE},
-    advice::{Advice, Part, Setting},
+    advice::Advice,
     memory::{Memory, ReadCause, ReadError},
-    mmu::{
-        Fault, Mmu, Query, SpaceLimits, TableUnreadable, Translation, Unreadable, VirtualSpace,
-        Walk, WalkError,
-    },
+    mmu::{Mmu, Query, SpaceLimits, Translation, Unreadable, VirtualSpace, Walk, WalkError},
     region::{FlatRange, FlatView, RegionMap, RenderError, Section},
     regs::{Assumed, Cpu, Register, RegisterSet, Regs},
 };
@@ -52,81 +50,6 @@ struct Regions {
     names: Vec<Arc<str>>,
 }
 
-/// Something that the question needs and the source does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Missing {
-    /// The unknown registers that steer paging, of a CPU of which some are known.
-    #[error("{}", no_registers(*.0))]
-    Registers(RegisterSet),
-    /// The register that holds the base of the tables of an address.
-    #[error("{0} is not known, which translates this address")]
-    Table(Register),
-    /// Guest memory.
-    #[error("the source holds no guest memory")]
-    Memory,
-    /// The region map.
-    #[error("the source holds no memory-region map")]
-    Regions,
-    /// The flat view: the source holds a tree that does not say what hides what.
-    #[error(
-        "this is the tree of `info mtree`, which does not say what hides what: no address can be found in it"
-    )]
-    FlatView,
-    /// The address space of the CPUs in the region map.
-    #[error("the memory-region map has no address space \"memory\"")]
-    AddressSpace,
-}
-
-crate::advice::explain!(Missing);
-
-impl Missing {
-    /// A short stable name for scripts.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Registers(_) => "no_registers",
-            Self::Table(_) => "no_table_base",
-            Self::Memory => "no_memory",
-            Self::Regions => "no_regions",
-            Self::FlatView => "tree_form",
-            Self::AddressSpace => "no_address_space",
-        }
-    }
-
-    /// The option that provides it.
-    #[must_use]
-    pub fn advice(&self) -> Advice {
-        match self {
-            Self::Registers(_) => Advice::Parts(&[
-                Part::Say("give "),
-                Part::Name(Setting::Registers),
-                Part::Say("; `rr-mem roots` finds candidates"),
-            ]),
-            Self::Table(register) => Advice::Give(register.setting()),
-            Self::Memory => {
-                Advice::Parts(&[Part::Say("give guest memory with "), Part::Name(Setting::Image)])
-            }
-            Self::Regions => Advice::Parts(&[
-                Part::Say("give the text of the monitor's `info mtree -f` with "),
-                Part::Name(Setting::RegionMap),
-            ]),
-            Self::FlatView => Advice::Say("give the text of `info mtree -f`"),
-            Self::AddressSpace => {
-                Advice::Say("give the whole text of `info mtree -f`: its blocks come in any order")
-            }
-        }
-    }
-}
-
-fn no_registers(unknown: RegisterSet) -> String {
-    let names: Vec<_> = unknown.iter().map(Register::name).collect();
-    match names.is_empty() {
-        true => "the source holds no paging registers".to_owned(),
-        false => format!("the source holds none of {}", names.join(", ")),
-    }
-}
-
 /// What lies at a guest physical address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -139,38 +62,6 @@ pub struct Place<'a> {
     pub ram_block: Option<&'a str>,
     /// The byte in the emulator's process, where known.
     pub host: Option<Hva>,
-}
-
-/// Why guest memory could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{at}: {cause}")]
-#[non_exhaustive]
-pub struct GuestReadError {
-    /// The first address that could not be read; everything before it was.
-    pub at: GuestAddress,
-    /// Why.
-    pub cause: GuestReadCause,
-}
-
-/// See [`GuestReadError`].
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum GuestReadCause {
-    /// It is not mapped: the guest's answer.
-    #[error("not mapped: {0}")]
-    Fault(Fault),
-    /// A table on the way to it could not be read.
-    #[error("{0}")]
-    Table(Box<TableUnreadable>),
-    /// Its bytes cannot be had; a virtual address is mapped.
-    #[error("{0}")]
-    Data(ReadError),
-    /// The source lacks what the question needs.
-    #[error("{0}")]
-    Missing(Missing),
-    /// The address space ends.
-    #[error("the address space ends before it")]
-    End,
 }
 
 /// What may be missing from an answer about an address space.
@@ -358,9 +249,7 @@ impl<M: Memory> Guest<M> {
     /// its result.
     pub fn walk(&self, gva: Gva, query: Query) -> Result<Walk, Missing> {
         let mut walk = self.mmu_of(gva)?.walk(self.memory()?, gva, query);
-        if let Err(WalkError::Unreadable(table)) = &mut walk.result {
-            table.source = self.explain(table.source.clone());
-        }
+        walk.result = walk.result.map_err(|error| self.explain_walk(error));
         Ok(walk)
     }
 
@@ -413,7 +302,8 @@ impl<M: Memory> Guest<M> {
 
     /// Reads guest-physical memory. Devices are never touched.
     ///
-    /// # Errors As [`Memory::read`]; an error at a device names it.
+    /// # Errors
+    /// As [`Memory::read`]; an error at a device names it.
     pub fn read_physical(&self, gpa: Gpa, dst: &mut [u8]) -> Result<(), ReadError> {
         let memory = self.memory().map_err(|_| ReadError::new(gpa, ReadCause::NoMemory))?;
         memory.read(gpa, dst).map_err(|error| self.explain(error))
@@ -522,21 +412,6 @@ impl<M: Memory> Guest<M> {
 /// The address space of `start` ends before what was asked for does.
 fn end(start: GuestAddress) -> GuestReadError {
     GuestReadError { at: start.with_raw(0), cause: GuestReadCause::End }
-}
-
-impl From<ReadError> for GuestReadCause {
-    fn from(error: ReadError) -> Self {
-        Self::Data(error)
-    }
-}
-
-impl From<WalkError> for GuestReadCause {
-    fn from(error: WalkError) -> Self {
-        match error {
-            WalkError::Fault(fault) => Self::Fault(fault),
-            WalkError::Unreadable(table) => Self::Table(table),
-        }
-    }
 }
 
 impl Regions {

@@ -71,7 +71,8 @@ impl DebugSearch {
     /// The members `wanted` of the structs of `program`. Structs that it does
     /// not have are left out.
     ///
-    /// # Errors When there is no debug info, or it is damaged, incomplete,
+    /// # Errors
+    /// When there is no debug info, or it is damaged, incomplete,
     /// contradictory, or of another build.
     pub fn layout(&self, program: Program<'_>, wanted: &MemberList) -> Result<Layout, DebugError> {
         let elf = parse(program.path, program.file)?;

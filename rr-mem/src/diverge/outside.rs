@@ -1,13 +1,11 @@
 //! A guest inside an emulator of ours, read from outside through its process.
 
-use std::sync::Arc;
-
 use crate::{
     addr::RangeSet,
     host::{AnyHost, AnyHostMemory},
-    qemu::{Machine, Offsets},
+    qemu::Machine,
     region::RegionMap,
-    source::{self, Attached, Emulator, EmulatorMemory, Source, Which},
+    source::{self, Emulator, EmulatorMemory},
 };
 
 /// The address space that is compared: QEMU's first, `memory`.
@@ -20,12 +18,7 @@ pub(super) type Failure = (&'static str, String);
 
 /// The emulator that is process `pid`.
 pub(super) fn emulator(pid: u32) -> Result<Emulator<AnyHost>, Failure> {
-    let step = "reading the emulator";
-    let process = Which::Process(pid);
-    let attached = source::attach(Source::Emulator(process, Offsets::default()), &mut |_| {});
-    let attached = attached.map_err(|error| (step, error.to_string()))?;
-    let emulator = Arc::into_inner(attached).and_then(Attached::into_emulator);
-    emulator.ok_or((step, "it is none".to_owned()))
+    source::running_emulator(pid).map_err(|error| ("reading the emulator", error.to_string()))
 }
 
 /// What is compared of a guest's memory.

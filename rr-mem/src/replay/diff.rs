@@ -140,7 +140,8 @@ fn kept(entry: &Entry, words: Option<Words>) -> Kept {
 /// Compares two logs of one format. `words` are asked for up to the first
 /// difference.
 ///
-/// # Errors None: each log's end is returned beside what could be compared.
+/// # Errors
+/// None: each log's end is returned beside what could be compared.
 pub fn diff<A: EventLog, B: EventLog>(
     a: &mut A,
     b: &mut B,

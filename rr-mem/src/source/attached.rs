@@ -88,7 +88,10 @@ impl Attached {
             }
             Source::Image(file) => open_image(file, progress),
             Source::Regions(text) => Ok(Self::of(Kind::Regions(text), Vec::new())),
-            Source::Emulator(which, offsets) => open_emulator(which, &offsets, before, progress),
+            Source::Emulator(which, offsets) => {
+                let (emulator, remarks) = open_emulator(which, &offsets, before, progress)?;
+                Ok(Self::of(Kind::Emulator(Box::new(emulator)), remarks))
+            }
             Source::Plain { cpu, memory, regions } => {
                 Ok(Self::of(Kind::Plain { cpu, memory, regions }, Vec::new()))
             }
@@ -134,15 +137,6 @@ impl Attached {
     pub fn emulator(&self) -> Option<&Emulator<AnyHost>> {
         match &self.kind {
             Kind::Emulator(emulator) => Some(emulator),
-            _ => None,
-        }
-    }
-
-    /// The emulator alone, if it is one; what else it was.
-    #[must_use]
-    pub fn into_emulator(self) -> Option<Emulator<AnyHost>> {
-        match self.kind {
-            Kind::Emulator(emulator) => Some(*emulator),
             _ => None,
         }
     }
@@ -342,12 +336,13 @@ fn open_image(file: ImageFile, progress: &mut dyn FnMut(u64)) -> Result<Attached
     Ok(Attached::of_image(image, regions))
 }
 
-fn open_emulator(
+/// The emulator, and what is worth saying of it.
+pub(super) fn open_emulator(
     which: Which,
     offsets: &Offsets,
     before: Before<'_>,
     progress: &mut dyn FnMut(u64),
-) -> Result<Attached, SourceError> {
+) -> Result<(Emulator<AnyHost>, Vec<Remark>), SourceError> {
     let by_socket = which.is_by_socket();
     let host = open_host(which, before, progress)?;
     let mut remarks = Vec::new();
@@ -361,7 +356,7 @@ fn open_emulator(
         }
     };
     remarks.extend(emulator.told());
-    Ok(Attached::of(Kind::Emulator(Box::new(emulator)), remarks))
+    Ok((emulator, remarks))
 }
 
 #[cfg_attr(not(target_os = "linux"), allow(unused_variables))]

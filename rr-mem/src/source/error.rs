@@ -96,6 +96,8 @@ pub enum SourceError {
         path: PathBuf,
         /// Why.
         why: String,
+        /// A short stable name of why.
+        kind: &'static str,
         /// What to do.
         advice: Advice,
     },
@@ -192,7 +194,7 @@ impl Explain for SourceError {
             Self::Core { error, .. } => error.kind(),
             Self::Given(error) => error.kind(),
             Self::Emulator { error, .. } => error.kind(),
-            Self::File { .. } => "io",
+            Self::File { kind, .. } => kind,
             Self::NoCpu { .. } => "no_such_cpu",
             Self::Space(_) => "no_such_space",
             Self::Register(error) => error.kind(),

@@ -25,7 +25,7 @@ const LAYOUT: Advice = Advice::Parts(&[
 fn text(path: &Path, advice: &Advice) -> Result<String, SourceError> {
     let bytes = fs::read(path).map_err(|error| {
         let (path, why) = (path.to_owned(), error.to_string());
-        SourceError::File { path, why, advice: advice.clone() }
+        SourceError::File { path, why, kind: "io", advice: advice.clone() }
     })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -41,7 +41,7 @@ pub fn offsets(layout: Option<&Path>, debug_file: Option<PathBuf>) -> Result<Off
     };
     serde_json::from_str(&text(path, &LAYOUT)?).map(Offsets::Given).map_err(|error| {
         let (path, why) = (path.to_owned(), error.to_string());
-        SourceError::File { path, why, advice: LAYOUT }
+        SourceError::File { path, why, kind: "layout", advice: LAYOUT }
     })
 }
 
@@ -55,6 +55,7 @@ impl RegionText {
         Self::parse(&text).map_err(|error| SourceError::File {
             path: path.to_owned(),
             why: error.to_string(),
+            kind: error.kind(),
             advice: error.advice(),
         })
     }

@@ -11,6 +11,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(target_os = "linux")]
+mod alone;
 mod asked;
 mod attached;
 mod choose;
@@ -28,6 +30,8 @@ mod tests;
 
 use std::{path::PathBuf, sync::Arc};
 
+#[cfg(target_os = "linux")]
+pub use alone::running_emulator;
 pub use asked::Asked;
 pub use attached::Attached;
 pub use coverage::Coverage;

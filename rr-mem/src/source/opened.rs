@@ -5,7 +5,8 @@ use std::{ops::RangeInclusive, sync::Arc};
 use super::{Attached, Coverage, Remark};
 use crate::{
     addr::{Gva, RangeSet},
-    guest::{Guest, Missing},
+    advice::Advice,
+    guest::{Gap, Guest, Missing},
     image::CoreNote,
     mmu::{Roots, SpaceLimits, VirtualSpace, find_roots, usual_shapes},
     region::monitor::Style,
@@ -44,19 +45,20 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Every mapping within `range`, and the unknown registers whose tables are
-    /// left out.
+    /// Every mapping within `range`, and what is left out because nobody knows the
+    /// register that holds the base of its tables.
     ///
     /// # Errors
     /// As [`Guest::space`].
-    pub fn space(
-        &self,
-        range: RangeInclusive<Gva>,
-    ) -> Result<(VirtualSpace, Vec<Register>), Missing> {
+    pub fn space(&self, range: RangeInclusive<Gva>) -> Result<(VirtualSpace, Vec<Gap>), Missing> {
         let mmu = self.guest.mmu()?;
         let unknown = self.guest.unknown_tables().iter().copied();
         let within = |register: &Register| mmu.range_without(range.clone(), &[*register]) != range;
-        let left_out = unknown.filter(within).collect();
+        let gap = |register: Register| Gap {
+            what: format!("{register} is not known, its half is left out"),
+            advice: Advice::Give(register.setting()),
+        };
+        let left_out = unknown.filter(within).map(gap).collect();
         Ok((self.guest.space(range, SpaceLimits::default())?, left_out))
     }
 

@@ -4,13 +4,10 @@ mod error;
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Attached, Before, Source, SourceError, Which, attach};
-use crate::{
-    host::{
-        AnyHost, Host,
-        process::{self, Frozen, Process},
-    },
-    qemu::{Machine, Offsets},
+use super::{Attached, Before, Source, SourceError};
+use crate::host::{
+    AnyHost, Host,
+    process::{self, Frozen, Process},
 };
 
 pub use error::RunningError;
@@ -28,19 +25,6 @@ pub struct Running {
     pub binary: String,
     /// Its command line.
     pub command: Vec<String>,
-}
-
-impl Running {
-    /// Reads the machine in it.
-    ///
-    /// # Errors
-    /// As [`super::attach`].
-    pub fn read(&self) -> Result<Machine, SourceError> {
-        let process = Which::Process(self.pid);
-        let attached = attach(Source::Emulator(process, Offsets::default()), &mut |_| {})?;
-        let emulator = Arc::into_inner(attached).and_then(Attached::into_emulator);
-        emulator.map(|emulator| emulator.machine).ok_or_else(|| RunningError::None.into())
-    }
 }
 
 /// Every process that could be an emulator, by the name of its executable.

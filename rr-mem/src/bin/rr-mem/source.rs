@@ -195,10 +195,7 @@ pub fn space_within(
     range: std::ops::RangeInclusive<Gva>,
 ) -> anyhow::Result<VirtualSpace> {
     let (space, left_out) = opened.space(range).map_err(lacks)?;
-    for register in left_out {
-        let give = words(&rr_mem::advice::Advice::Give(register.setting()));
-        note_with(format!("{register} is not known, its half is left out"), &give);
-    }
+    left_out.iter().for_each(|gap| note_with(&gap.what, &words(&gap.advice)));
     Ok(space)
 }
 

@@ -191,7 +191,8 @@ impl Stream {
 
     /// Shows `visit` every field of every device, until `visit` breaks off.
     ///
-    /// # Errors When the description does not fit the stream. Fields visited
+    /// # Errors
+    /// When the description does not fit the stream. Fields visited
     /// before that are right.
     pub fn fields(
         &self,
