@@ -46,7 +46,7 @@ fn candidate(pid: u32, command: Vec<String>) -> Option<Running> {
     (known && is_system && !command.is_empty()).then_some(Running { pid, binary, command })
 }
 
-/// As [`attach`], but stops a running emulator before it is read. It goes on when
+/// As [`attach`](super::attach), but stops a running emulator before it is read. It goes on when
 /// `frozen` is dropped, by the same thread.
 ///
 /// # Errors
