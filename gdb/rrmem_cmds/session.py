@@ -20,6 +20,7 @@ class Session:
 
     def __init__(self):
         self._guests = {}
+        self._seen = {}
         self._said = set()
         events = gdb.events
         for event in (events.stop, events.cont, events.memory_changed, events.register_changed, events.new_objfile,
@@ -30,19 +31,20 @@ class Session:
     def forget(self):
         """Forgets what was read: the next command reads it again."""
         self._guests.clear()
+        self._seen.clear()
 
-    def guest(self):
-        """The guest, as the chosen CPU sees it, or else the CPU of the selected thread."""
+    def guest(self, verbose=False):
+        """The guest, as the chosen CPU sees it, or else the CPU of the selected thread; `verbose`
+        says how answers come about, too."""
         guest, found = self._opened()
         chosen, space = settings.CPU.value, settings.AS.value or None
         cpu = found.cpu(guest) if chosen == "auto" else address(chosen)
-        if space or cpu not in (None, guest.cpu):
-            guest = guest.on_cpu(guest.cpu if cpu is None else cpu, space)
         registers, arch = given_registers(), settings.ARCH.value or None
-        if registers or arch:
-            guest = guest.with_registers(arch, **registers)
-        self._remark(gdb.selected_inferior().num, guest)
-        return guest
+        key = (guest, cpu, space, arch, tuple(registers.items()))
+        if key not in self._seen:
+            self._seen[key] = seen(guest, cpu, space, arch, registers)
+        self._remark(gdb.selected_inferior().num, self._seen[key], verbose)
+        return self._seen[key]
 
     def target(self):
         """What the guest is read from."""
@@ -53,18 +55,26 @@ class Session:
         key = (inferior.num, inferior.pid, thread.num if thread is not None else None)
         if key not in self._guests or not settings.CACHE.value:
             found = target()
+            self._seen.clear()
             self._guests[key] = found.guest(), found
         return self._guests[key]
 
-    def _remark(self, inferior, guest):
-        """Says once what may make answers wrong."""
+    def _remark(self, inferior, guest, verbose):
+        """Says once what may make answers wrong, and how they come about if that is asked for."""
         for remark in guest.remarks:
-            if not remark.detail and (inferior, remark.text) not in self._said:
+            if (verbose or not remark.detail) and (inferior, remark.text) not in self._said:
                 self._said.add((inferior, remark.text))
-                gdb.write(f"note: {remark.text}\n")
+                gdb.write(f"note: {remark.text}{': ' if remark.gdb_hint else ''}{remark.gdb_hint}\n")
 
 
 SESSION = Session()
+
+
+def seen(guest, cpu, space, arch, registers):
+    """The guest as the settings have it."""
+    if space or cpu not in (None, guest.cpu):
+        guest = guest.on_cpu(guest.cpu if cpu is None else cpu, space)
+    return guest.with_registers(arch, **registers) if registers or arch else guest
 
 
 def given_registers():

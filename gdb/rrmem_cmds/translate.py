@@ -31,12 +31,9 @@ Example: rrv2p -a w -p user $rsp"""
     def run(self, argument, from_tty):
         """Shows the translation, with -v the walk."""
         verbose, query, expression = parsed(argument)
-        guest = SESSION.guest()
+        guest = SESSION.guest(verbose)
         walk = guest.walk(address(expression), **query)
         if verbose:
-            for remark in guest.remarks:
-                if remark.kind in ("assumed", "arch_guessed"):
-                    show(f"note: {remark.text}: {remark.gdb_hint}")
             show(named(f"{walk.gva:#x}  ({walk.mode})", r"^0x[0-9a-f]+"))
             for step in walk.steps:
                 show(step.text)

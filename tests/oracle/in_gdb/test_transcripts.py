@@ -28,6 +28,7 @@ def masked(text: str) -> str:
     """Without what is another in every process."""
     text = re.sub(r"0x(?:55|56|7[ef])[0-9a-f]{10}\b", "HOST", text)
     text = re.sub(r"thread \d+", "thread N", text)
+    text = re.sub(r"/\S*/emulator\b", "EMULATOR", text)
     return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
 
 
