@@ -11,7 +11,7 @@ use rr_mem::{
     report::{MappingChange, MemoryChange, PageChange, RegisterChange, filter::Selection},
 };
 
-use super::{Guest, incomplete, more_than};
+use super::{Guest, incomplete, more_than, saving::ordered};
 use crate::{
     error::{Bridge, usage},
     rows,
@@ -49,6 +49,7 @@ pub fn diff(
     aliases: usize,
     limit: usize,
 ) -> PyResult<Vec<Py<PyAny>>> {
+    ordered(gpas.iter().flatten())?;
     let asked = Asked { gpas, first, last, filters, aliases };
     let pair = Pair { before: before.get(), after: after.get(), asked };
     let (memory, tables) = match only {

@@ -27,18 +27,23 @@ impl Bridge for SliceFileError {
     }
 }
 
+/// Refuses a range that ends before it begins.
+pub fn ordered<'a>(mut ranges: impl Iterator<Item = &'a (u64, u64)>) -> PyResult<()> {
+    match ranges.find(|(first, last)| first > last) {
+        None => Ok(()),
+        Some((first, last)) => Err(usage(
+            format!("{first:#x} is behind {last:#x}"),
+            "a range is its first and its last address",
+        )),
+    }
+}
+
 /// What a slice is to hold.
 pub fn contents(gvas: &[(u64, u64)], gpas: &[(u64, u64)], space: bool) -> PyResult<SliceContents> {
     if gvas.is_empty() && gpas.is_empty() && !space {
         return Err(usage("nothing is asked for", "give gvas, gpas or space=True"));
     }
-    let mut ranges = gvas.iter().chain(gpas);
-    if let Some((first, last)) = ranges.find(|(first, last)| first > last) {
-        return Err(usage(
-            format!("{first:#x} is behind {last:#x}"),
-            "a range is its first and its last address",
-        ));
-    }
+    ordered(gvas.iter().chain(gpas))?;
     Ok(SliceContents {
         gva: gvas.iter().map(|(first, last)| Gva(*first)..=Gva(*last)).collect(),
         gpa: gpas.iter().map(|(first, last)| Gpa(*first)..=Gpa(*last)).collect(),

@@ -196,7 +196,7 @@ pub(super) static REGISTERS: [Entry<ArmRegs>; 12] = [
     ),
     Entry::new(
         Info::new(Register::State, "STATE", "state", "ARM: the execution state, 32 or 64")
-            .takes(Values::Range(32, 64))
+            .takes(Values::Either(32, 64))
             .feature()
             .unremarkable(),
         |regs| if regs.arch64() { 64 } else { 32 },

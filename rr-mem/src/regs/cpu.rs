@@ -142,5 +142,8 @@ mod tests {
         let cpu = Cpu::unknown(Arch::X86_64);
         assert!(matches!(cpu.with(Register::Ttbr0, 1), Err(RegisterError::NotOf { .. })));
         assert!(matches!(cpu.with(Register::Cpl, 4), Err(RegisterError::Value { .. })));
+        let arm = Cpu::unknown(Arch::Aarch64);
+        assert!(matches!(arm.with(Register::State, 48), Err(RegisterError::Value { .. })));
+        assert!(arm.with(Register::State, 32).is_ok());
     }
 }

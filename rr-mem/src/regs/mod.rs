@@ -226,9 +226,8 @@ fn set<R>(
     value: u64,
 ) -> Option<Result<(), RegisterError>> {
     let entry = table.iter().find(|entry| entry.info.register == register)?;
-    let range = entry.info.values.range();
-    if !range.contains(&value) {
-        let (least, most) = (*range.start(), *range.end());
+    if !entry.info.values.contains(value) {
+        let (least, most) = entry.info.values.ends();
         return Some(Err(RegisterError::Value { register, value, least, most }));
     }
     (entry.set)(regs, value);

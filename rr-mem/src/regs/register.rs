@@ -1,8 +1,6 @@
 //! A register as a type, and what a line of an architecture's table says of it: its
 //! name, the word it is given by, the values it takes.
 
-use std::ops::RangeInclusive;
-
 /// A register, or another property of a CPU, that steers paging.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -69,16 +67,28 @@ pub enum Values {
     Switch,
     /// From the first to the second, both included.
     Range(u64, u64),
+    /// The first or the second.
+    Either(u64, u64),
 }
 
 impl Values {
-    /// The range they are in.
+    /// The least and the most of them.
     #[must_use]
-    pub const fn range(self) -> RangeInclusive<u64> {
+    pub const fn ends(self) -> (u64, u64) {
         match self {
-            Self::Any => 0..=u64::MAX,
-            Self::Switch => 0..=1,
-            Self::Range(least, most) => least..=most,
+            Self::Any => (0, u64::MAX),
+            Self::Switch => (0, 1),
+            Self::Range(least, most) | Self::Either(least, most) => (least, most),
+        }
+    }
+
+    /// Whether `value` is one of them.
+    #[must_use]
+    pub const fn contains(self, value: u64) -> bool {
+        let (least, most) = self.ends();
+        match self {
+            Self::Either(..) => value == least || value == most,
+            _ => least <= value && value <= most,
         }
     }
 }

@@ -104,6 +104,8 @@ def test_moments_differ_as_the_program_says(binary: Path, moments: List[Path], o
 def test_differences_are_bounded_and_need_registers_for_tables(moments: List[Path]) -> None:
     before, after = map(rr_mem.Guest.from_image, moments)
     assert len(rr_mem.diff(before, after, gpas=[(0x8000, 0x8FFF)])) == 1
+    with pytest.raises(rr_mem.UsageError, match="0x9000 is behind 0x8fff"):
+        rr_mem.diff(before, after, gpas=[(0x9000, 0x8FFF)])
     with pytest.raises(rr_mem.MissingError):
         rr_mem.diff(before, after, only="tables")
     with pytest.raises(rr_mem.RrMemError) as error:
