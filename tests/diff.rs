@@ -61,7 +61,11 @@ fn tables(entries: &[u32]) -> Vec<u8> {
 fn space(ram: &[u8]) -> VirtualSpace {
     let regs = X86Regs { cr3: 0x1000, ..X86Regs::protected_mode() };
     let memory = SliceMemory::new(Gpa(0), ram);
-    VirtualSpace::new(&Mmu::new(&Regs::X86(regs)), &memory, SpaceLimits::default())
+    VirtualSpace::new(
+        &Mmu::new(&Regs::X86(regs)).expect("modelled"),
+        &memory,
+        SpaceLimits::default(),
+    )
 }
 
 fn changed(old: &[u32], new: &[u32]) -> Vec<ChangedMapping> {

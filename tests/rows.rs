@@ -1,5 +1,5 @@
 //! What is written from the declaration of rows: the classes of the Python stub,
-//! and the tables of docs/json.md. `ROWS=overwrite cargo test --test rows` writes
+//! the tables of docs/json.md, and that of docs/limits.md. `ROWS=overwrite cargo test --test rows` writes
 //! them anew.
 
 use std::{fs, path::PathBuf};
@@ -180,6 +180,26 @@ fn every_class_is_a_name_of_the_package() {
 #[test]
 fn the_documentation_has_the_tables_of_the_declaration() {
     check("docs/json.md", "<!-- rows -->\n", "<!-- end of rows -->\n", &tables());
+}
+
+/// What steers paging, and what a walk makes of it.
+fn controls() -> String {
+    let mut out = String::new();
+    for (kind, lines) in rr_mem::mmu::controls() {
+        out +=
+            &format!("\n### {kind}\n\n| field | bits | a walk | what it is |\n|---|---|---|---|\n");
+        for line in lines {
+            let (field, bits, verdict, about) = (line.field, line.bits, line.verdict, line.about);
+            out += &format!("| {field} | {bits} | {verdict} | {about} |\n");
+        }
+    }
+    out + "\n"
+}
+
+#[test]
+fn the_limits_have_the_table_of_the_gate() {
+    let (begin, end) = ("<!-- controls -->\n", "<!-- end of controls -->\n");
+    check("docs/limits.md", begin, end, &controls());
 }
 
 #[test]

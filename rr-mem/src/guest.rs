@@ -30,8 +30,8 @@ pub type AnyMemory = Box<dyn Memory + Send + Sync>;
 pub struct Guest<M = AnyMemory> {
     memory: Option<M>,
     cpu: Option<Cpu>,
-    /// Of the CPU, if it can translate an address at all.
-    mmu: Option<Mmu>,
+    /// Of the CPU, if it can translate an address at all; or why no walk models it.
+    mmu: Option<Result<Mmu, Missing>>,
     /// Base registers of tables whose values are not known.
     unknown_tables: Vec<Register>,
     assumed: Vec<Assumed>,
@@ -98,7 +98,7 @@ impl<M> Guest<M> {
         Self {
             memory,
             cpu,
-            mmu: translating.map(|cpu| Mmu::new(&cpu.regs)),
+            mmu: translating.map(|cpu| paging(&cpu)),
             unknown_tables: on.as_ref().map(unknown).unwrap_or_default(),
             assumed: assumed.unwrap_or_default(),
             regions,
@@ -167,9 +167,13 @@ impl<M> Guest<M> {
     /// The paging of the CPU in question.
     ///
     /// # Errors
-    /// When the base of no table is known.
+    /// When the base of no table is known, nobody knows a register that decides
+    /// where addresses lead, or no walker models what the registers switch on.
     pub fn mmu(&self) -> Result<&Mmu, Missing> {
-        self.mmu.as_ref().ok_or_else(|| Missing::Registers(self.unknown_registers()))
+        match &self.mmu {
+            Some(mmu) => mmu.as_ref().map_err(|missing| *missing),
+            None => Err(Missing::Registers(self.unknown_registers())),
+        }
     }
 
     /// What nobody knows of a CPU of which something is known.
@@ -238,6 +242,14 @@ impl<M> Guest<M> {
             ram_block: block.map(|block| block.name.as_str()),
             host: block.and_then(|block| block.host?.checked_add(offset)),
         })
+    }
+}
+
+/// The paging of a CPU, if its registers decide where addresses lead.
+fn paging(cpu: &Cpu) -> Result<Mmu, Missing> {
+    match cpu.undecided() {
+        Some(register) => Err(Missing::Undecided(register)),
+        None => Mmu::new(&cpu.regs).map_err(Missing::NotModelled),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     addr::GuestAddress,
     advice::{Advice, Part, Setting},
     memory::ReadError,
-    mmu::{Fault, TableUnreadable, WalkError},
+    mmu::{Fault, NotModelled, TableUnreadable, WalkError},
     regs::{Register, RegisterSet},
 };
 
@@ -21,6 +21,12 @@ pub enum Missing {
     /// The register that holds the base of the tables of an address.
     #[error("{0} is not known, which translates this address")]
     Table(Register),
+    /// A register that decides the answer.
+    #[error("{0} is not known, which decides the answer")]
+    Undecided(Register),
+    /// A walker for what the registers switch on.
+    #[error("{0}")]
+    NotModelled(NotModelled),
     /// Guest memory.
     #[error("the source holds no guest memory")]
     Memory,
@@ -46,11 +52,19 @@ impl Missing {
         match self {
             Self::Registers(_) => "no_registers",
             Self::Table(_) => "no_table_base",
+            Self::Undecided(_) => "undecided",
+            Self::NotModelled(_) => "not_modelled",
             Self::Memory => "no_memory",
             Self::Regions => "no_regions",
             Self::FlatView => "tree_form",
             Self::AddressSpace => "no_address_space",
         }
+    }
+
+    /// Whether the user could have given it. Otherwise the source cannot be read so.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        !matches!(self, Self::NotModelled(_))
     }
 
     /// The option that provides it.
@@ -62,7 +76,10 @@ impl Missing {
                 Part::Name(Setting::Registers),
                 Part::Say("; `rr-mem roots` finds candidates"),
             ]),
-            Self::Table(register) => Advice::Give(register.setting()),
+            Self::Table(register) | Self::Undecided(register) => Advice::Give(register.setting()),
+            Self::NotModelled(_) => {
+                Advice::Say("physical addresses and regions can be asked for all the same")
+            }
             Self::Memory => {
                 Advice::Parts(&[Part::Say("give guest memory with "), Part::Name(Setting::Image)])
             }

@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn assert_all_map_themselves(regs: ArmRegs, memory: &SparseMemory, gvas: &[Gva]) {
-        let mmu = Mmu::new(&Regs::Arm(regs));
+        let mmu = Mmu::new(&Regs::Arm(regs)).expect("modelled");
         mmu.query_batch(memory, gvas, Query::Presence, |at, answer| {
             let gva = gvas[at];
             assert_eq!(mmu.translate(memory, gva).map(|found| found.gpa), Ok(Gpa(gva.0)));

@@ -2,17 +2,19 @@
 //!
 //! [`Mmu`] is plain data made from registers; walks take any [`Memory`] of
 //! guest physical addresses. `answer` has the words of an answer, `walk` the one
-//! loop of a walk. Each architecture's folder reads like its manual's chapter:
+//! loop of a walk; `gate` refuses what no walk models. Each architecture's folder reads like its manual's chapter:
 //! `mod` chooses the first table, `entry` says what an entry means, `rights`
-//! which accesses are allowed. Nested translation (EPT, NPT, stage 2) would
+//! which accesses are allowed, `controls` what steers it all. Nested translation (EPT, NPT, stage 2) would
 //! come in as a [`Memory`] whose addresses are walked once more.
 //!
 //! [`Memory`]: crate::memory::Memory
 
 mod answer;
+mod arm;
 pub mod arm_long;
 pub mod arm_short;
 mod batch;
+mod gate;
 mod paging;
 mod query;
 mod roots;
@@ -24,8 +26,11 @@ pub use answer::{
     Access, AccessKind, Fault, FaultKind, Level, Query, Rights, Rwx, Step, TableUnreadable,
     Translation, Walk, WalkError,
 };
-pub use paging::Mmu;
+pub use gate::{ControlLine, Feature, NotModelled};
+#[doc(hidden)]
+pub use paging::controls;
 pub(crate) use paging::each_paging;
+pub use paging::{Mmu, mode};
 pub use query::{NoSuchWord, Privilege};
 
 pub use roots::{RootCandidate, Roots, find_roots, usual_shapes};

@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 
 use super::{
-    Query, Step, Translation, Walk, WalkError, arm_long, arm_short,
+    NotModelled, Query, Step, Translation, Walk, WalkError, arm_long, arm_short,
+    gate::{self, ControlLine},
     walk::{self, Paging},
     x86,
 };
@@ -40,14 +41,16 @@ pub(crate) use each_paging;
 
 impl Mmu {
     /// The paging that `regs` switch on.
-    #[must_use]
-    pub fn new(regs: &Regs) -> Self {
+    ///
+    /// # Errors
+    /// When they switch on something that no walker models.
+    pub fn new(regs: &Regs) -> Result<Self, NotModelled> {
         match regs {
-            Regs::X86(regs) => Mmu::X86(x86::X86Paging::new(regs)),
+            Regs::X86(regs) => x86::X86Paging::new(regs).map(Mmu::X86),
             Regs::Arm(regs) if regs.long_descriptors() => {
-                Mmu::ArmLong(arm_long::LongPaging::new(regs))
+                arm_long::LongPaging::new(regs).map(Mmu::ArmLong)
             }
-            Regs::Arm(regs) => Mmu::ArmShort(arm_short::ShortPaging::new(regs)),
+            Regs::Arm(regs) => arm_short::ShortPaging::new(regs).map(Mmu::ArmShort),
         }
     }
 
@@ -132,6 +135,21 @@ impl Mmu {
     pub fn flags(&self, step: &Step) -> Vec<&'static str> {
         each_paging!(self, paging => paging.flags(step.level, step.raw, step.leaf))
     }
+}
+
+/// The mode that `regs` switch on, in the manual's words.
+#[must_use]
+pub fn mode(regs: &Regs) -> &'static str {
+    Mmu::new(regs).map_or("not modelled", |mmu| mmu.mode())
+}
+
+/// What steers each kind of paging, and what a walk makes of it, for docs/limits.md.
+#[doc(hidden)]
+#[must_use]
+pub fn controls() -> Vec<(&'static str, Vec<ControlLine>)> {
+    let x86 = [("x86", gate::lines(&x86::CONTROLS))];
+    let arm = arm_short::controls().into_iter().chain(arm_long::controls());
+    x86.into_iter().chain(arm.map(|(name, controls)| (name, gate::lines(controls)))).collect()
 }
 
 /// `range` without `part`, which is one end of it, or not in it.

@@ -56,6 +56,34 @@ pub struct ArmRegs {
     pub pan: bool,
     /// ID_AA64MMFR0_EL1.PARange as bits: the physical address size.
     pub phys_bits: u8,
+    /// FCSEIDR, before ARMv7: bits 31:25 are put before the lowest 32 MB of
+    /// addresses.
+    #[serde(with = "hex")]
+    pub fcseidr: u64,
+    /// TCR2_ELx.
+    #[serde(with = "hex")]
+    pub tcr2: u64,
+    /// SCTLR2_ELx.
+    #[serde(with = "hex")]
+    pub sctlr2: u64,
+    /// PIR_ELx: what each permission index allows the regime's own level.
+    #[serde(with = "hex")]
+    pub pir: u64,
+    /// PIRE0_ELx: what it allows EL0.
+    #[serde(with = "hex")]
+    pub pire0: u64,
+    /// POR_ELx: what each overlay index leaves to the regime's own level.
+    #[serde(with = "hex")]
+    pub por: u64,
+    /// POR_EL0: what it leaves to EL0.
+    #[serde(with = "hex")]
+    pub por_el0: u64,
+    /// GPCCR_EL3: the granule protection tables of FEAT_RME.
+    #[serde(with = "hex")]
+    pub gpccr: u64,
+    /// The version of the architecture, 4 to 9: before 7, AArch32 may have other
+    /// tables.
+    pub version: u8,
 }
 
 impl Default for ArmRegs {
@@ -95,6 +123,18 @@ impl ArmRegs {
             vtcr: 0,
             pan: false,
             phys_bits: 52,
+            fcseidr: 0,
+            tcr2: 0,
+            sctlr2: 0,
+            pir: 0,
+            pire0: 0,
+            por: 0,
+            por_el0: 0,
+            gpccr: 0,
+            version: match state {
+                ArmState::Aarch32 => 7,
+                ArmState::Aarch64 => 8,
+            },
         }
     }
 
@@ -116,6 +156,12 @@ impl ArmRegs {
         bit(self.sctlr, 25)
     }
 
+    /// SCTLR.XP, bit 23, of ARMv6: short descriptors without subpages.
+    #[must_use]
+    pub const fn xp(&self) -> bool {
+        bit(self.sctlr, 23)
+    }
+
     /// SCTLR.WXN, bit 19: what can be written cannot be executed.
     #[must_use]
     pub const fn wxn(&self) -> bool {
@@ -134,7 +180,7 @@ impl ArmRegs {
 }
 
 /// The registers of ARM, in the order of answers.
-pub(super) static REGISTERS: [Entry<ArmRegs>; 12] = [
+pub(super) static REGISTERS: [Entry<ArmRegs>; 21] = [
     Entry::new(
         Info::new(Register::El, "EL", "el", "ARM: current exception level, 0 to 3")
             .takes(Values::Range(0, 3)),
@@ -193,6 +239,81 @@ pub(super) static REGISTERS: [Entry<ArmRegs>; 12] = [
         super::PHYS_BITS,
         |regs| regs.phys_bits.into(),
         |regs, value| regs.phys_bits = value as u8,
+    ),
+    Entry::new(
+        Info::new(Register::FcseIdr, "FCSEIDR", "fcseidr", "ARM before v7: FCSEIDR")
+            .feature()
+            .by_hand()
+            .unremarkable(),
+        |regs| regs.fcseidr,
+        |regs, value| regs.fcseidr = value,
+    ),
+    Entry::new(
+        Info::new(Register::Tcr2, "TCR2", "tcr2", "ARM: TCR2_ELx").feature().by_hand(),
+        |regs| regs.tcr2,
+        |regs, value| regs.tcr2 = value,
+    ),
+    Entry::new(
+        Info::new(Register::Sctlr2, "SCTLR2", "sctlr2", "ARM: SCTLR2_ELx")
+            .feature()
+            .by_hand()
+            .unremarkable(),
+        |regs| regs.sctlr2,
+        |regs, value| regs.sctlr2 = value,
+    ),
+    Entry::new(
+        Info::new(Register::Pir, "PIR", "pir", "ARM: PIR_ELx, the permission indices")
+            .feature()
+            .by_hand()
+            .unremarkable(),
+        |regs| regs.pir,
+        |regs, value| regs.pir = value,
+    ),
+    Entry::new(
+        Info::new(Register::Pire0, "PIRE0", "pire0", "ARM: PIRE0_ELx, those of EL0")
+            .feature()
+            .by_hand()
+            .unremarkable(),
+        |regs| regs.pire0,
+        |regs, value| regs.pire0 = value,
+    ),
+    Entry::new(
+        Info::new(Register::Por, "POR", "por", "ARM: POR_ELx, the permission overlay")
+            .feature()
+            .by_hand()
+            .unremarkable(),
+        |regs| regs.por,
+        |regs, value| regs.por = value,
+    ),
+    Entry::new(
+        Info::new(Register::PorEl0, "POR_EL0", "por_el0", "ARM: POR_EL0, that of EL0")
+            .feature()
+            .by_hand()
+            .unremarkable(),
+        |regs| regs.por_el0,
+        |regs, value| regs.por_el0 = value,
+    ),
+    Entry::new(
+        Info::new(Register::Gpccr, "GPCCR", "gpccr", "ARM: GPCCR_EL3")
+            .feature()
+            .by_hand()
+            .unremarkable(),
+        |regs| regs.gpccr,
+        |regs, value| regs.gpccr = value,
+    ),
+    Entry::new(
+        Info::new(
+            Register::ArmVersion,
+            "ARM_VERSION",
+            "arm_version",
+            "ARM: the version of the architecture, 4 to 9",
+        )
+        .takes(Values::Range(4, 9))
+        .feature()
+        .by_hand()
+        .unremarkable(),
+        |regs| regs.version.into(),
+        |regs, value| regs.version = value as u8,
     ),
     Entry::new(
         Info::new(Register::State, "STATE", "state", "ARM: the execution state, 32 or 64")

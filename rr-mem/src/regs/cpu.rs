@@ -86,6 +86,24 @@ impl Cpu {
         !self.regs.paging_is_on() || bases.any(|base| known(&base))
     }
 
+    /// The unknown register whose value decides where addresses lead, if there is
+    /// one: it is not to be guessed.
+    #[must_use]
+    pub fn undecided(&self) -> Option<Register> {
+        let Regs::Arm(regs) = &self.regs else { return None };
+        let unknown = |register| !self.knows(register);
+        if !regs.mmu_on() {
+            return None;
+        }
+        // EL2 has one half or two, by HCR_EL2.E2H.
+        if regs.arch64() && regs.el == 2 && unknown(Register::Hcr) {
+            return Some(Register::Hcr);
+        }
+        // Before ARMv7, SCTLR.XP = 0 means other tables. Later, bit 23 is 1, or SPAN.
+        let old = !regs.long_descriptors() && self.knows(Register::Sctlr) && !regs.xp();
+        (old && unknown(Register::ArmVersion)).then_some(Register::ArmVersion)
+    }
+
     /// Whether what decides the format of tables is known.
     #[must_use]
     pub fn knows_mode(&self) -> bool {

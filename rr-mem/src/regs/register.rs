@@ -14,6 +14,10 @@ pub enum Register {
     Ac,
     A20,
     Pages1g,
+    Pkru,
+    Pkrs,
+    NestedPaging,
+    EncryptionBit,
     El,
     Ttbr0,
     Ttbr1,
@@ -24,6 +28,15 @@ pub enum Register {
     Vttbr,
     Vtcr,
     Pan,
+    FcseIdr,
+    Tcr2,
+    Sctlr2,
+    Pir,
+    Pire0,
+    Por,
+    PorEl0,
+    Gpccr,
+    ArmVersion,
     State,
     PhysBits,
 }
@@ -144,6 +157,11 @@ impl Info {
     /// A feature of the CPU.
     pub(super) const fn feature(self) -> Self {
         Self { feature: true, given: false, ..self }
+    }
+
+    /// Given by hand all the same.
+    pub(super) const fn by_hand(self) -> Self {
+        Self { given: true, ..self }
     }
 
     /// Its usual value is what nearly every CPU has.

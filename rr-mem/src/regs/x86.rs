@@ -32,6 +32,17 @@ pub struct X86Regs {
     pub phys_bits: u8,
     /// CPUID Page1GB: a PDPTE may map 1 GB.
     pub pages_1g: bool,
+    /// PKRU: what each protection key forbids of user pages while CR4.PKE = 1.
+    #[serde(with = "hex")]
+    pub pkru: u64,
+    /// IA32_PKRS: the same of supervisor pages while CR4.PKS = 1.
+    #[serde(with = "hex")]
+    pub pkrs: u64,
+    /// Whether what is physical to the CPU is translated once more: EPT, NPT.
+    pub nested_paging: bool,
+    /// The bit of entries and of CR3 that says "encrypted" (AMD SEV, TDX's shared
+    /// bit) and is no address bit; 0 is none.
+    pub encryption_bit: u8,
 }
 
 impl Default for X86Regs {
@@ -46,6 +57,10 @@ impl Default for X86Regs {
             a20: true,
             phys_bits: 52,
             pages_1g: true,
+            pkru: 0,
+            pkrs: 0,
+            nested_paging: false,
+            encryption_bit: 0,
         }
     }
 }
@@ -154,7 +169,7 @@ impl X86Regs {
 }
 
 /// The registers of x86, in the order of answers.
-pub(super) static REGISTERS: [Entry<X86Regs>; 9] = [
+pub(super) static REGISTERS: [Entry<X86Regs>; 13] = [
     Entry::new(
         Info::new(Register::Cr0, "CR0", "cr0", "x86: CR0"),
         |regs| regs.cr0,
@@ -208,6 +223,47 @@ pub(super) static REGISTERS: [Entry<X86Regs>; 9] = [
             .unremarkable(),
         |regs| regs.pages_1g.into(),
         |regs, value| regs.pages_1g = value != 0,
+    ),
+    Entry::new(
+        Info::new(Register::Pkru, "PKRU", "pkru", "x86: PKRU, the protection keys of user pages")
+            .feature()
+            .by_hand(),
+        |regs| regs.pkru,
+        |regs, value| regs.pkru = value,
+    ),
+    Entry::new(
+        Info::new(Register::Pkrs, "PKRS", "pkrs", "x86: IA32_PKRS, those of supervisor pages")
+            .feature()
+            .by_hand(),
+        |regs| regs.pkrs,
+        |regs, value| regs.pkrs = value,
+    ),
+    Entry::new(
+        Info::new(
+            Register::NestedPaging,
+            "NESTED_PAGING",
+            "nested_paging",
+            "x86: whether EPT or NPT translates once more",
+        )
+        .takes(Values::Switch)
+        .feature()
+        .unremarkable(),
+        |regs| regs.nested_paging.into(),
+        |regs, value| regs.nested_paging = value != 0,
+    ),
+    Entry::new(
+        Info::new(
+            Register::EncryptionBit,
+            "ENCRYPTION_BIT",
+            "encryption_bit",
+            "x86: the bit of entries that says \"encrypted\" (SEV), 0 for none",
+        )
+        .takes(Values::Range(0, 62))
+        .feature()
+        .by_hand()
+        .unremarkable(),
+        |regs| regs.encryption_bit.into(),
+        |regs, value| regs.encryption_bit = value as u8,
     ),
 ];
 

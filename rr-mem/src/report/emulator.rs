@@ -7,7 +7,7 @@ use super::{
 use crate::{
     addr::{Gpa, Hex, Hva},
     host::Host,
-    mmu::{Aliases, Mmu},
+    mmu::{self, Aliases},
     qemu::VirtualCpu,
     region::{BlockId, FlatRange, FlatView, MemoryRegion, RamBlock, RegionMap, monitor},
     regs::Register,
@@ -21,7 +21,7 @@ impl CpuRow {
         Self {
             cpu: cpu.index,
             arch: cpu.regs.arch().name(),
-            mode: Mmu::new(&cpu.regs).mode(),
+            mode: mmu::mode(&cpu.regs),
             user_mode: cpu.regs.in_user_mode(),
             halted: cpu.halted,
             stopped: cpu.stopped,

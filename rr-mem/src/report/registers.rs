@@ -4,7 +4,7 @@
 use super::{Named, RegsRow};
 use crate::{
     addr::Hex,
-    mmu::Mmu,
+    mmu,
     regs::{Cpu, Register},
 };
 
@@ -18,7 +18,7 @@ impl RegsRow {
         Self {
             cpu: number,
             arch: cpu.regs.arch().name(),
-            mode: mode_known.then(|| Mmu::new(&cpu.regs).mode()),
+            mode: mode_known.then(|| mmu::mode(&cpu.regs)),
             registers: Named(cpu.regs.named().into_iter().map(shown).collect()),
         }
     }

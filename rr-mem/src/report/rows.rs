@@ -97,7 +97,7 @@ impl V2pRow {
         face: &dyn Face,
     ) -> Result<Self, Missing> {
         let walk = match guest.walk(gva, query) {
-            Err(missing @ Missing::Table(_)) => {
+            Err(missing @ (Missing::Table(_) | Missing::NotModelled(_))) => {
                 return Ok(Self {
                     error: Some(ErrorRow::missing(missing, face)),
                     ..Self::unknown(guest, gva)

@@ -1,7 +1,7 @@
 //! The row of a running emulator.
 
 use super::declared::PsRow;
-use crate::{addr::Hex, mmu::Mmu, qemu::Machine, region::MemoryRegion, source::Running};
+use crate::{addr::Hex, mmu, qemu::Machine, region::MemoryRegion, source::Running};
 
 impl PsRow {
     /// The row of an emulator with the machine that was read from it, or why it
@@ -17,7 +17,7 @@ impl PsRow {
             layout: machine.map(|machine| machine.layout.clone()),
             ram: machine.map(|machine| Hex(ram(machine))),
             cpus: machine.map(|machine| machine.cpus.len()),
-            mode: first.map(|cpu| Mmu::new(&cpu.regs).mode()),
+            mode: first.map(|cpu| mmu::mode(&cpu.regs)),
             error: read.as_ref().err().map(|(error, _)| error.clone()),
             hint: read.err().map(|(_, hint)| hint),
         }

@@ -8,7 +8,7 @@ use crate::{
     advice::Advice,
     guest::{Gap, Guest, Missing},
     image::CoreNote,
-    mmu::{Roots, SpaceLimits, VirtualSpace, find_roots, usual_shapes},
+    mmu::{Mmu, Roots, SpaceLimits, VirtualSpace, find_roots, usual_shapes},
     region::monitor::Style,
     regs::{Arch, Cpu, Register},
 };
@@ -82,7 +82,12 @@ impl Opened {
     pub fn roots(&self, progress: &mut dyn FnMut(u64)) -> Result<Roots, Missing> {
         let memory = self.guest.memory()?;
         let regs = self.cpu.regs;
-        let shapes = if self.mode_known { vec![regs] } else { usual_shapes(&regs) };
+        let shapes = if self.mode_known {
+            Mmu::new(&regs).map_err(Missing::NotModelled)?;
+            vec![regs]
+        } else {
+            usual_shapes(&regs)
+        };
         Ok(find_roots(&shapes, memory, &self.coverage.held, progress))
     }
 

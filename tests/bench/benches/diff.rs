@@ -32,7 +32,7 @@ fn tables(criterion: &mut Criterion) {
     let regs = Regs::X86(X86Regs { cr3: CR3, ..X86Regs::long_mode() });
     let space = |seed| {
         let (_file, memory) = image(&Generated::new(seed).ram, 1);
-        VirtualSpace::new(&Mmu::new(&regs), &memory, SpaceLimits::default())
+        VirtualSpace::new(&Mmu::new(&regs).expect("modelled"), &memory, SpaceLimits::default())
     };
     let (old, new) = (space(SEED), space(SEED + 1));
     let count = || {

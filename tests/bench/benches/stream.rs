@@ -61,7 +61,7 @@ fn streams(criterion: &mut Criterion) {
     Random(SEED).shuffle(&mut random);
     let raw =
         image::from_file(MappedFile::from_vec(truth.ram), &OpenOptions::default()).unwrap().memory;
-    let mmu = Mmu::new(&Regs::X86(X86Regs { cr3: CR3, ..X86Regs::long_mode() }));
+    let mmu = Mmu::new(&Regs::X86(X86Regs { cr3: CR3, ..X86Regs::long_mode() })).expect("modelled");
     let addresses: Vec<Gva> = random.iter().map(|(gva, _)| Gva(*gva)).collect();
     let right = random.iter().map(|(_, gpa)| gpa).sum::<u64>();
     assert_eq!([sum(&mmu, &raw, &addresses), sum(&mmu, &streamed, &addresses)], [right; 2]);

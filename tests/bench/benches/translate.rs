@@ -91,7 +91,14 @@ impl Bench {
         let guest = Guest::new(Some(memory), Some(regs.into()), None).unwrap();
         let addresses = truth.addresses(SEED);
         let orders = Orders::new(&addresses);
-        Self { mmu: Mmu::new(&regs), memory: open(), guest, truth, addresses, orders }
+        Self {
+            mmu: Mmu::new(&regs).expect("modelled"),
+            memory: open(),
+            guest,
+            truth,
+            addresses,
+            orders,
+        }
     }
 
     /// The mapped bytes, the same for all.

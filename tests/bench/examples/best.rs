@@ -61,7 +61,8 @@ fn main() {
     Random(2026).shuffle(&mut random);
     let file = MappedFile::from_vec(truth.ram);
     let memory = &image::from_file(file, &OpenOptions::default()).unwrap().memory;
-    let mmu = &Mmu::new(&Regs::X86(X86Regs { cr3: CR3, ..X86Regs::long_mode() }));
+    let mmu =
+        &Mmu::new(&Regs::X86(X86Regs { cr3: CR3, ..X86Regs::long_mode() })).expect("modelled");
     let space = || VirtualSpace::new(mmu, memory, SpaceLimits::default());
     let len = random.len();
 

@@ -17,6 +17,6 @@ fuzz_target!(|input: (AnyRegs, u16, &[u8])| {
     let roots = find_roots(&[regs], &memory, &ranges, &mut |_| {}).candidates;
     let end = base.0 + bytes.len() as u64;
     assert!(roots.iter().all(|root| (base.0..end).contains(&root.root.0)));
-    assert!(roots.iter().all(|root| root.mode == Mmu::new(&regs).mode()));
+    assert!(roots.iter().all(|root| root.mode == Mmu::new(&regs).expect("modelled").mode()));
     assert!(roots.is_sorted_by(|a, b| a.shared_by >= b.shared_by));
 });

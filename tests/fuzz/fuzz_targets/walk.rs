@@ -33,7 +33,7 @@ struct Guest<'a> {
 
 fuzz_target!(|input: Input| {
     let Input { regs: AnyRegs(regs), gvas, range, tables, runs, memory } = input;
-    let guest = Guest { regs, mmu: Mmu::new(&regs), memory };
+    let guest = Guest { regs, mmu: Mmu::new(&regs).expect("modelled"), memory };
     // Neighbours share tables.
     let mut gvas = gvas.map(Gva).to_vec();
     gvas.extend(gvas.clone().iter().map(|gva| Gva(gva.0 ^ 0x1008)));

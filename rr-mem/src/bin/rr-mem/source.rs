@@ -181,7 +181,7 @@ pub fn refused(error: SourceError) -> anyhow::Error {
 
 /// What to answer where the guest lacks something.
 pub fn lacks(missing: Missing) -> anyhow::Error {
-    usage(missing, missing.advice())
+    explained(&missing, missing.is_usage())
 }
 
 /// Every mapping of the guest; says which tables are left out.

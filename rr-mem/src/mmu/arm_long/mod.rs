@@ -19,6 +19,7 @@
 //!
 //! [`Query::Access`]: super::Query::Access
 
+mod controls;
 mod entry;
 mod format;
 mod regime;
@@ -27,19 +28,21 @@ mod rights;
 mod tests;
 
 use self::{
+    controls::{HTCR, SCTLR64, TCR_EL1, TCR_EL2, TCR2_CONTROLS, TTBCR},
     entry::Descriptor,
     format::{DescriptorFormat, next_level},
     regime::{Half, Regime},
     rights::{Inherited, fault_status},
 };
 use super::{
-    Access, FaultKind, Level, Rights,
+    Access, FaultKind, Level, NotModelled, Rights, arm,
+    gate::{self, Control},
     walk::{Decoded, Page, Paging, Span, Start, Table},
 };
 use crate::{
     addr::{Gpa, Gva},
     bits::mask,
-    regs::{ArmRegs, Register},
+    regs::{ArmRegs, Register, Regs},
 };
 
 /// The long-descriptor paging of one ARM CPU.
@@ -52,10 +55,28 @@ pub struct LongPaging {
 
 impl LongPaging {
     /// The paging that `regs` switch on, which are those of one regime.
-    #[must_use]
-    pub fn new(regs: &ArmRegs) -> Self {
+    ///
+    /// # Errors
+    /// When they switch on something that is not modelled.
+    pub fn new(regs: &ArmRegs) -> Result<Self, NotModelled> {
         let regime = Regime::new(regs);
-        Self { regime, halves: regime.halves(regs), regs: *regs }
+        let (tcr, sctlr) = Self::controls_of(regime);
+        for controls in [&arm::ABOVE[..], tcr, &TCR2_CONTROLS, sctlr] {
+            gate::check(controls, regs, |register| Regs::Arm(*regs).get(register))?;
+        }
+        Ok(Self { regime, halves: regime.halves(regs), regs: *regs })
+    }
+
+    /// What TCR and SCTLR hold in a regime.
+    const fn controls_of(
+        regime: Regime,
+    ) -> (&'static [Control<ArmRegs>], &'static [Control<ArmRegs>]) {
+        match regime {
+            Regime::El10 | Regime::El20 => (&TCR_EL1, &SCTLR64),
+            Regime::El2 | Regime::El3 => (&TCR_EL2, &SCTLR64),
+            Regime::Pl10 => (&TTBCR, &arm::SCTLR32),
+            Regime::Hyp => (&HTCR, &arm::SCTLR32),
+        }
     }
 
     /// The whole output address space as one page: SCTLR.M = 0.
@@ -113,6 +134,18 @@ impl LongPaging {
             start: Start::Table(table),
         })
     }
+}
+
+/// What steers walks of long descriptors, by register.
+pub(super) fn controls() -> Vec<(&'static str, &'static [Control<ArmRegs>])> {
+    vec![
+        ("ARM, TTBCR of long descriptors", &TTBCR),
+        ("ARM, HTCR", &HTCR),
+        ("AArch64, SCTLR_ELx", &SCTLR64),
+        ("AArch64, TCR_EL1, and TCR_EL2 of EL2&0", &TCR_EL1),
+        ("AArch64, TCR_EL2, TCR_EL3", &TCR_EL2),
+        ("AArch64, TCR2_ELx", &TCR2_CONTROLS),
+    ]
 }
 
 impl Paging for LongPaging {

@@ -16,23 +16,26 @@
 //! QEMU 7.2 differs in one answer: a manager's page is never checked for the
 //! access flag there; the manual's walk checks it before the domain.
 
+mod controls;
 mod entry;
 mod rights;
 #[cfg(test)]
 mod tests;
 
 use self::{
+    controls::TTBCR_CONTROLS,
     entry::{First, Second},
     rights::{Inherited, fault_status},
 };
 use super::{
-    Access, FaultKind, Level, Rights,
+    Access, FaultKind, Level, NotModelled, Rights, arm,
+    gate::{self, Control},
     walk::{Decoded, Page, Paging, Span, Start, Table},
 };
 use crate::{
     addr::{Gpa, Gva},
     bits::{bit, field, keep, mask},
-    regs::{ArmRegs, Register},
+    regs::{ArmRegs, Register, Regs},
 };
 
 /// The short-descriptor paging of one ARM CPU.
@@ -44,9 +47,14 @@ pub struct ShortPaging {
 impl ShortPaging {
     /// The paging that `regs` switch on; they are those of the PL1&0 regime in
     /// AArch32 state with TTBCR.EAE = 0.
-    #[must_use]
-    pub const fn new(regs: &ArmRegs) -> Self {
-        Self { regs: *regs }
+    ///
+    /// # Errors
+    /// When they switch on something that is not modelled.
+    pub fn new(regs: &ArmRegs) -> Result<Self, NotModelled> {
+        for controls in [&arm::ABOVE[..], &TTBCR_CONTROLS, &arm::SCTLR32] {
+            gate::check(controls, regs, |register| Regs::Arm(*regs).get(register))?;
+        }
+        Ok(Self { regs: *regs })
     }
 
     /// TTBCR.N, bits 2:0: TTBR0 maps the lowest 2^(32-N) bytes.
@@ -119,6 +127,15 @@ impl ShortPaging {
             Decoded::Page(self.section(entry))
         }
     }
+}
+
+/// What steers walks of short descriptors, by register.
+pub(super) fn controls() -> Vec<(&'static str, &'static [Control<ArmRegs>])> {
+    vec![
+        ("ARM, above all regimes", &arm::ABOVE),
+        ("ARM, SCTLR in AArch32 state", &arm::SCTLR32),
+        ("ARM, TTBCR of short descriptors", &TTBCR_CONTROLS),
+    ]
 }
 
 impl Paging for ShortPaging {

@@ -53,7 +53,7 @@ fn regs(ttbcr: u64) -> ArmRegs {
 }
 
 fn walk(regs: &ArmRegs, memory: &impl Memory, gva: u64, query: Query) -> Walk {
-    Mmu::ArmShort(ShortPaging::new(regs)).walk(memory, Gva(gva), query)
+    Mmu::ArmShort(ShortPaging::new(regs).expect("modelled")).walk(memory, Gva(gva), query)
 }
 
 fn gpa(regs: &ArmRegs, memory: &impl Memory, gva: u64) -> Option<u64> {
@@ -117,7 +117,7 @@ fn ttbr0s_table_shrinks_with_n_and_ttbr1s_does_not() {
     let regs = ArmRegs { ttbr0: 0x4080 | 0x6a, ttbr1: 0xa06a, ..regs(7) };
     assert_eq!(gpa(&regs, &memory, 4), Some(0x1110_0004));
     assert_eq!(gpa(&regs, &memory, 0x200_0000), Some(0x2220_0000));
-    let paging = ShortPaging::new(&regs);
+    let paging = ShortPaging::new(&regs).expect("modelled");
     let spans: Vec<_> = paging.spans().into_iter().map(|s| (s.gva, s.entries())).collect();
     assert_eq!(spans, [(Gva(0), 0..32), (Gva(0), 32..4096)]);
 }
@@ -136,7 +136,7 @@ fn pd0_and_pd1_disable_the_walks_of_one_ttbr() {
     // N = 0: PD0 disables everything, PD1 nothing.
     assert_eq!(gpa(&regs(1 << 4), &memory, low), None);
     assert!(gpa(&regs(1 << 5), &memory, low).is_some());
-    assert_eq!(ShortPaging::new(&regs(1 << 5)).spans().len(), 1);
+    assert_eq!(ShortPaging::new(&regs(1 << 5)).expect("modelled").spans().len(), 1);
 }
 
 #[test]
@@ -324,12 +324,13 @@ fn without_the_mmu_an_address_is_physical() {
     let off = ArmRegs { sctlr: 0, ..regs(0) };
     assert_eq!(gpa(&off, &words([]), 0xffff_fff0), Some(0xffff_fff0));
     assert_eq!(gpa(&off, &words([]), 0x1_0000_0000), None);
-    assert_eq!(ShortPaging::new(&off).spans().len(), 1);
+    assert_eq!(ShortPaging::new(&off).expect("modelled").spans().len(), 1);
 }
 
 #[test]
 fn flags_have_the_manuals_names() {
-    let mmu = Mmu::ArmShort(ShortPaging::new(&ArmRegs { sctlr: 1 | AFE, ..regs(0) }));
+    let mmu =
+        Mmu::ArmShort(ShortPaging::new(&ArmRegs { sctlr: 1 | AFE, ..regs(0) }).expect("modelled"));
     let flags = |memory: &Words, gva| {
         let steps = mmu.walk(memory, Gva(gva), Query::Presence).steps;
         steps.iter().map(|step| mmu.flags(step)).collect::<Vec<_>>()
@@ -358,9 +359,10 @@ fn any_regs() -> impl Strategy<Value = ArmRegs> {
     any::<([u64; 5], bool)>().prop_map(|([ttbr0, ttbr1, tcr, sctlr, dacr], pan)| ArmRegs {
         ttbr0,
         ttbr1,
-        tcr,
-        // Mostly with the MMU on.
-        sctlr: sctlr | u64::from(sctlr & 0xf000 != 0),
+        // TTBCR has N, PD0 and PD1.
+        tcr: tcr & 0b11_0111,
+        // Mostly with the MMU on; without HA.
+        sctlr: (sctlr | u64::from(sctlr & 0xf000 != 0)) & !(1 << 17),
         dacr,
         pan,
         ..ArmRegs::new(ArmState::Aarch32)
@@ -381,7 +383,7 @@ proptest! {
         let noise = Noise(noise);
         let memory = Counter::new(&noise);
         let kind = [AccessKind::Read, AccessKind::Write, AccessKind::Execute][kind];
-        let mmu = Mmu::ArmShort(ShortPaging::new(&regs));
+        let mmu = Mmu::ArmShort(ShortPaging::new(&regs).expect("modelled"));
         for gva in [gva, gva & 0xffff_ffff] {
             for query in [Query::Presence, access(kind, user)] {
                 let before = memory.reads();
@@ -396,7 +398,7 @@ proptest! {
 
     #[test]
     fn every_megabyte_of_a_span_starts_at_its_table(regs in any_regs()) {
-        let paging = ShortPaging::new(&regs);
+        let paging = ShortPaging::new(&regs).expect("modelled");
         for span in paging.spans() {
             let Start::Table(table) = span.start else { continue };
             for index in span.entries() {
@@ -416,7 +418,7 @@ fn a_batch_takes_each_half_from_its_own_first_table() {
     let regs = regs(1);
     let memory = words([(0x4010, 0x40_0000 | SECTION), (0x8000 + 0x2000, 0x90_0000 | SECTION)]);
     let gvas = [Gva(0x8000_0000), Gva(0x40_0000), Gva(0x8000_0000), Gva(0x50_0000)];
-    let mmu = Mmu::ArmShort(ShortPaging::new(&regs));
+    let mmu = Mmu::ArmShort(ShortPaging::new(&regs).expect("modelled"));
     let mut answers = Vec::new();
     mmu.query_batch(&memory, &gvas, Query::Presence, |_, answer| answers.push(answer));
     let singly: Vec<_> = gvas.iter().map(|gva| mmu.translate(&memory, *gva)).collect();

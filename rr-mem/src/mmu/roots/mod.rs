@@ -79,7 +79,9 @@ pub fn find_roots<M: Memory + ?Sized>(
     let mut truncated = false;
     let mut done = 0;
     for regs in shapes.iter().flat_map(shapes::passes) {
-        let found = each_paging!(Mmu::new(&regs), paging => {
+        // A shape that no walker models has no tables to be found.
+        let Ok(mmu) = Mmu::new(&regs) else { continue };
+        let found = each_paging!(mmu, paging => {
             let mut scan = Scan::new(&paging, &regs, memory, ranges);
             scan.run(ranges, &mut |bytes| progress(done + bytes));
             truncated |= scan.judge.exhausted();

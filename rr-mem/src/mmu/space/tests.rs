@@ -14,7 +14,7 @@ use crate::{
 const P: u64 = 1;
 
 fn mmu() -> Mmu {
-    Mmu::new(&Regs::X86(X86Regs { cr3: 0x1000, ..X86Regs::long_mode() }))
+    Mmu::new(&Regs::X86(X86Regs { cr3: 0x1000, ..X86Regs::long_mode() })).expect("modelled")
 }
 
 fn space(ram: &SparseMemory) -> VirtualSpace {
@@ -118,7 +118,7 @@ fn a_limit_that_was_hit_is_said() {
 
 #[test]
 fn without_paging_the_space_is_one_run() {
-    let mmu = Mmu::new(&Regs::X86(X86Regs::default()));
+    let mmu = Mmu::new(&Regs::X86(X86Regs::default())).expect("modelled");
     let space = VirtualSpace::new(&mmu, &SparseMemory::default(), SpaceLimits::default());
     let all: Vec<_> = space.mappings(Merge::Rights).collect();
     assert_eq!((all.len(), all[0].len()), (1, 1 << 32));
@@ -129,7 +129,7 @@ fn without_paging_the_space_is_one_run() {
 #[test]
 fn with_a20_off_every_piece_is_listed_where_it_is() {
     let regs = X86Regs { a20: false, ..X86Regs::default() };
-    let mmu = Mmu::new(&Regs::X86(regs));
+    let mmu = Mmu::new(&Regs::X86(regs)).expect("modelled");
     let ram = SparseMemory::default();
     let space = VirtualSpace::new(&mmu, &ram, SpaceLimits::default());
     let total: u128 = space.mappings(Merge::Physical).map(|mapping| mapping.len()).sum();

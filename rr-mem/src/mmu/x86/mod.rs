@@ -9,20 +9,22 @@
 //! Not here: EPT and NPT, protection keys, LAM, and the PDPTE registers (PAE
 //! walks read the four PDPTEs from memory, as a debugger must).
 
+mod controls;
 mod entry;
 mod rights;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::controls::CONTROLS;
 use self::{entry::Entry, rights::Inherited};
 use super::{
-    Access, FaultKind, Level, Rights,
+    Access, FaultKind, Level, NotModelled, Rights, gate,
     walk::{Decoded, Page, Paging, Span, Start, Table},
 };
 use crate::{
     addr::{Gpa, Gva},
     bits::{keep, mask, sign_extend},
-    regs::{Register, X86Regs},
+    regs::{Register, Regs, X86Regs},
 };
 
 /// The four formats of paging, and none.
@@ -54,8 +56,11 @@ pub struct X86Paging {
 
 impl X86Paging {
     /// The paging that `regs` switch on ("Paging Modes and Control Bits").
-    #[must_use]
-    pub fn new(regs: &X86Regs) -> Self {
+    ///
+    /// # Errors
+    /// When they switch on something that is not modelled.
+    pub fn new(regs: &X86Regs) -> Result<Self, NotModelled> {
+        gate::check(&CONTROLS, regs, |register| Regs::X86(*regs).get(register))?;
         let mode = if !regs.paging() {
             Mode::Off
         } else if !regs.physical_address_extension() {
@@ -69,7 +74,7 @@ impl X86Paging {
         };
         let xd = if regs.no_execute_enable() { 1 << 63 } else { 0 };
         let rights = std::array::from_fn(|allowed| Self::rights(regs, Inherited(allowed as u8)));
-        Self { mode, regs: *regs, xd, root: Self::root(mode, regs), rights }
+        Ok(Self { mode, regs: *regs, xd, root: Self::root(mode, regs), rights })
     }
 
     /// Bits of a linear address in this mode.

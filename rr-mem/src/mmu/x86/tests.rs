@@ -37,7 +37,7 @@ fn bits32() -> X86Regs {
 }
 
 fn walk(regs: X86Regs, ram: &SparseMemory, gva: u64) -> Result<Translation, WalkError> {
-    Mmu::new(&Regs::X86(regs)).translate(ram, Gva(gva))
+    Mmu::new(&Regs::X86(regs)).expect("modelled").translate(ram, Gva(gva))
 }
 
 fn gpa(regs: X86Regs, ram: &SparseMemory, gva: u64) -> Option<u64> {
@@ -45,7 +45,7 @@ fn gpa(regs: X86Regs, ram: &SparseMemory, gva: u64) -> Option<u64> {
 }
 
 fn fault(regs: X86Regs, ram: &SparseMemory, gva: u64, query: Query) -> Fault {
-    match Mmu::new(&Regs::X86(regs)).query(ram, Gva(gva), query) {
+    match Mmu::new(&Regs::X86(regs)).expect("modelled").query(ram, Gva(gva), query) {
         Err(WalkError::Fault(fault)) => fault,
         other => panic!("expected a fault, got {other:?}"),
     }
@@ -89,7 +89,11 @@ fn with_a20_off_odd_megabytes_show_the_even_ones() {
 #[test]
 fn a_4k_page_is_found_through_four_levels_with_every_step() {
     let ram = plain(0x7000 | P);
-    let walk = Mmu::new(&Regs::X86(long_mode())).walk(&ram, Gva(0xabc), Query::Presence);
+    let walk = Mmu::new(&Regs::X86(long_mode())).expect("modelled").walk(
+        &ram,
+        Gva(0xabc),
+        Query::Presence,
+    );
     let steps: Vec<_> = walk.steps.iter().map(|s| (s.level, s.at.0, s.leaf)).collect();
     assert_eq!(
         steps,
@@ -211,7 +215,7 @@ fn smep_and_smap_keep_the_supervisor_off_user_pages() {
     assert_eq!(code(regs, AccessKind::Read), Some(0b0_0001));
     assert_eq!(code(regs, AccessKind::Write), Some(0b0_0011));
     let ac = X86Regs { ac: true, ..regs };
-    let mmu = Mmu::new(&Regs::X86(ac));
+    let mmu = Mmu::new(&Regs::X86(ac)).expect("modelled");
     assert!(mmu.query(&ram, Gva(0), access(AccessKind::Write, false)).is_ok());
 }
 
@@ -267,7 +271,7 @@ fn an_unreadable_table_is_never_not_mapped() {
         }
         other => panic!("expected an unreadable table, got {other:?}"),
     }
-    let mmu = Mmu::new(&Regs::X86(long_mode()));
+    let mmu = Mmu::new(&Regs::X86(long_mode())).expect("modelled");
     let space = VirtualSpace::new(&mmu, &ram, SpaceLimits::default());
     assert_eq!(space.unreadable().len(), 1);
 }
@@ -280,9 +284,11 @@ proptest! {
     ) {
         let mut ram = SparseMemory::default();
         ram.put(0, &bytes);
+        // Without what is refused.
+        let (cr4, efer) = (cr4 & 0x1_023f_7fff, efer & 0x26_fdff);
         let regs = X86Regs { cr0, cr3, cr4, efer, a20, ..X86Regs::default() };
         let counted = Counter::new(ram);
-        let mmu = Mmu::new(&Regs::X86(regs));
+        let mmu = Mmu::new(&Regs::X86(regs)).expect("modelled");
         for query in [Query::Presence, access(AccessKind::Write, true)] {
             let before = counted.reads();
             let _ = mmu.query(&counted, Gva(gva), query);

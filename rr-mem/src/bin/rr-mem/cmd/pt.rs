@@ -71,9 +71,8 @@ fn list(
 }
 
 fn tlb_line(guest: &Guest, page: &Mapping, output: &mut Output) -> anyhow::Result<()> {
-    let missing = |missing: rr_mem::guest::Missing| usage(missing, missing.advice());
-    let walk = guest.walk(page.gva, Query::Presence).map_err(missing)?;
-    let mmu = guest.mmu().map_err(missing)?;
+    let walk = guest.walk(page.gva, Query::Presence).map_err(source::lacks)?;
+    let mmu = guest.mmu().map_err(source::lacks)?;
     let flags = walk.steps.last().map(|step| mmu.flags(step)).unwrap_or_default();
     match tlb::line(page.gva, &walk, &flags) {
         Some(line) => output.line(line),

@@ -16,7 +16,7 @@ fn lpae_blocks() -> Words {
 
 /// Which TTBR an address uses, and the level its walk starts at.
 fn lpae_start(t0sz: u64, t1sz: u64, gva: u64) -> Option<(u8, Level)> {
-    match LongPaging::new(&lpae(t0sz | t1sz << 16)).start(Gva(gva)) {
+    match LongPaging::new(&lpae(t0sz | t1sz << 16)).expect("modelled").start(Gva(gva)) {
         Ok(Start::Table(table)) => Some((u8::from(table.base.0 == 0x90000), table.level)),
         _ => None,
     }
@@ -134,8 +134,11 @@ fn an_entry_that_both_halves_share_is_listed_in_each_up_to_the_border() {
         for blocks in [true, false] {
             let memory = one_half_within_an_entry_of_the_other(large, small, blocks);
             let regs = ArmRegs { ttbr0: 0x1000, ttbr1: 0x2000, ..lpae(ttbcr) };
-            let space =
-                VirtualSpace::new(&Mmu::new(&Regs::Arm(regs)), &memory, SpaceLimits::default());
+            let space = VirtualSpace::new(
+                &Mmu::new(&Regs::Arm(regs)).expect("modelled"),
+                &memory,
+                SpaceLimits::default(),
+            );
             let mapped: Vec<_> = space.mappings(Merge::Physical).collect();
             for pair in mapped.windows(2) {
                 assert!(pair[0].last < pair[1].gva, "{pair:x?}");

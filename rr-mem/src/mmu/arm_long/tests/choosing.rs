@@ -46,7 +46,7 @@ fn epd_disables_the_walks_of_one_ttbr() {
     let no_high = el1(tcr(4, 39) | 1 << 23);
     assert_eq!(status(&no_high, &memory, high, READ), Some(0b000100));
     assert_eq!(gpa(&no_high, &memory, low), Some(0x5000));
-    assert_eq!(LongPaging::new(&no_high).spans().len(), 1);
+    assert_eq!(LongPaging::new(&no_high).expect("modelled").spans().len(), 1);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn the_granule_and_the_address_size_choose_the_first_level_and_its_index_bits() 
     ];
     for (kb, size, level, bits) in cases {
         let ds = if kb < 64 && size > 48 { DS } else { 0 };
-        let paging = LongPaging::new(&el1(tcr(kb, size) | ds));
+        let paging = LongPaging::new(&el1(tcr(kb, size) | ds)).expect("modelled");
         let Ok(Start::Table(table)) = paging.start(Gva(0)) else { panic!("no table") };
         assert_eq!((table.level, table.bits), (level, bits), "{kb} KB, {size} bits");
         assert_eq!(u64::from(table.shift + table.bits), size, "{kb} KB, {size} bits");
@@ -104,7 +104,7 @@ fn a_txsz_out_of_range_is_a_level_0_translation_fault() {
     let too_large = [tcr(4, 15), tcr(16, 15), tcr(64, 16), tcr(4, 1)];
     for tcr in too_small.into_iter().chain(too_large) {
         assert_eq!(status(&el1(tcr), &memory, 0, READ), Some(0b000100), "{tcr:#x}");
-        assert!(LongPaging::new(&el1(tcr)).spans().is_empty());
+        assert!(LongPaging::new(&el1(tcr)).expect("modelled").spans().is_empty());
     }
 }
 
@@ -117,7 +117,7 @@ fn a_root_smaller_than_a_page_is_aligned_to_its_size_and_has_garbage_neighbours(
     let regs = ArmRegs { ttbr0: 0x10200, ..el1(tcr(4, 36)) };
     assert_eq!(gpa(&regs, &memory, 0x1234), Some(0x4000_1234));
     assert_eq!(gpa(&regs, &memory, 0xf_ffff_ffff), Some(0xbfff_ffff));
-    let span = &LongPaging::new(&regs).spans()[0];
+    let span = &LongPaging::new(&regs).expect("modelled").spans()[0];
     assert_eq!((span.gva, span.entries()), (Gva(0), 0..64));
 }
 

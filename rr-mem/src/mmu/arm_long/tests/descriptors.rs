@@ -29,7 +29,9 @@ fn blocks_exist_only_at_the_granules_own_levels() {
         let regs = el1(tcr(kb, bits) | extra);
         for level in [LevelMinus1, Level0, Level1, Level2] {
             // Tables that lead to themselves down to `level`, then a block.
-            let Ok(Start::Table(mut table)) = LongPaging::new(&regs).start(Gva(0)) else {
+            let Ok(Start::Table(mut table)) =
+                LongPaging::new(&regs).expect("modelled").start(Gva(0))
+            else {
                 panic!("no table")
             };
             if table.level > level {
@@ -153,7 +155,7 @@ fn the_contiguous_bit_moves_nothing() {
     assert_eq!(gpa(&regs, &memory, 0x123), Some(0x15123));
     let walk = walk(&regs, &memory, 0, Query::Presence);
     assert_eq!(walk.result.expect("mapped").page_size, 4096);
-    let flags = Mmu::ArmLong(LongPaging::new(&regs)).flags(&walk.steps[2]);
+    let flags = Mmu::ArmLong(LongPaging::new(&regs).expect("modelled")).flags(&walk.steps[2]);
     assert!(flags.contains(&"CONTIGUOUS"));
 }
 

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn spans_are_the_halves_lowest_first() {
     let spans = |regs| -> Vec<_> {
-        let spans = LongPaging::new(&regs).spans();
+        let spans = LongPaging::new(&regs).expect("modelled").spans();
         spans.into_iter().map(|span| (span.gva.0, span.entries())).collect()
     };
     assert_eq!(spans(el1(tcr(4, 39))), [(0, 0..512), (0xffff_ff80_0000_0000, 0..512)]);
@@ -17,6 +17,19 @@ fn spans_are_the_halves_lowest_first() {
     assert_eq!(spans(lpae(7 << 16)), [(0, 0..4), (0xfe00_0000, 0..16)]);
 }
 
+/// What a TCR may hold, by state and level: all but reserved bits and MTX.
+fn tcr_bits(wide: bool, el: u8, hcr: u64) -> u64 {
+    match (wide, el) {
+        (true, 0 | 1) => 0x0fff_fff7_ffff_ffbf,
+        (true, 2) if hcr & E2H != 0 => 0x0fff_fff7_ffff_ffbf,
+        (true, _) => 0x1_fff7_ff3f,
+        (false, 2) => 0x9f80_3f07,
+        (false, _) => 0x7_fe00_ffc7_3fc7,
+    }
+}
+
+const E2H: u64 = 1 << 34;
+
 fn any_regs() -> impl Strategy<Value = ArmRegs> {
     let words = any::<([u64; 5], bool, u8, bool)>();
     words.prop_map(|([ttbr0, ttbr1, tcr, sctlr, hcr], wide, phys_bits, pan)| ArmRegs {
@@ -24,15 +37,13 @@ fn any_regs() -> impl Strategy<Value = ArmRegs> {
         el: (hcr & 3) as u8,
         ttbr0,
         ttbr1,
-        tcr,
-        // Mostly with the MMU on.
-        sctlr: sctlr | u64::from(sctlr & 0xf000 != 0),
-        dacr: 0,
-        hcr,
-        vttbr: 0,
-        vtcr: 0,
+        tcr: tcr & tcr_bits(wide, (hcr & 3) as u8, hcr),
+        // Mostly with the MMU on; without EPAN and HA.
+        sctlr: (sctlr | u64::from(sctlr & 0xf000 != 0)) & !(1 << 57 | 1 << 17),
+        hcr: hcr & E2H,
         pan,
         phys_bits,
+        ..ArmRegs::new(if wide { ArmState::Aarch64 } else { ArmState::Aarch32 })
     })
 }
 
@@ -65,7 +76,7 @@ proptest! {
         let noise = Noise(noise.map(|word| word | valid & 3));
         let memory = Counter::new(&noise);
         let kind = [AccessKind::Read, AccessKind::Write, AccessKind::Execute][kind];
-        let mmu = Mmu::ArmLong(LongPaging::new(&regs));
+        let mmu = Mmu::ArmLong(LongPaging::new(&regs).expect("modelled"));
         for gva in [gva, gva >> 20, !(gva >> 20), gva & 0xffff_ffff] {
             for query in [Query::Presence, Query::Access(Access { kind, user })] {
                 let before = memory.reads();
@@ -80,7 +91,7 @@ proptest! {
 
     #[test]
     fn every_address_of_a_span_starts_at_its_table(regs in any_regs(), at in any::<u64>()) {
-        let paging = LongPaging::new(&regs);
+        let paging = LongPaging::new(&regs).expect("modelled");
         for span in paging.spans() {
             let Start::Table(table) = span.start else { continue };
             prop_assert!(span.entries().end <= 1 << table.bits);

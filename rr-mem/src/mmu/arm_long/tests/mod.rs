@@ -76,7 +76,7 @@ fn lpae(ttbcr: u64) -> ArmRegs {
 }
 
 fn walk(regs: &ArmRegs, memory: &impl Memory, gva: u64, query: Query) -> Walk {
-    Mmu::ArmLong(LongPaging::new(regs)).walk(memory, Gva(gva), query)
+    Mmu::ArmLong(LongPaging::new(regs).expect("modelled")).walk(memory, Gva(gva), query)
 }
 
 fn gpa(regs: &ArmRegs, memory: &impl Memory, gva: u64) -> Option<u64> {

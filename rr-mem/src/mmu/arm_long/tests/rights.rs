@@ -90,7 +90,7 @@ fn hardware_updates_spare_the_access_flag_and_clean_pages() {
 fn flags_have_the_manuals_names() {
     let regs = el1(tcr(4, 39));
     let memory = three_levels(0xf << 59 | 1 << 63, 0x5000 | PAGE | 0xc0 | 1 << 11 | 3 << 53);
-    let mmu = Mmu::ArmLong(LongPaging::new(&regs));
+    let mmu = Mmu::ArmLong(LongPaging::new(&regs).expect("modelled"));
     let steps = mmu.walk(&memory, Gva(0), Query::Presence).steps;
     assert_eq!(
         mmu.flags(&steps[0]),

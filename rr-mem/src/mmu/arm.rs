@@ -1,0 +1,65 @@
+//! What steers walks of ARM whatever the format of descriptors, and what a walk here
+//! makes of it: Arm Architecture Reference Manual for A-profile (DDI 0487), "HCR_EL2",
+//! "GPCCR_EL3", "SCTLR"; for ARMv7-A (DDI 0406C.d), "SCTLR, System Control Register".
+
+use super::gate::Control;
+use crate::{
+    bits::bit,
+    regs::{ArmRegs, Register},
+};
+
+const HCR: Register = Register::Hcr;
+const SCTLR: Register = Register::Sctlr;
+
+type C = Control<ArmRegs>;
+
+/// EL0 and EL1: below a hypervisor.
+const fn guest(regs: &ArmRegs) -> bool {
+    regs.el < 2
+}
+
+/// HCR_EL2 and the registers above all regimes.
+pub(super) static ABOVE: [C; 14] = [
+    C::refused(HCR, (0, 0), "VM", "a second stage of translation", guest),
+    C::refused(HCR, (12, 12), "DC", "a first stage that is off, by the hypervisor", guest),
+    C::refused(HCR, (27, 27), "TGE", "EL0 under EL2 without EL1", |regs| {
+        // With E2H, EL0 belongs to the EL2&0 regime, whose registers these are.
+        guest(regs) && !bit(regs.hcr, 34)
+    }),
+    C::modelled(HCR, (31, 31), "RW", "EL1 is AArch64"),
+    C::modelled(HCR, (34, 34), "E2H", "EL2 has two halves"),
+    C::harmless(HCR, (42, 42), "NV", "traps"),
+    C::refused(HCR, (43, 43), "NV1", "descriptors of a nested hypervisor", |regs| {
+        guest(regs) && bit(regs.hcr, 42)
+    }),
+    C::harmless(HCR, (11, 1), "SWIO to VSE", "interrupts, and the second stage"),
+    C::harmless(HCR, (26, 13), "TWI to TVM", "traps"),
+    C::harmless(HCR, (30, 28), "TDZ, HCD, TRVM", "traps"),
+    C::harmless(HCR, (33, 32), "CD, ID", "caches of the second stage"),
+    C::harmless(HCR, (41, 35), "TLOR to APK, API", "traps"),
+    C::harmless(HCR, (63, 44), "AT to TWEDEL", "traps, and how long the TLB keeps a page"),
+    C::refused(Register::Gpccr, (16, 16), "GPC", "granule protection checks", |_| true),
+];
+
+/// SCTLR in AArch32 state, and HSCTLR, from ARMv6 on.
+pub(super) static SCTLR32: [C; 14] = [
+    C::modelled(SCTLR, (0, 0), "M", "the MMU is on"),
+    C::modelled(SCTLR, (19, 19), "WXN", "what can be written is not executed"),
+    C::modelled(SCTLR, (20, 20), "UWXN", "what the user can write, the kernel does not execute"),
+    C::modelled(SCTLR, (23, 23), "XP", "before ARMv7: short descriptors of ARMv6"),
+    C::refused(Register::ArmVersion, (3, 0), "below 7", "tables with subpages", |regs| {
+        regs.version < 6 || regs.version == 6 && !regs.xp()
+    }),
+    C::modelled(SCTLR, (25, 25), "EE", "descriptors are big-endian"),
+    C::modelled(SCTLR, (29, 29), "AFE", "AP[0] is the access flag"),
+    C::refused(SCTLR, (17, 17), "HA", "access flags that the CPU sets", |regs| {
+        let short = !regs.long_descriptors() && regs.version < 8;
+        short && regs.sctlr & ArmRegs::SCTLR_AFE != 0
+    }),
+    C::harmless(SCTLR, (16, 1), "A to nTWI", "alignment, caches, vectors, traps"),
+    C::harmless(SCTLR, (18, 18), "nTWE", "traps"),
+    C::harmless(SCTLR, (22, 21), "FI, U", "interrupts, alignment"),
+    C::harmless(SCTLR, (24, 24), "VE", "vectors"),
+    C::harmless(SCTLR, (28, 26), "NMFI, TRE", "interrupts; memory attributes"),
+    C::harmless(SCTLR, (63, 30), "TE, DSSBS", "exceptions; the upper half is no register's"),
+];
