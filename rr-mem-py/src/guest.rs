@@ -18,7 +18,6 @@ use rr_mem::{
     mmu::{Merge, NoSuchWord, Query, VirtualSpace},
     qemu::Offsets,
     region::monitor,
-    regs::Cpu,
     report::{
         AliasRow, CpuRow, FaultRow, FindRow, FlatRangeRow, IfAsked, RamRow, RegionRow, RegsRow,
         V2pRow, WhereRow, XRow,
@@ -187,7 +186,7 @@ impl Guest {
         reader: Py<PyAny>,
         mtree: &str,
     ) -> PyResult<Self> {
-        let cpu = Cpu::known(source::stub_registers(arch, register)?);
+        let cpu = source::stub_registers(arch, register)?;
         let (source, reader) = source::plain(cpu, reader, source::regions(Some(mtree))?)?;
         Self::open(class.py(), source, Asked::default(), Some(reader))
     }

@@ -8,7 +8,7 @@ use rr_mem::{
     host::{AnyHost, Given, HostKind, SharedMemory},
     qemu::{Machine, Offsets, stub},
     region::monitor::ParseError,
-    regs::{Arch, Cpu, Regs},
+    regs::{Arch, Cpu},
     report::PsRow,
     source::{
         self, Asked, Attached, Emulator, PhysicalReader, RegionText, Running, Source, SourceError,
@@ -101,7 +101,7 @@ pub fn with_registers(asked: Asked, given: &Bound<'_, PyDict>) -> PyResult<Asked
 }
 
 /// The registers that QEMU's stub gives of a guest of gdb's architecture `name`.
-pub fn stub_registers(name: &str, register: &Bound<'_, PyAny>) -> PyResult<Regs> {
+pub fn stub_registers(name: &str, register: &Bound<'_, PyAny>) -> PyResult<Cpu> {
     let known = stub::arch(name).ok_or_else(|| SourceError::StubArch(name.to_owned()).bridge())?;
     let mut failed = None;
     let regs = stub::registers(known, |name| {

@@ -130,7 +130,12 @@ impl Description {
         cpus.map(|(cpu, unknown)| {
             let regs = regs_by_name(self.arch, cpu)?;
             let unknown = registers(&regs, unknown)?;
-            Ok(Cpu::known(regs).without(&unknown))
+            // A file from before the program knew a register does not tell it.
+            let told = |register: &Register| cpu.contains_key(register.keyword());
+            let all = regs.complete().into_iter().map(|(register, _)| register);
+            let untold: Vec<_> =
+                all.filter(|register| register.info().rare && !told(register)).collect();
+            Ok(Cpu::known(regs).without(&unknown).without(&untold))
         })
         .collect()
     }
@@ -292,7 +297,7 @@ fn qemu_x86(bytes: &[u8], arch: Arch) -> Option<Cpu> {
         ac: bit(word(RFLAGS)?, 18),
         ..defaults
     });
-    Some(Cpu::known(regs).without(&[Register::Efer, Register::A20, Register::PhysBits]))
+    Some(Cpu::told(regs).without(&[Register::Efer, Register::A20, Register::PhysBits]))
 }
 
 /// The exception level and PAN of an ARM CPU, from the PSTATE in its

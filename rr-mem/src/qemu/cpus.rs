@@ -18,7 +18,7 @@ use super::{
 use crate::{
     addr::Hva,
     memory::Memory,
-    regs::{ArmRegs, GeneralRegs, Regs},
+    regs::{ArmRegs, Cpu, GeneralRegs, Register, Regs},
 };
 
 /// CPU numbers that are still plausible.
@@ -51,6 +51,8 @@ pub struct VirtualCpu {
     pub pc: u64,
     /// The paging registers of the regime in force.
     pub regs: Regs,
+    /// Those among them that the emulator's layout does not tell.
+    pub unknown: Vec<Register>,
     /// The general registers, if the layout has all of them; as `pc`, behind the
     /// truth while code runs, and then without x86's arithmetic flags.
     pub general: Option<GeneralRegs>,
@@ -64,6 +66,12 @@ pub struct VirtualCpu {
 }
 
 impl VirtualCpu {
+    /// Its paging registers, and which of them are known.
+    #[must_use]
+    pub fn cpu(&self) -> Cpu {
+        Cpu::known(self.regs).without(&self.unknown)
+    }
+
     /// Whether what it takes for physical addresses may be translated once more:
     /// ARM's HCR_EL2.VM below EL2, a nested guest of x86.
     #[must_use]
@@ -101,7 +109,7 @@ impl Accelerator {
 
 /// What the architecture's part says of a CPU.
 struct Registers {
-    regs: Regs,
+    cpu: Cpu,
     general: Option<GeneralRegs>,
     pc: u64,
     world: Option<&'static str>,
@@ -211,7 +219,8 @@ fn one<M: Memory<Hva>>(
         accelerator: accelerator(cpu),
         space: space(structs, spaces, cpu, found.space)?,
         pc: found.pc,
-        regs: found.regs,
+        regs: found.cpu.regs,
+        unknown: found.cpu.unknown_registers().collect(),
         general: found.general,
         world: found.world,
         instructions: cpu.first_of(&["rr_guest_instr_count"]).or(instructions),

@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::{
     advice::Advice,
     bits::{bit, field},
-    regs::{Arch, ArmRegs, ArmState, HYP, MONITOR, N_RW, PAN, Regs, USER, X86Regs},
+    regs::{Arch, ArmRegs, ArmState, Cpu, HYP, MONITOR, N_RW, PAN, Regs, USER, X86Regs},
 };
 
 /// RFLAGS.VM and RFLAGS.AC.
@@ -59,15 +59,16 @@ pub fn arch(name: &str) -> Option<Arch> {
 pub fn registers(
     arch: Arch,
     mut register: impl FnMut(&str) -> Option<u64>,
-) -> Result<Regs, NoRegister> {
+) -> Result<Cpu, NoRegister> {
     let mut get = |names: &[&'static str]| {
         names.iter().find_map(|name| register(name)).ok_or(NoRegister(names[0]))
     };
-    match arch {
+    let regs = match arch {
         Arch::I386 | Arch::X86_64 => x86(&mut get).map(Regs::X86),
         Arch::Aarch64 => aarch64(&mut get).map(Regs::Arm),
         Arch::Arm => arm(&mut get).map(Regs::Arm),
-    }
+    };
+    regs.map(Cpu::told)
 }
 
 /// The first of some names that the stub knows.
@@ -159,7 +160,8 @@ mod tests {
     use super::*;
 
     fn read(arch: Arch, known: &[(&str, u64)]) -> Result<Regs, NoRegister> {
-        registers(arch, |name| known.iter().find(|(other, _)| *other == name).map(|(_, v)| *v))
+        let get = |name: &str| known.iter().find(|(other, _)| *other == name).map(|(_, v)| *v);
+        registers(arch, get).map(|cpu| cpu.regs)
     }
 
     #[test]

@@ -242,62 +242,51 @@ pub(super) static REGISTERS: [Entry<ArmRegs>; 21] = [
     ),
     Entry::new(
         Info::new(Register::FcseIdr, "FCSEIDR", "fcseidr", "ARM before v7: FCSEIDR")
-            .feature()
-            .by_hand()
+            .rare()
             .unremarkable(),
         |regs| regs.fcseidr,
         |regs, value| regs.fcseidr = value,
     ),
     Entry::new(
-        Info::new(Register::Tcr2, "TCR2", "tcr2", "ARM: TCR2_ELx").feature().by_hand(),
+        Info::new(Register::Tcr2, "TCR2", "tcr2", "ARM: TCR2_ELx").rare(),
         |regs| regs.tcr2,
         |regs, value| regs.tcr2 = value,
     ),
     Entry::new(
-        Info::new(Register::Sctlr2, "SCTLR2", "sctlr2", "ARM: SCTLR2_ELx")
-            .feature()
-            .by_hand()
-            .unremarkable(),
+        Info::new(Register::Sctlr2, "SCTLR2", "sctlr2", "ARM: SCTLR2_ELx").rare().unremarkable(),
         |regs| regs.sctlr2,
         |regs, value| regs.sctlr2 = value,
     ),
     Entry::new(
         Info::new(Register::Pir, "PIR", "pir", "ARM: PIR_ELx, the permission indices")
-            .feature()
-            .by_hand()
+            .rare()
             .unremarkable(),
         |regs| regs.pir,
         |regs, value| regs.pir = value,
     ),
     Entry::new(
         Info::new(Register::Pire0, "PIRE0", "pire0", "ARM: PIRE0_ELx, those of EL0")
-            .feature()
-            .by_hand()
+            .rare()
             .unremarkable(),
         |regs| regs.pire0,
         |regs, value| regs.pire0 = value,
     ),
     Entry::new(
         Info::new(Register::Por, "POR", "por", "ARM: POR_ELx, the permission overlay")
-            .feature()
-            .by_hand()
+            .rare()
             .unremarkable(),
         |regs| regs.por,
         |regs, value| regs.por = value,
     ),
     Entry::new(
         Info::new(Register::PorEl0, "POR_EL0", "por_el0", "ARM: POR_EL0, that of EL0")
-            .feature()
-            .by_hand()
+            .rare()
             .unremarkable(),
         |regs| regs.por_el0,
         |regs, value| regs.por_el0 = value,
     ),
     Entry::new(
-        Info::new(Register::Gpccr, "GPCCR", "gpccr", "ARM: GPCCR_EL3")
-            .feature()
-            .by_hand()
-            .unremarkable(),
+        Info::new(Register::Gpccr, "GPCCR", "gpccr", "ARM: GPCCR_EL3").rare().unremarkable(),
         |regs| regs.gpccr,
         |regs, value| regs.gpccr = value,
     ),
@@ -309,8 +298,7 @@ pub(super) static REGISTERS: [Entry<ArmRegs>; 21] = [
             "ARM: the version of the architecture, 4 to 9",
         )
         .takes(Values::Range(4, 9))
-        .feature()
-        .by_hand()
+        .rare()
         .unremarkable(),
         |regs| regs.version.into(),
         |regs, value| regs.version = value as u8,

@@ -37,6 +37,15 @@ impl Cpu {
         regs.into()
     }
 
+    /// A CPU as a source tells it that knows no register beyond the usual ones: what
+    /// most sources do not tell is unknown.
+    #[must_use]
+    pub fn told(regs: Regs) -> Self {
+        let cpu = Self::known(regs);
+        let rare = cpu.known.iter().filter(|register| register.info().rare);
+        cpu.without(&rare.collect::<Vec<_>>())
+    }
+
     /// A CPU of which only the architecture is known.
     #[must_use]
     pub fn unknown(arch: Arch) -> Self {

@@ -68,6 +68,8 @@ pub struct Info {
     pub feature: bool,
     /// Whether an unknown value is worth a remark: it could change an answer.
     pub remarkable: bool,
+    /// Whether most sources do not tell it.
+    pub rare: bool,
 }
 
 /// The values that a register takes.
@@ -126,6 +128,7 @@ impl Info {
             given: true,
             feature: false,
             remarkable: true,
+            rare: false,
         }
     }
 
@@ -159,9 +162,9 @@ impl Info {
         Self { feature: true, given: false, ..self }
     }
 
-    /// Given by hand all the same.
-    pub(super) const fn by_hand(self) -> Self {
-        Self { given: true, ..self }
+    /// Told by few sources, and given by hand.
+    pub(super) const fn rare(self) -> Self {
+        Self { rare: true, feature: true, given: true, ..self }
     }
 
     /// Its usual value is what nearly every CPU has.

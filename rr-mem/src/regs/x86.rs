@@ -226,15 +226,15 @@ pub(super) static REGISTERS: [Entry<X86Regs>; 13] = [
     ),
     Entry::new(
         Info::new(Register::Pkru, "PKRU", "pkru", "x86: PKRU, the protection keys of user pages")
-            .feature()
-            .by_hand(),
+            .rare()
+            .unremarkable(),
         |regs| regs.pkru,
         |regs, value| regs.pkru = value,
     ),
     Entry::new(
         Info::new(Register::Pkrs, "PKRS", "pkrs", "x86: IA32_PKRS, those of supervisor pages")
-            .feature()
-            .by_hand(),
+            .rare()
+            .unremarkable(),
         |regs| regs.pkrs,
         |regs, value| regs.pkrs = value,
     ),
@@ -246,7 +246,8 @@ pub(super) static REGISTERS: [Entry<X86Regs>; 13] = [
             "x86: whether EPT or NPT translates once more",
         )
         .takes(Values::Switch)
-        .feature()
+        .rare()
+        .not_given()
         .unremarkable(),
         |regs| regs.nested_paging.into(),
         |regs, value| regs.nested_paging = value != 0,
@@ -259,8 +260,7 @@ pub(super) static REGISTERS: [Entry<X86Regs>; 13] = [
             "x86: the bit of entries that says \"encrypted\" (SEV), 0 for none",
         )
         .takes(Values::Range(0, 62))
-        .feature()
-        .by_hand()
+        .rare()
         .unremarkable(),
         |regs| regs.encryption_bit.into(),
         |regs, value| regs.encryption_bit = value as u8,

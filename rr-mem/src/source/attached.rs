@@ -15,7 +15,7 @@ use crate::{
     image::{self, CoreNote, Image, ImageMemory},
     qemu::{Offsets, Wrong},
     region::{RegionMap, RenderError, monitor::Style},
-    regs::{Arch, Cpu},
+    regs::{Arch, Cpu, Register},
     sample,
 };
 
@@ -251,7 +251,12 @@ fn of_cpu(guest: &Guest, chosen: &Chosen) -> Vec<Remark> {
     let guessed = chosen.arch_guessed.then(|| Remark::ArchGuessed(chosen.cpu.regs.arch()));
     // Without paging, and without tables, nothing is assumed that matters.
     let matters = guest.mmu().is_ok() && chosen.cpu.regs.paging_is_on();
-    let assumed = guest.assumed().iter().filter(|one| matters && one.register.info().remarkable);
+    // AArch32 has no TCR2.
+    let narrow = chosen.cpu.regs.arch() == Arch::Arm;
+    let counts = |register: Register| {
+        matters && register.info().remarkable && !(narrow && register == Register::Tcr2)
+    };
+    let assumed = guest.assumed().iter().filter(|one| counts(one.register));
     let assumed = assumed.map(|one| Remark::Assumed { register: one.register, value: one.value });
     guessed.into_iter().chain(assumed).collect()
 }
@@ -311,7 +316,7 @@ fn of_emulator(emulator: &Emulator<AnyHost>, asked: &Asked) -> Result<Parts, Sou
     Ok(Parts {
         known: Known {
             arch,
-            cpus: machine.cpus.iter().map(|cpu| (cpu.index, Cpu::known(cpu.regs))).collect(),
+            cpus: machine.cpus.iter().map(|cpu| (cpu.index, cpu.cpu())).collect(),
         },
         memory: Some(Box::new(memory)),
         map: Some(machine.map.clone()),

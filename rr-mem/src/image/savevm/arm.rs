@@ -110,7 +110,7 @@ impl SystemRegisters {
             phys_bits: status.phys_bits(),
             ..ArmRegs::new(regime.state)
         };
-        Some(Cpu::known(Regs::Arm(regs)))
+        Some(Cpu::told(Regs::Arm(regs)))
     }
 
     fn status(&self) -> ArmStatus {

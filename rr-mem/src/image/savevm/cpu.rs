@@ -56,6 +56,6 @@ fn x86(numbers: &Numbers) -> Option<Cpu> {
         a20: bit(get("env.a20_mask")?, 20),
         ..X86Regs::default()
     };
-    let cpu = Cpu::known(Regs::X86(regs)).without(&[Register::PhysBits]);
+    let cpu = Cpu::told(Regs::X86(regs)).without(&[Register::PhysBits]);
     Some(if efer.is_some() { cpu } else { cpu.without(&[Register::Efer]) })
 }

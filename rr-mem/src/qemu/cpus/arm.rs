@@ -14,8 +14,8 @@ use crate::{
         symbols::Target,
     },
     regs::{
-        Aarch64General, ArmGeneral, ArmRegime, ArmRegs, ArmState, ArmStatus, GeneralRegs, N_RW,
-        PAN, Regs,
+        Aarch64General, ArmGeneral, ArmRegime, ArmRegs, ArmState, ArmStatus, Cpu, GeneralRegs,
+        N_RW, PAN, Regs,
     },
 };
 
@@ -52,7 +52,7 @@ pub(super) fn read<M: Memory<Hva>>(
     let world = regime.secure.then_some("secure");
     let general = if arch64 { aarch64(&env) } else { arm(&env) }.ok();
     let space = usize::from(regime.secure);
-    Ok(Registers { regs: Regs::Arm(regs), general, pc, world, space })
+    Ok(Registers { cpu: Cpu::told(Regs::Arm(regs)), general, pc, world, space })
 }
 
 fn aarch64(env: &Struct<'_>) -> Result<GeneralRegs, Wrong> {

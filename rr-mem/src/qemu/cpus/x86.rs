@@ -9,7 +9,7 @@ use crate::{
         Wrong, objects,
         structs::{Struct, Structs},
     },
-    regs::{GeneralRegs, Regs, Segment, X86General, X86Regs},
+    regs::{Cpu, GeneralRegs, Regs, Segment, X86General, X86Regs},
 };
 
 /// Bits of `hflags`.
@@ -76,7 +76,7 @@ pub(super) fn read<M: Memory<Hva>>(
     };
     let word = structs.field(kind.env, "eip").map_or(8, |field| field.size);
     Ok(Registers {
-        regs: Regs::X86(regs),
+        cpu: Cpu::told(Regs::X86(regs)),
         general: general(&env, word == 8).ok().map(GeneralRegs::X86),
         pc: env.get("eip")?,
         world,
