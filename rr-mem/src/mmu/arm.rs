@@ -19,7 +19,7 @@ const fn guest(regs: &ArmRegs) -> bool {
 }
 
 /// HCR_EL2 and the registers above all regimes.
-pub(super) static ABOVE: [C; 14] = [
+pub(super) static ABOVE: [C; 15] = [
     C::refused(HCR, (0, 0), "VM", "a second stage of translation", guest),
     C::refused(HCR, (12, 12), "DC", "a first stage that is off, by the hypervisor", guest),
     C::refused(HCR, (27, 27), "TGE", "EL0 under EL2 without EL1", |regs| {
@@ -38,6 +38,7 @@ pub(super) static ABOVE: [C; 14] = [
     C::harmless(HCR, (33, 32), "CD, ID", "caches of the second stage"),
     C::harmless(HCR, (41, 35), "TLOR to APK, API", "traps"),
     C::harmless(HCR, (63, 44), "AT to TWEDEL", "traps, and how long the TLB keeps a page"),
+    C::refused(Register::Pmsa, (0, 0), "PMSA", "an MPU's regions instead of tables", |_| true),
     C::refused(Register::Gpccr, (16, 16), "GPC", "granule protection checks", |_| true),
 ];
 

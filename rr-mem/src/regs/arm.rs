@@ -84,6 +84,8 @@ pub struct ArmRegs {
     /// The version of the architecture, 4 to 9: before 7, AArch32 may have other
     /// tables.
     pub version: u8,
+    /// Whether an MPU's regions, which are not known, stand instead of tables.
+    pub pmsa: bool,
 }
 
 impl Default for ArmRegs {
@@ -135,6 +137,7 @@ impl ArmRegs {
                 ArmState::Aarch32 => 7,
                 ArmState::Aarch64 => 8,
             },
+            pmsa: false,
         }
     }
 
@@ -180,7 +183,7 @@ impl ArmRegs {
 }
 
 /// The registers of ARM, in the order of answers.
-pub(super) static REGISTERS: [Entry<ArmRegs>; 21] = [
+pub(super) static REGISTERS: [Entry<ArmRegs>; 22] = [
     Entry::new(
         Info::new(Register::El, "EL", "el", "ARM: current exception level, 0 to 3")
             .takes(Values::Range(0, 3)),
@@ -302,6 +305,14 @@ pub(super) static REGISTERS: [Entry<ArmRegs>; 21] = [
         .unremarkable(),
         |regs| regs.version.into(),
         |regs, value| regs.version = value as u8,
+    ),
+    Entry::new(
+        Info::new(Register::Pmsa, "PMSA", "pmsa", "ARM: whether an MPU's regions replace tables")
+            .takes(Values::Switch)
+            .feature()
+            .unremarkable(),
+        |regs| regs.pmsa.into(),
+        |regs, value| regs.pmsa = value != 0,
     ),
     Entry::new(
         Info::new(Register::State, "STATE", "state", "ARM: the execution state, 32 or 64")

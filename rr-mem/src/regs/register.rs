@@ -37,6 +37,7 @@ pub enum Register {
     PorEl0,
     Gpccr,
     ArmVersion,
+    Pmsa,
     State,
     PhysBits,
 }

@@ -51,6 +51,10 @@ const ID_AA64PFR0_EL1: u64 = a64(0, 0, 4, 0);
 const ID_AA64MMFR0_EL1: u64 = a64(0, 0, 7, 0);
 const DACR32_EL2: u64 = a64(4, 3, 0, 0);
 const DACR: u64 = a32(3, 0, 0, 0);
+/// The parts of a stream that CPUs with an MPU have.
+const PMSA: [&str; 3] = ["cpu/m", "cpu/pmsav7", "cpu/pmsav8"];
+/// Region 1 of an MPU before ARMv7; nothing else has this encoding.
+const PRBS1: u64 = a32(6, 1, 0, 0);
 /// The AArch32 encodings, for streams that list no other.
 const NARROW: [(u64, u64); 4] = [
     (SCTLR[0], a32(1, 0, 0, 0)),
@@ -64,6 +68,8 @@ pub(super) struct SystemRegisters {
     values: HashMap<u64, u64>,
     /// CPSR, or PSTATE in AArch64 state.
     status: u64,
+    /// Whether the CPU has an MPU instead of an MMU.
+    pmsa: bool,
 }
 
 impl SystemRegisters {
@@ -75,7 +81,9 @@ impl SystemRegisters {
             Some((index & !BANK, element("cpreg_vmstate_values", n)?))
         });
         let values: HashMap<u64, u64> = pairs.collect();
-        (!values.is_empty()).then_some(Self { values, status })
+        let pmsa = numbers.keys().any(|path| PMSA.iter().any(|part| path.starts_with(part)))
+            || values.contains_key(&PRBS1);
+        (pmsa || !values.is_empty()).then_some(Self { values, status, pmsa })
     }
 
     /// The register, by either encoding.
@@ -93,6 +101,10 @@ impl SystemRegisters {
     pub fn cpu(&self) -> Option<Cpu> {
         let status = self.status();
         let regime = status.regime();
+        if self.pmsa {
+            let regs = ArmRegs { el: regime.el, pmsa: true, ..ArmRegs::new(regime.state) };
+            return Some(Cpu::known(Regs::Arm(regs)));
+        }
         let of = |register: Banked| self.get(register[regime.bank - 1]);
         let (ttbr0, tcr, sctlr) = (of(TTBR0)?, of(TCR)?, of(SCTLR)?);
         let dacr = self.get(DACR).or_else(|| self.get(DACR32_EL2));

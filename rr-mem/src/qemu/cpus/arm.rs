@@ -9,7 +9,7 @@ use crate::{
     bits::bit,
     memory::Memory,
     qemu::{
-        Wrong,
+        Wrong, objects,
         structs::{Struct, Structs},
         symbols::Target,
     },
@@ -46,6 +46,7 @@ pub(super) fn read<M: Memory<Hva>>(
         vtcr: env.element("cp15.vtcr_el2", 1, 0)?,
         pan: bit(status.status, PAN),
         phys_bits: status.phys_bits(),
+        pmsa: pmsa(structs, cpu)?,
         ..ArmRegs::new(regime.state)
     };
     let pc = if arch64 { env.get("pc")? } else { env.element("regs", 16, 15)? };
@@ -99,6 +100,17 @@ fn conditions(env: &Struct<'_>) -> Result<u64, Wrong> {
     let zero = u64::from(env.get("ZF")? == 0);
     let overflow = env.get("VF")? >> 31 & 1;
     Ok(negative << 31 | zero << 30 | (env.get("CF")? & 1) << 29 | overflow << 28)
+}
+
+/// CPUs with an MPU instead of an MMU, by the first letters of their types.
+const PMSA: [&str; 4] = ["cortex-m", "cortex-r", "arm946", "arm1156"];
+
+fn pmsa<M: Memory<Hva>>(structs: &Structs<'_, M>, cpu: &Struct<'_>) -> Result<bool, Wrong> {
+    if !structs.knows("TypeImpl") {
+        return Ok(false);
+    }
+    let types = objects::types(structs, cpu.address)?;
+    Ok(types.iter().any(|name| PMSA.iter().any(|known| name.starts_with(known))))
 }
 
 fn dacr(env: &Struct<'_>, regime: &ArmRegime) -> Result<u64, Wrong> {
