@@ -8,6 +8,7 @@ run on it.
 from __future__ import annotations
 
 import shutil
+import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +18,23 @@ from .apt import Apt, FetchError, cache_root, require_tools
 
 BINARIES = ("qemu-system-x86_64", "qemu-system-i386", "qemu-system-aarch64", "qemu-system-arm")
 LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu")
+PT_INTERP = 3
+LOADER = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 
 
 @dataclass(frozen=True)
 class Release:
-    """Where a release of QEMU comes from, and whether it needs that suite's libraries."""
+    """Where a release of QEMU comes from, and what else of that suite it needs."""
 
     suite: str
     packages: Tuple[str, ...]
     own_libraries: bool
+    own_libc: bool = False
+
+    @property
+    def systems_own(self) -> Tuple[str, ...]:
+        """What the system has in order, of all that the packages depend on."""
+        return SYSTEMS_OWN if self.own_libc else ("libc6", *SYSTEMS_OWN)
 
 
 RELEASES = {
@@ -33,9 +42,12 @@ RELEASES = {
         "qemu-system-x86", "qemu-system-arm", "qemu-system-common", "qemu-system-data", "seabios",
     ), own_libraries=False),
     "5.2": Release("bullseye", ("qemu-system-x86", "qemu-system-arm"), own_libraries=True),
+    "11.1": Release(
+        "sid", ("qemu-system-x86", "qemu-system-arm"), own_libraries=True, own_libc=True,
+    ),
 }
-#: What the system has newer and in order, of all that a release's packages depend on.
-SYSTEMS_OWN = ("libc6", "dpkg", "iso-codes", "passwd", "perl-base", "tar")
+#: What no emulator needs, of all that a release's packages depend on.
+SYSTEMS_OWN = ("dpkg", "iso-codes", "passwd", "perl-base", "tar")
 
 
 def qemu(release: str = "10.0") -> Path:
@@ -46,6 +58,8 @@ def qemu(release: str = "10.0") -> Path:
     if not programs.is_dir():
         shutil.rmtree(folder, ignore_errors=True)
         _fetch(RELEASES[release], folder)
+        if RELEASES[release].own_libc:
+            _load_with_own(folder / "root")
         _write_programs(folder, programs, RELEASES[release].own_libraries)
     return programs
 
@@ -58,7 +72,7 @@ def _fetch(release: Release, folder: Path) -> None:
     name = "backports" if release.suite.endswith("-backports") else release.suite
     apt = Apt(cache_root() / f"apt-{name}", ["amd64"], release.suite)
     if release.own_libraries:
-        apt.unpack_all(release.packages, folder / "root", SYSTEMS_OWN)
+        apt.unpack_all(release.packages, folder / "root", release.systems_own)
         return
     for package in release.packages:
         apt.unpack(package, _architecture(package), folder / "root")
@@ -67,6 +81,23 @@ def _fetch(release: Release, folder: Path) -> None:
 def _architecture(package: str) -> str:
     """Firmware is for all."""
     return "all" if package in ("qemu-system-data", "seabios") else "amd64"
+
+
+def _load_with_own(root: Path) -> None:
+    """Lets the programs be loaded by the loader of their own libc.
+
+    The name of the loader (PT_INTERP of the ELF header) moves to the end of the file.
+    """
+    loader = str(root / LOADER).encode() + b"\0"
+    for name in BINARIES:
+        program = root / "usr/bin" / name
+        data = bytearray(program.read_bytes())
+        table, size, count = *struct.unpack_from("<Q", data, 32), *struct.unpack_from("<2H", data, 54)
+        headers = range(table, table + size * count, size)
+        header = next(at for at in headers if struct.unpack_from("<I", data, at)[0] == PT_INTERP)
+        struct.pack_into("<Q", data, header + 8, len(data))
+        struct.pack_into("<Q", data, header + 32, len(loader))
+        program.write_bytes(data + loader)
 
 
 def _write_programs(folder: Path, programs: Path, own_libraries: bool) -> None:
