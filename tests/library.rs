@@ -13,7 +13,12 @@ mod translate;
 
 use std::{fs, path::PathBuf};
 
-use rr_mem::{Asked, Gpa, Gva, Missing, Query, Register, Source};
+use rr_mem::{
+    Asked, Gpa, Guest, Gva, Missing, Query, Register, Source,
+    memory::SliceMemory,
+    mmu::AccessKind,
+    regs::{ArmRegs, ArmState, Cpu, Regs, X86Regs},
+};
 
 fn data(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -98,4 +103,59 @@ fn the_example_of_a_log_lists_entries_with_data() {
     let text =
         log::entries(&data("../tests/data/logs/x64-io-rr-nondet.log.zst")).expect("is a log");
     assert!(text.lines().count() > 0);
+}
+
+/// A first-level table at 0x4000 whose entry 0 is a section at 1 MB: domain 0, AP 0b11.
+fn section() -> Vec<u8> {
+    let mut bytes = vec![0; 0x8000];
+    bytes[0x4000..0x4004].copy_from_slice(&0x0010_0c02_u32.to_le_bytes());
+    bytes
+}
+
+fn short_descriptors() -> Cpu {
+    let regs = ArmRegs { ttbr0: 0x4000, ..ArmRegs::new(ArmState::Aarch32) };
+    Cpu::known(Regs::Arm(regs))
+}
+
+#[test]
+fn without_dacr_an_address_is_answered_and_its_rights_are_unknown() {
+    let bytes = section();
+    for (cpu, unknown) in
+        [(short_descriptors(), false), (short_descriptors().without(&[Register::Dacr]), true)]
+    {
+        let guest = Guest::new(Some(SliceMemory::new(Gpa(0), &bytes)), Some(cpu), None)
+            .expect("no map to render");
+        let walk = guest.walk(Gva(0x123), Query::Presence).expect("is asked");
+        let found = walk.result.expect("is mapped");
+        assert_eq!((found.gpa, found.rights.unknown), (Gpa(0x10_0123), unknown));
+        let access = guest.walk(Gva(0x123), Query::access(AccessKind::Read, false));
+        match unknown {
+            false => assert!(access.expect("is asked").result.is_ok()),
+            true => assert_eq!(access, Err(Missing::Undecided(Register::Dacr))),
+        }
+        assert_eq!(guest.knows_rights().is_err(), unknown);
+    }
+}
+
+#[test]
+fn an_access_asks_for_the_register_that_decides_it() {
+    let bytes = section();
+    let unknown = [Register::Cr0, Register::Cr4, Register::Ac];
+    let regs = X86Regs { cr3: 0x1000, ..X86Regs::long_mode() };
+    let smap = X86Regs { cr4: regs.cr4 | 1 << 21, ..regs };
+    for (regs, known, kind, user, wanted) in [
+        (regs, &[][..], AccessKind::Write, false, Some(Register::Cr0)),
+        (regs, &[], AccessKind::Read, false, Some(Register::Cr4)),
+        (regs, &[], AccessKind::Execute, true, None),
+        (smap, &[Register::Cr4], AccessKind::Read, false, Some(Register::Ac)),
+        (regs, &[Register::Cr4], AccessKind::Read, false, None),
+    ] {
+        let all = Cpu::known(Regs::X86(regs));
+        let lacking: Vec<_> = unknown.into_iter().filter(|one| !known.contains(one)).collect();
+        let guest =
+            Guest::new(Some(SliceMemory::new(Gpa(0), &bytes)), Some(all.without(&lacking)), None);
+        let guest = guest.expect("no map to render");
+        let asked = guest.walk(Gva(0x123), Query::access(kind, user));
+        assert_eq!(asked.err(), wanted.map(Missing::Undecided), "{kind:?} {user}");
+    }
 }

@@ -636,8 +636,8 @@ impl Guest {
     fn selection(&self, first: u64, last: u64, filters: &[String]) -> PyResult<Selection> {
         let filter = Filter::parse(filters)
             .map_err(|error| usage(error, "w, x, u, s, ro, nx, wx, large, a page size"))?;
-        let granule = self.guest().mmu().map_err(|missing| missing.bridge())?.granule();
-        Ok(Selection { filter, granule, range: Gva(first)..=Gva(last), has: None })
+        let wanted = Selection::of(self.guest(), filter, Gva(first)..=Gva(last), None);
+        wanted.map_err(|missing| missing.bridge())
     }
 
     /// Runs `work` without the GIL, unless Python is asked for bytes on the way.

@@ -17,7 +17,10 @@ use crate::{
     addr::{Address, Gpa, GuestAddress, Gva, Hva, PAGE},
     advice::Advice,
     memory::{Memory, ReadCause, ReadError},
-    mmu::{Mmu, Query, SpaceLimits, Translation, Unreadable, VirtualSpace, Walk, WalkError},
+    mmu::{
+        Mmu, Query, SpaceLimits, Translation, Unreadable, VirtualSpace, Walk, WalkError,
+        undecided_access,
+    },
     region::{FlatRange, FlatView, RegionMap, RenderError, Section},
     regs::{Assumed, Cpu, Register, RegisterSet, Regs},
 };
@@ -183,6 +186,22 @@ impl<M> Guest<M> {
         unknown.filter(|register| !register.info().feature).collect()
     }
 
+    /// Whether rights are known, as the tables and the CPU's registers give them.
+    ///
+    /// # Errors
+    /// The register that decides them, if nobody knows it.
+    pub fn knows_rights(&self) -> Result<(), Missing> {
+        let undecided = self.cpu.as_ref().and_then(Cpu::undecided_rights);
+        undecided.map_or(Ok(()), |register| Err(Missing::Undecided(register)))
+    }
+
+    /// Whether `query` can be answered with the registers that are known.
+    fn decides(&self, query: Query) -> Result<(), Missing> {
+        let Query::Access(access) = query else { return Ok(()) };
+        let undecided = self.cpu.as_ref().and_then(|cpu| undecided_access(cpu, access));
+        undecided.map_or(Ok(()), |register| Err(Missing::Undecided(register)))
+    }
+
     /// The paging, where it knows the tables of `gva`.
     fn mmu_of(&self, gva: Gva) -> Result<&Mmu, Missing> {
         let mmu = self.mmu()?;
@@ -249,7 +268,7 @@ impl<M> Guest<M> {
 fn paging(cpu: &Cpu) -> Result<Mmu, Missing> {
     match cpu.undecided() {
         Some(register) => Err(Missing::Undecided(register)),
-        None => Mmu::new(&cpu.regs).map_err(Missing::NotModelled),
+        None => Mmu::of(cpu).map_err(Missing::NotModelled),
     }
 }
 
@@ -260,6 +279,7 @@ impl<M: Memory> Guest<M> {
     /// When registers or memory are missing; what the walk itself found is in
     /// its result.
     pub fn walk(&self, gva: Gva, query: Query) -> Result<Walk, Missing> {
+        self.decides(query)?;
         let mut walk = self.mmu_of(gva)?.walk(self.memory()?, gva, query);
         walk.result = walk.result.map_err(|error| self.explain_walk(error));
         Ok(walk)
@@ -276,6 +296,7 @@ impl<M: Memory> Guest<M> {
         query: Query,
         mut each: impl FnMut(usize, Result<Translation, WalkError>),
     ) -> Result<(), Missing> {
+        self.decides(query)?;
         let (mmu, memory) = (self.mmu()?, self.memory()?);
         if !self.unknown_tables.is_empty() {
             gvas.iter().try_for_each(|gva| self.mmu_of(*gva).map(drop))?;

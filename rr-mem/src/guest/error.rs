@@ -61,6 +61,13 @@ impl Missing {
         }
     }
 
+    /// Whether the answer to an address says it: something of the CPU hides where
+    /// that leads.
+    #[must_use]
+    pub const fn is_of_addresses(&self) -> bool {
+        matches!(self, Self::Table(_) | Self::Undecided(_) | Self::NotModelled(_))
+    }
+
     /// Whether the user could have given it. Otherwise the source cannot be read so.
     #[must_use]
     pub const fn is_usage(&self) -> bool {

@@ -88,13 +88,16 @@ pub struct Rights {
     pub kernel: Rwx,
     /// CPL 3; EL0.
     pub user: Rwx,
+    /// Whether they depend on a register that nobody knows. They are those of its
+    /// usual value then, and no answer.
+    pub unknown: bool,
 }
 
 impl Rights {
     /// Everything, as without an MMU.
     pub const ALL: Rights = {
         let all = Rwx { r: true, w: true, x: true };
-        Rights { kernel: all, user: all }
+        Rights { kernel: all, user: all, unknown: false }
     };
 
     /// Whether an access is within these rights.
@@ -111,7 +114,10 @@ impl Rights {
 
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "kernel {} user {}", self.kernel, self.user)
+        match self.unknown {
+            true => f.write_str("rights unknown"),
+            false => write!(f, "kernel {} user {}", self.kernel, self.user),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod paging;
 mod query;
 mod roots;
 mod space;
+mod undecided;
 mod walk;
 pub mod x86;
 
@@ -34,6 +35,8 @@ pub use paging::{Mmu, mode};
 pub use query::{NoSuchWord, Privilege};
 
 pub use roots::{RootCandidate, Roots, find_roots, usual_shapes};
+pub(crate) use undecided::undecided_access;
+
 pub use space::{
     Alias, Aliases, Mapping, Mappings, Merge, Progression, SpaceLimits, Unreadable, VirtualSpace,
 };

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     addr::Gva,
     memory::Memory,
-    regs::{Register, Regs},
+    regs::{Cpu, Register, Regs},
 };
 
 /// The paging registers of one CPU at one moment, decoded: which tables, of
@@ -52,6 +52,21 @@ impl Mmu {
             }
             Regs::Arm(regs) => arm_short::ShortPaging::new(regs).map(Mmu::ArmShort),
         }
+    }
+
+    /// The paging of `cpu`. Rights that depend on a register which nobody knows are
+    /// unknown.
+    ///
+    /// # Errors
+    /// As [`Mmu::new`].
+    pub fn of(cpu: &Cpu) -> Result<Self, NotModelled> {
+        let mmu = Self::new(&cpu.regs)?;
+        Ok(match mmu {
+            Mmu::ArmShort(short) if cpu.undecided_rights().is_some() => {
+                Mmu::ArmShort(short.with_unknown_domains())
+            }
+            other => other,
+        })
     }
 
     /// Where `gva` is mapped, whatever the rights: the debug view, which is

@@ -113,6 +113,14 @@ impl Cpu {
         (old && unknown(Register::ArmVersion)).then_some(Register::ArmVersion)
     }
 
+    /// The unknown register that decides all rights, if there is one.
+    #[must_use]
+    pub fn undecided_rights(&self) -> Option<Register> {
+        let Regs::Arm(regs) = &self.regs else { return None };
+        let domains = regs.mmu_on() && !regs.long_descriptors();
+        (domains && !self.knows(Register::Dacr)).then_some(Register::Dacr)
+    }
+
     /// Whether what decides the format of tables is known.
     #[must_use]
     pub fn knows_mode(&self) -> bool {

@@ -23,8 +23,8 @@ macro_rules! declared_rows {
                 gpa: Found<Gpa>,
                 /// Bytes of the page.
                 page_size: Found<u64>,
-                /// Effective rights.
-                rights: Found<RightsRow>,
+                /// Effective rights; null where nobody knows what decides them.
+                rights: Option<RightsRow>,
                 /// The region's name.
                 region: Option<String>,
                 /// The byte in the region.
@@ -48,7 +48,7 @@ macro_rules! declared_rows {
                 arch: Option<Arch>,
             }
 
-            /// Effective rights.
+            /// Effective rights; null where nobody knows what decides them.
             struct RightsRow as Rights {
                 /// The supervisor; EL1 or the regime's own level.
                 kernel: RwxRow,
@@ -94,7 +94,6 @@ macro_rules! declared_rows {
                 step: String,
                 /// What the user can do.
                 hint: String,
-            } beside {
                 /// It in words.
                 sentence: String,
             }
@@ -131,8 +130,8 @@ macro_rules! declared_rows {
                 stride: Hex<u64>,
                 /// Bytes of the page.
                 page_size: Found<u64>,
-                /// Effective rights.
-                rights: Found<RightsRow>,
+                /// Effective rights; null where nobody knows what decides them.
+                rights: Option<RightsRow>,
             }
 
             /// What `memory_region_find` returns.
@@ -173,8 +172,8 @@ macro_rules! declared_rows {
                 gpa_step: Option<Hex<u64>>,
                 /// Bytes of a page (of the first one, where sizes differ).
                 page_size: u64,
-                /// Effective rights.
-                rights: RightsRow,
+                /// Effective rights; null where nobody knows what decides them.
+                rights: Option<RightsRow>,
             } beside {
                 /// Where all pages map the same bytes: how many bytes.
                 every: Option<Hex<u64>>,
@@ -509,8 +508,8 @@ macro_rules! declared_rows {
                 repeats: bool,
                 /// Bytes of a page.
                 page_size: u64,
-                /// Effective rights.
-                rights: RightsRow,
+                /// Effective rights; null where nobody knows what decides them.
+                rights: Option<RightsRow>,
             }
 
             /// An emulator that runs.

@@ -5,9 +5,10 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 
 use super::{
-    AliasRow,
+    AliasRow, RightsRow,
     declared::{MappedTo, MappingChange, MemoryChange, PageChange, RegisterChange},
     size,
+    text::worded,
 };
 use crate::{
     addr::{Gpa, Hex, RangeSet},
@@ -39,7 +40,7 @@ impl From<Mapping> for MappedTo {
             gpa: mapping.gpa,
             repeats: matches!(mapping.progression, Progression::Same(_)),
             page_size: mapping.page_size,
-            rights: mapping.rights.into(),
+            rights: RightsRow::known(mapping.rights),
         }
     }
 }
@@ -147,7 +148,7 @@ impl Display for MappingChange {
         write!(f, "{}-{}  {}  ", self.gva, self.last, self.change)?;
         match (&self.before, &self.after) {
             (Some(before), Some(after)) if self.change == Change::Rights.name() => {
-                write!(f, "{}  {} -> {}", before.gpa, before.rights, after.rights)?;
+                write!(f, "{}  {} -> {}", before.gpa, worded(before.rights), worded(after.rights))?;
                 if before.page_size != after.page_size {
                     write!(f, "  {} -> {}", size(before.page_size), size(after.page_size))?;
                 }
@@ -163,6 +164,6 @@ impl Display for MappingChange {
 impl Display for MappedTo {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let repeats = if self.repeats { " repeated" } else { "" };
-        write!(f, "{}{repeats}  {}  {}", self.gpa, size(self.page_size), self.rights)
+        write!(f, "{}{repeats}  {}  {}", self.gpa, size(self.page_size), worded(self.rights))
     }
 }

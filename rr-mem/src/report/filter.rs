@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::{
     addr::{Gpa, Gva},
-    guest::diff::ChangedMapping,
+    guest::{Guest, Missing, diff::ChangedMapping},
     mmu::{Mapping, Merge, Rwx},
 };
 
@@ -26,6 +26,20 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// What is asked of `guest`.
+    ///
+    /// # Errors
+    /// When its paging is not known, or rights are asked for that are not.
+    pub fn of<M>(
+        guest: &Guest<M>,
+        filter: Filter,
+        range: RangeInclusive<Gva>,
+        has: Option<Gpa>,
+    ) -> Result<Self, Missing> {
+        filter.answered_by(guest)?;
+        Ok(Self { filter, granule: guest.mmu()?.granule(), range, has })
+    }
+
     /// The part of `mapping` that is asked for.
     #[must_use]
     pub fn part(&self, mapping: &Mapping) -> Option<Mapping> {
@@ -79,6 +93,16 @@ impl Filter {
     pub fn accepts_change(&self, changed: &ChangedMapping, granule: u64) -> bool {
         let mut sides = changed.before.iter().chain(&changed.after);
         sides.any(|side| self.accepts(side, granule))
+    }
+
+    /// Whether `guest` knows what is asked for.
+    ///
+    /// # Errors
+    /// The register that decides rights, where nobody knows it.
+    pub fn answered_by<M>(&self, guest: &Guest<M>) -> Result<(), Missing> {
+        let rights = |word: &Word| !matches!(word, Word::Large | Word::Size(_));
+        let asked = self.0.iter().flatten().any(rights);
+        if asked { guest.knows_rights() } else { Ok(()) }
     }
 
     /// Whether page sizes are asked for.

@@ -32,9 +32,12 @@ impl From<Rwx> for RwxRow {
     }
 }
 
-impl From<Rights> for RightsRow {
-    fn from(rights: Rights) -> Self {
-        Self { kernel: rights.kernel.into(), user: rights.user.into() }
+impl RightsRow {
+    /// Rights that are known.
+    #[must_use]
+    pub fn known(rights: Rights) -> Option<Self> {
+        let row = Self { kernel: rights.kernel.into(), user: rights.user.into() };
+        (!rights.unknown).then_some(row)
     }
 }
 
@@ -97,7 +100,7 @@ impl V2pRow {
         face: &dyn Face,
     ) -> Result<Self, Missing> {
         let walk = match guest.walk(gva, query) {
-            Err(missing @ (Missing::Table(_) | Missing::NotModelled(_))) => {
+            Err(missing) if missing.is_of_addresses() => {
                 return Ok(Self {
                     error: Some(ErrorRow::missing(missing, face)),
                     ..Self::unknown(guest, gva)
@@ -112,7 +115,7 @@ impl V2pRow {
             Ok(found) => {
                 row.gpa = Some(found.gpa);
                 row.page_size = Some(found.page_size);
-                row.rights = Some(found.rights.into());
+                row.rights = RightsRow::known(found.rights);
                 row.place(guest.place(found.gpa));
             }
             Err(WalkError::Fault(fault)) => row.fault = Some(fault.into()),
@@ -174,7 +177,7 @@ impl AliasRow {
             count: alias.count,
             stride: Hex(alias.stride),
             page_size: Some(alias.page_size),
-            rights: Some(alias.rights.into()),
+            rights: RightsRow::known(alias.rights),
         }
     }
 
@@ -219,7 +222,7 @@ impl From<&Mapping> for MappingRow {
             gpa: gpa_step.map(|_| mapping.gpa),
             gpa_step: gpa_step.map(Hex),
             page_size: mapping.page_size,
-            rights: mapping.rights.into(),
+            rights: RightsRow::known(mapping.rights),
             every,
         }
     }

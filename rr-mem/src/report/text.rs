@@ -72,15 +72,20 @@ impl V2pRow {
     }
 
     fn found(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (Some(gpa), Some(page), Some(rights)) = (self.gpa, self.page_size, self.rights) else {
+        let (Some(gpa), Some(page)) = (self.gpa, self.page_size) else {
             return f.write_str("unknown");
         };
-        write!(f, "{gpa}  {}  {rights}", size(page))?;
+        write!(f, "{gpa}  {}  {}", size(page), worded(self.rights))?;
         if let (Some(region), Some(offset)) = (&self.region, self.offset) {
             write!(f, "  {region}+{offset}")?;
         }
         self.host.map_or(Ok(()), |host| write!(f, "  host {host}"))
     }
+}
+
+/// Rights, or that nobody knows them.
+pub(super) fn worded(rights: Option<RightsRow>) -> String {
+    rights.map_or_else(|| "rights unknown".to_owned(), |rights| rights.to_string())
 }
 
 /// The name of an address, where it was asked for.
@@ -102,10 +107,10 @@ impl Display for StepRow {
 
 impl Display for AliasRow {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (Some(gva), Some(page), Some(rights)) = (self.gva, self.page_size, self.rights) else {
+        let (Some(gva), Some(page)) = (self.gva, self.page_size) else {
             return write!(f, "{} -> not mapped", self.gpa);
         };
-        write!(f, "{} -> {gva}  {}  {rights}", self.gpa, size(page))?;
+        write!(f, "{} -> {gva}  {}  {}", self.gpa, size(page), worded(self.rights))?;
         match self.count {
             0 | 1 => Ok(()),
             count => write!(f, "  {count} times, every {}", self.stride),
@@ -236,7 +241,7 @@ impl<T: Display> Display for Painted<'_, T> {
         let Self { row, before, after } = self;
         let MappingRow { gva, last, length: Hex(length), rights, page_size, .. } = row;
         let length = u64::try_from(*length).map_or_else(|_| format!("{length:#x}"), size);
-        write!(f, "{gva:#018x}-{last:#018x}  {length:>6}  {before}{rights}{after}")?;
+        write!(f, "{gva:#018x}-{last:#018x}  {length:>6}  {before}{}{after}", worded(*rights))?;
         write!(f, "  {:>3}  ", size(*page_size))?;
         row.gpa.map_or(Ok(()), |gpa| write!(f, "-> {gpa}"))?;
         row.every.map_or(Ok(()), |unit| write!(f, " every {unit}"))

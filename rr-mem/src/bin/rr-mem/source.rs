@@ -18,7 +18,7 @@ use rr_mem::{
 
 use crate::{
     cli::{self, EmulatorOnly},
-    output::{Progress, explained, failed, note, note_with, usage, words},
+    output::{Output, Progress, explained, failed, note, note_with, usage, words},
 };
 
 /// Something open, and what keeps its emulator from running, if that is asked for.
@@ -49,6 +49,17 @@ pub fn open_paged(args: &cli::Source, verbose: bool) -> anyhow::Result<Opened> {
     match opened.translates() {
         Ok(()) => Ok(opened),
         Err(missing) => Err(lacks(missing)).context("no address can be translated"),
+    }
+}
+
+/// As [`open_paged`]; with `--json`, rows say why an address has no answer.
+pub fn open_for_rows(args: &cli::Source, output: &Output) -> anyhow::Result<Opened> {
+    let opened = open(args, output.verbose)?;
+    match opened.translates() {
+        Err(missing) if !(output.json && missing.is_of_addresses()) => {
+            Err(lacks(missing)).context("no address can be translated")
+        }
+        _ => Ok(opened),
     }
 }
 

@@ -53,7 +53,7 @@ impl LongPaging {
         let xn = entry.execute_never() || limits.execute_never;
         if !self.regime.has_user() {
             let kernel = Rwx { r: true, w: writable, x: !(xn || writable && self.regs.wxn()) };
-            return Rights { kernel, user: Rwx::default() };
+            return Rights { kernel, ..Rights::default() };
         }
         let user = entry.user() && !limits.no_user;
         let pxn = entry.privileged_execute_never() || limits.privileged_execute_never;
@@ -75,6 +75,7 @@ impl LongPaging {
         Rights {
             kernel: Rwx { r: true, w: writable, x: kernel_x && !(writable && wxn) },
             user: Rwx { r: user, w: user_writable, x: user_x && !(user_writable && wxn) },
+            unknown: false,
         }
     }
 

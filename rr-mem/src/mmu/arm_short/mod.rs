@@ -42,6 +42,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShortPaging {
     regs: ArmRegs,
+    /// Nobody knows DACR.
+    domains_unknown: bool,
 }
 
 impl ShortPaging {
@@ -54,7 +56,13 @@ impl ShortPaging {
         for controls in [&arm::ABOVE[..], &TTBCR_CONTROLS, &arm::SCTLR32] {
             gate::check(controls, regs, |register| Regs::Arm(*regs).get(register))?;
         }
-        Ok(Self { regs: *regs })
+        Ok(Self { regs: *regs, domains_unknown: false })
+    }
+
+    /// The same, of a CPU whose DACR nobody knows.
+    #[must_use]
+    pub const fn with_unknown_domains(self) -> Self {
+        Self { domains_unknown: true, ..self }
     }
 
     /// TTBCR.N, bits 2:0: TTBR0 maps the lowest 2^(32-N) bytes.

@@ -81,11 +81,12 @@ impl ShortPaging {
 
     #[inline]
     pub(super) fn rights(&self, domain: u8, attributes: Attributes) -> Rights {
-        match self.domain(domain) {
+        let rights = match self.domain(domain) {
             Domain::NoAccess => Rights::default(),
             Domain::Client => self.client_rights(attributes),
             Domain::Manager => Rights::ALL,
-        }
+        };
+        Rights { unknown: self.domains_unknown, ..rights }
     }
 
     /// "Execute-never restrictions on instruction fetching" over the access
@@ -99,6 +100,7 @@ impl ShortPaging {
         Rights {
             kernel: Rwx { r: kernel_r, w: kernel_w, x: execute(kernel_r, kernel_w) && !pxn },
             user: Rwx { r: user_r, w: user_w, x: execute(user_r, user_w) },
+            unknown: false,
         }
     }
 

@@ -57,6 +57,7 @@ impl X86Paging {
                 x: combined.execute() && !(user && regs.smep()),
             },
             user: Rwx { r: user, w: user && writable, x: user && combined.execute() },
+            unknown: false,
         }
     }
 

@@ -50,8 +50,8 @@ pub fn run(args: &Diff, output: &mut Output) -> anyhow::Result<Outcome> {
             source::open_paged(&newer(args)?, false)?;
             None
         }
-        _ => {
-            note("registers are not known: tables are not compared");
+        (Err(missing), _) | (_, Err(missing)) => {
+            note(format_args!("{missing}: tables are not compared"));
             None
         }
     };
@@ -60,6 +60,7 @@ pub fn run(args: &Diff, output: &mut Output) -> anyhow::Result<Outcome> {
         outcome = outcome.max(memory(&wanted, &before, &after, space, output)?);
     }
     if let Some((old, new)) = spaces.filter(|_| args.only != Some(DiffOnly::Memory)) {
+        wanted.filter.answered_by(&after.guest).map_err(source::lacks)?;
         outcome = outcome.max(tables(&wanted, &after, &old, &new, output)?);
         outcome = outcome.max(complain_about(&before.guest, &old, output)?);
         outcome = outcome.max(complain_about(&after.guest, &new, output)?);

@@ -25,10 +25,10 @@ pub fn run(args: &Pt, output: &mut Output) -> anyhow::Result<Outcome> {
         .map_err(|error| usage(error, "see `rr-mem pt --help` for the filters"))?;
     let opened = source::open_paged(&args.source, output.verbose)?;
     let guest = &opened.guest;
-    let granule = guest.mmu().map_err(source::lacks)?.granule();
     let range = args.range.clone().unwrap_or(0..=u64::MAX);
     let range = Gva(*range.start())..=Gva(*range.end());
-    let wanted = Selection { filter, granule, range: range.clone(), has: args.has.map(Gpa) };
+    let wanted = Selection::of(guest, filter, range.clone(), args.has.map(Gpa));
+    let wanted = wanted.map_err(source::lacks)?;
     let space = source::space_within(&opened, range)?;
     let outcome = if let Some(needle) = needle(args) {
         search::run(&opened, &space, &wanted, needle, output)?
@@ -63,7 +63,7 @@ fn list(
         if output.json {
             output.row(&row)?;
         } else {
-            let style = style_of(row.rights);
+            let style = row.rights.map(style_of).unwrap_or_default();
             output.line(row.painted(format_args!("{style}"), format_args!("{style:#}")))?;
         }
     }

@@ -25,7 +25,7 @@ pub fn run(args: &V2p, output: &mut Output) -> anyhow::Result<Outcome> {
     for text in args.addresses.iter().filter(|text| *text != "-") {
         parse(text)?;
     }
-    let opened = source::open_paged(&args.source, output.verbose)?;
+    let opened = source::open_for_rows(&args.source, output)?;
     let guest = &opened.guest;
     let query = Query::new(args.access, args.privilege, &opened.cpu.regs);
     let names = &Names::open(&args.naming, guest)?;

@@ -1,0 +1,45 @@
+//! Which register decides whether an access succeeds, where nobody knows it: it is
+//! asked for by name, never guessed.
+//!
+//! Where addresses lead is [`Cpu::undecided`]'s matter.
+
+use super::{Access, AccessKind};
+use crate::regs::{ArmRegs, Cpu, Register, Regs, X86Regs};
+
+/// The unknown register that decides `access`, if there is one.
+pub(crate) fn undecided_access(cpu: &Cpu, access: Access) -> Option<Register> {
+    if !cpu.regs.paging_is_on() {
+        return None;
+    }
+    let candidates = match &cpu.regs {
+        Regs::X86(regs) => x86(regs, access),
+        Regs::Arm(regs) => arm(regs, access),
+    };
+    let unknown =
+        |(register, counts): (Register, bool)| (counts && !cpu.knows(register)).then_some(register);
+    candidates.into_iter().find_map(unknown)
+}
+
+/// Intel SDM volume 3, "Determination of Access Rights": each register, and whether
+/// it counts for the access. EFER is not there: an entry with bit 63 set is never
+/// executable, by XD or as reserved.
+fn x86(regs: &X86Regs, access: Access) -> Vec<(Register, bool)> {
+    let data = access.kind != AccessKind::Execute;
+    let write = access.kind == AccessKind::Write;
+    let supervisor = !access.user;
+    vec![
+        (Register::Cr0, supervisor && write),
+        (Register::Cr4, supervisor || data),
+        (Register::Ac, supervisor && data && regs.smap()),
+    ]
+}
+
+/// DDI 0487, "Memory access control": each register, and whether it counts.
+fn arm(regs: &ArmRegs, access: Access) -> Vec<(Register, bool)> {
+    let data = access.kind != AccessKind::Execute;
+    vec![
+        (Register::Dacr, !regs.long_descriptors()),
+        (Register::Sctlr, true),
+        (Register::Pan, !access.user && data),
+    ]
+}
