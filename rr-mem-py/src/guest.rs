@@ -171,7 +171,7 @@ impl Guest {
         mtree: Option<&str>,
     ) -> PyResult<Self> {
         let cpu = source::cpu(source::arch(arch)?, registers)?;
-        let (source, reader) = source::plain(cpu, reader, source::regions(mtree)?)?;
+        let (source, reader) = source::plain(Ok(cpu), reader, source::regions(mtree)?)?;
         Self::open(class.py(), source, Asked::default(), Some(reader))
     }
 
@@ -186,7 +186,7 @@ impl Guest {
         reader: Py<PyAny>,
         mtree: &str,
     ) -> PyResult<Self> {
-        let cpu = source::stub_registers(arch, register)?;
+        let cpu = source::stub_cpu(arch, register)?;
         let (source, reader) = source::plain(cpu, reader, source::regions(Some(mtree))?)?;
         Self::open(class.py(), source, Asked::default(), Some(reader))
     }
@@ -254,10 +254,13 @@ impl Guest {
         self.opened.remarks.iter().map(Remark::from).collect()
     }
 
-    /// The architecture of the CPU's mode; `None` when it is not known.
+    /// The architecture of the CPU's mode, or the guest's that no walker models; `None` when it
+    /// is not known.
     #[getter]
     fn arch(&self) -> Option<&'static str> {
-        self.opened.arch.map(|_| self.opened.cpu.regs.arch().name())
+        let Opened { other, arch, cpu, .. } = &self.opened;
+        let own = other.map(|other| other.name());
+        own.or_else(|| arch.map(|_| cpu.regs.arch().name()))
     }
 
     /// Where a guest virtual address leads. Raises `NotMapped`, or `ReadError`
@@ -593,7 +596,8 @@ impl Guest {
         let view = self.guest().flat_view().ok();
         let emulator = source::emulator(&self.opened.source)?;
         let row = WhereRow::new(map, view, &emulator.host, Hva(hva));
-        if row.places.is_empty() {
+        // Without paging, virtual addresses are left out.
+        if row.places.is_empty() || self.guest().mmu().is_err() {
             return Ok(rows::Where(row));
         }
         let space = self.space(py, 0, u64::MAX)?;

@@ -8,7 +8,7 @@ use rr_mem::{
     host::{AnyHost, Given, HostKind, SharedMemory},
     qemu::{Machine, Offsets, stub},
     region::monitor::ParseError,
-    regs::{Arch, Cpu},
+    regs::{Arch, Cpu, OtherArch},
     report::PsRow,
     source::{
         self, Asked, Attached, Emulator, PhysicalReader, RegionText, Running, Source, SourceError,
@@ -54,7 +54,7 @@ pub fn host(
 
 /// Registers, and a reader of physical memory. With a region map, only RAM and ROM are read.
 pub fn plain(
-    cpu: Cpu,
+    cpu: Result<Cpu, OtherArch>,
     object: Py<PyAny>,
     regions: Option<RegionText>,
 ) -> PyResult<(Source, Reader)> {
@@ -66,7 +66,11 @@ pub fn plain(
     let allowed = allowed.map_err(|error| error.bridge())?.flatten();
     let reader = Reader::limited(object, allowed);
     let memory: PhysicalReader = Arc::new(reader::PhysicalReader(reader.clone()));
-    Ok((Source::Plain { cpu, memory, regions }, reader))
+    let source = match cpu {
+        Ok(cpu) => Source::Plain { cpu, memory, regions },
+        Err(arch) => Source::Other { arch, memory, regions },
+    };
+    Ok((source, reader))
 }
 
 /// The text of `info mtree -f`.
@@ -100,9 +104,10 @@ pub fn with_registers(asked: Asked, given: &Bound<'_, PyDict>) -> PyResult<Asked
     })
 }
 
-/// The registers that QEMU's stub gives of a guest of gdb's architecture `name`.
-pub fn stub_registers(name: &str, register: &Bound<'_, PyAny>) -> PyResult<Cpu> {
-    let known = stub::arch(name).ok_or_else(|| SourceError::StubArch(name.to_owned()).bridge())?;
+/// The CPU whose registers QEMU's stub gives, of a guest of gdb's architecture `name`; or its
+/// architecture, if no walker models that.
+pub fn stub_cpu(name: &str, register: &Bound<'_, PyAny>) -> PyResult<Result<Cpu, OtherArch>> {
+    let Some(known) = stub::arch(name) else { return Ok(Err(OtherArch::of_gdb(name))) };
     let mut failed = None;
     let regs = stub::registers(known, |name| {
         let value = register.call1((name,)).and_then(|value| value.extract());
@@ -112,7 +117,7 @@ pub fn stub_registers(name: &str, register: &Bound<'_, PyAny>) -> PyResult<Cpu> 
         })
     });
     failed.map_or(Ok(()), Err)?;
-    regs.map_err(|error| SourceError::from(error).bridge())
+    regs.map(Ok).map_err(|error| SourceError::from(error).bridge())
 }
 
 /// The emulator that is open.

@@ -22,7 +22,7 @@ use crate::{
         undecided_access,
     },
     region::{FlatRange, FlatView, RegionMap, RenderError, Section},
-    regs::{Assumed, Cpu, Register, RegisterSet, Regs},
+    regs::{Assumed, Cpu, OtherArch, Register, RegisterSet, Regs},
 };
 
 /// Memory of a guest whose source is chosen at run time.
@@ -41,6 +41,8 @@ pub struct Guest<M = AnyMemory> {
     regions: Option<Regions>,
     /// What to answer where there is no region map.
     without_regions: Missing,
+    /// Its architecture, if no walker models it.
+    other: Option<OtherArch>,
 }
 
 /// A region map.
@@ -106,6 +108,7 @@ impl<M> Guest<M> {
             assumed: assumed.unwrap_or_default(),
             regions,
             without_regions: Missing::Regions,
+            other: None,
         }
     }
 
@@ -113,6 +116,12 @@ impl<M> Guest<M> {
     #[must_use]
     pub(crate) fn with_regions_missing(self, missing: Missing) -> Self {
         Self { without_regions: missing, ..self }
+    }
+
+    /// The same guest; it has no CPU because no walker models `other`.
+    #[must_use]
+    pub(crate) fn with_walker_missing(self, other: Option<OtherArch>) -> Self {
+        Self { other, ..self }
     }
 
     /// The same, seen through address space number `space` of `map`. Without
@@ -150,9 +159,10 @@ impl<M> Guest<M> {
     /// The same guest over other memory, made of its own.
     #[must_use]
     pub fn map_memory<N>(self, change: impl FnOnce(M) -> N) -> Guest<N> {
-        let Self { memory, cpu, mmu, unknown_tables, assumed, regions, without_regions } = self;
+        let Self { memory, cpu, mmu, unknown_tables, assumed, regions, without_regions, other } =
+            self;
         let memory = memory.map(change);
-        Guest { memory, cpu, mmu, unknown_tables, assumed, regions, without_regions }
+        Guest { memory, cpu, mmu, unknown_tables, assumed, regions, without_regions, other }
     }
 
     /// The CPU in question, with usual values for what nobody knows of it.
@@ -171,11 +181,13 @@ impl<M> Guest<M> {
     ///
     /// # Errors
     /// When the base of no table is known, nobody knows a register that decides
-    /// where addresses lead, or no walker models what the registers switch on.
+    /// where addresses lead, or no walker models what the registers switch on, or
+    /// the architecture.
     pub fn mmu(&self) -> Result<&Mmu, Missing> {
-        match &self.mmu {
-            Some(mmu) => mmu.as_ref().map_err(|missing| *missing),
-            None => Err(Missing::Registers(self.unknown_registers())),
+        match (&self.mmu, self.other) {
+            (Some(mmu), _) => mmu.as_ref().map_err(|missing| *missing),
+            (None, Some(other)) => Err(Missing::Walker(other)),
+            (None, None) => Err(Missing::Registers(self.unknown_registers())),
         }
     }
 

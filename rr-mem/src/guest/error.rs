@@ -8,7 +8,7 @@ use crate::{
     advice::{Advice, Part, Setting},
     memory::ReadError,
     mmu::{Fault, NotModelled, TableUnreadable, WalkError},
-    regs::{Register, RegisterSet},
+    regs::{OtherArch, Register, RegisterSet},
 };
 
 /// Something that the question needs and the source does not have.
@@ -27,6 +27,9 @@ pub enum Missing {
     /// A walker for what the registers switch on.
     #[error("{0}")]
     NotModelled(NotModelled),
+    /// A walker of the guest's architecture.
+    #[error("the guest is of {0}, which no walker models")]
+    Walker(OtherArch),
     /// Guest memory.
     #[error("the source holds no guest memory")]
     Memory,
@@ -54,6 +57,7 @@ impl Missing {
             Self::Table(_) => "no_table_base",
             Self::Undecided(_) => "undecided",
             Self::NotModelled(_) => "not_modelled",
+            Self::Walker(_) => "architecture",
             Self::Memory => "no_memory",
             Self::Regions => "no_regions",
             Self::FlatView => "tree_form",
@@ -71,7 +75,7 @@ impl Missing {
     /// Whether the user could have given it. Otherwise the source cannot be read so.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
-        !matches!(self, Self::NotModelled(_))
+        !matches!(self, Self::NotModelled(_) | Self::Walker(_))
     }
 
     /// The option that provides it.
@@ -87,6 +91,12 @@ impl Missing {
             Self::NotModelled(_) => {
                 Advice::Say("physical addresses and regions can be asked for all the same")
             }
+            Self::Walker(_) => Advice::Parts(&[
+                Part::Say(
+                    "physical addresses and regions can be asked for all the same; its tables are walked as another architecture's only with ",
+                ),
+                Part::Name(Setting::Arch),
+            ]),
             Self::Memory => {
                 Advice::Parts(&[Part::Say("give guest memory with "), Part::Name(Setting::Image)])
             }

@@ -8,7 +8,7 @@ use crate::{
         monitor::Style,
         physical::{Backing, PhysicalMemory},
     },
-    regs::{Arch, Cpu},
+    regs::{Arch, Cpu, OtherArch},
 };
 
 /// Guest memory in a mapped file.
@@ -49,6 +49,8 @@ pub struct Image {
     pub format: &'static str,
     /// The guest's architecture, where the file says.
     pub arch: Option<Arch>,
+    /// Its architecture, where the file says and no walker models it.
+    pub other: Option<OtherArch>,
     /// Registers per CPU, where the file holds them.
     pub cpus: Vec<Cpu>,
     /// Blocks of guest-physical memory.
@@ -74,6 +76,7 @@ impl Image {
         Self {
             format,
             arch: None,
+            other: None,
             cpus: Vec::new(),
             memory,
             regions: None,

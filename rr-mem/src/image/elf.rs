@@ -18,11 +18,13 @@ use crate::{
     },
     memory::{ImageBytes, MappedFile},
     region::physical::{Backing, PhysicalMemory, PhysicalRange},
-    regs::Arch,
+    regs::{Arch, OtherArch},
 };
 
 const FORMAT: &str = "ELF core";
 const ELFCLASS32: u8 = 1;
+/// No machine.
+const EM_NONE: u16 = 0;
 /// Note types of Linux's own cores.
 const NT_AUXV: u32 = 6;
 const NT_FILE: u32 = 0x4649_4c45;
@@ -52,6 +54,7 @@ fn not_a_guest(what: &'static str, advice: Advice) -> ImageError {
 /// What the headers and notes say.
 struct Contents {
     arch: Option<Arch>,
+    other: Option<OtherArch>,
     ranges: Ranges,
     registers: Notes,
     notes: Vec<String>,
@@ -72,8 +75,10 @@ impl Contents {
             .map_err(|error| damaged(error, header.e_phoff(endian).into()))?;
         let machine = header.e_machine(endian);
         let arch = Arch::ALL.iter().copied().find(|arch| arch.elf_machine() == machine.0);
-        let mut contents =
-            Self { arch, ranges: Vec::new(), registers: Notes::new(arch), notes: Vec::new() };
+        let other = (arch.is_none() && machine.0 != EM_NONE)
+            .then(|| OtherArch::of_elf(machine.0, header.is_type_64()));
+        let registers = Notes::new(arch);
+        let mut contents = Self { arch, other, ranges: Vec::new(), registers, notes: Vec::new() };
         for segment in segments {
             contents.notes_of(segment, endian, bytes)?;
         }
@@ -163,7 +168,7 @@ impl Contents {
         let memory = PhysicalMemory::new(self.ranges, ImageBytes::Flat(file))
             .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
         let mut image = Image::new(FORMAT, memory);
-        (image.arch, image.notes) = (self.arch, self.notes);
+        (image.arch, image.other, image.notes) = (self.arch, self.other, self.notes);
         self.registers.give(&mut image).map_err(|what| damaged(what, 0))?;
         Ok(image)
     }

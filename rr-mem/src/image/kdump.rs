@@ -21,7 +21,7 @@ use crate::{
     addr::{Gpa, ImageOffset},
     memory::{ImageBytes, MappedFile, Page, PageIndex, PagedFile},
     region::physical::{Backing, PhysicalMemory, PhysicalRange},
-    regs::Arch,
+    regs::{Arch, OtherArch},
 };
 
 const FORMAT: &str = "kdump";
@@ -42,7 +42,11 @@ pub(super) fn open(file: MappedFile) -> Result<Image, ImageError> {
     let header = Header::read(file.bytes())?;
     let pages = Pages::read(&header, file.bytes())?;
     let elf_notes = header.notes(file.bytes());
-    let arch = note::arch_of(elf_notes).or_else(|| header.arch());
+    let named = header.named();
+    // Structs of registers of several architectures have the same size: a name counts more,
+    // unless it is the emulator's. QEMU writes that for every guest of it.
+    let known = named.filter(Result::is_err).or_else(|| note::arch_of(elf_notes)).or(named);
+    let arch = known.and_then(Result::ok);
     let mut notes = Notes::new(arch);
     notes.read(elf_notes).map_err(|what| damaged(what, 0))?;
     let mut remarks = pages.remarks;
@@ -54,7 +58,7 @@ pub(super) fn open(file: MappedFile) -> Result<Image, ImageError> {
     let memory = PhysicalMemory::new(pages.ranges, bytes)
         .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
     let mut image = Image::new(FORMAT, memory);
-    (image.arch, image.notes) = (arch, remarks);
+    (image.arch, image.other, image.notes) = (arch, known.and_then(Result::err), remarks);
     notes.give(&mut image).map_err(|what| damaged(what, 0))?;
     Ok(image)
 }

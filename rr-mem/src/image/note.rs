@@ -8,7 +8,7 @@ use crate::{
     addr::{Gpa, RangeSet},
     bits::bit,
     region::{RegionMap, monitor::Style},
-    regs::{Arch, ArmRegs, ArmState, Cpu, Register, Regs, X86Regs},
+    regs::{Arch, ArmRegs, ArmState, Cpu, OtherArch, Register, Regs, X86Regs},
 };
 
 /// Owner of our own note.
@@ -16,6 +16,10 @@ const OWNER: &[u8] = b"RRMEM";
 
 /// Registers, in Linux's own cores.
 pub(super) const NT_PRSTATUS: u32 = 1;
+
+/// Numbers of machines in ELF files.
+const EM_RISCV: u16 = 243;
+const EM_PPC64: u16 = 21;
 
 /// The version of QEMU's own note.
 pub(super) const QEMU_VERSION: u32 = 1;
@@ -230,18 +234,20 @@ fn notes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8], u32, &[u8])> {
 }
 
 /// The architecture whose registers a row of notes has, by the size of Linux's
-/// struct elf_prstatus.
-pub(super) fn arch_of(bytes: &[u8]) -> Option<Arch> {
+/// struct elf_prstatus. Several have the same size; `None` without such a note.
+pub(super) fn arch_of(bytes: &[u8]) -> Option<Result<Arch, OtherArch>> {
     let size = |(owner, kind, note): (&[u8], u32, &[u8])| {
         (owner == b"CORE" && kind == NT_PRSTATUS).then_some(note.len())
     };
-    match notes(bytes).find_map(size)? {
-        336 => Some(Arch::X86_64),
-        144 => Some(Arch::I386),
-        392 => Some(Arch::Aarch64),
-        148 => Some(Arch::Arm),
-        _ => None,
-    }
+    Some(match notes(bytes).find_map(size)? {
+        336 => Ok(Arch::X86_64),
+        144 => Ok(Arch::I386),
+        392 => Ok(Arch::Aarch64),
+        148 => Ok(Arch::Arm),
+        376 => Err(OtherArch::of_elf(EM_RISCV, true)),
+        504 => Err(OtherArch::of_elf(EM_PPC64, true)),
+        _ => Err(OtherArch::UNKNOWN),
+    })
 }
 
 fn regs_by_name(

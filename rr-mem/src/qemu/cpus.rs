@@ -11,20 +11,22 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::{
-    Wrong, map,
+    Wrong, map, objects,
     structs::{Struct, Structs},
     symbols::{QemuSymbols, Target},
 };
 use crate::{
     addr::Hva,
     memory::Memory,
-    regs::{ArmRegs, Cpu, GeneralRegs, Register, Regs},
+    regs::{ArmRegs, Cpu, GeneralRegs, OtherArch, Register, Regs},
 };
 
 /// CPU numbers that are still plausible.
 const CPU_LIMIT: u64 = 1 << 16;
 /// A CPU's address spaces: at most 4 (ARM, with tag memory).
 const SPACES: std::ops::RangeInclusive<u64> = 1..=16;
+/// The type of all CPUs.
+const ANY_CPU: &str = "cpu";
 /// How far behind a CPU's first byte its registers may be.
 const ENV_LIMIT: u64 = 1 << 20;
 
@@ -48,11 +50,14 @@ pub struct VirtualCpu {
     pub space: Option<usize>,
     /// The program counter; behind the truth while a block of translated code
     /// runs.
-    pub pc: u64,
-    /// The paging registers of the regime in force.
-    pub regs: Regs,
+    pub pc: Option<u64>,
+    /// The paging registers of the regime in force; of a CPU that no walker models,
+    /// none is read.
+    pub regs: Option<Regs>,
     /// Those among them that the emulator's layout does not tell.
     pub unknown: Vec<Register>,
+    /// Its architecture, if no walker models it.
+    pub other: Option<OtherArch>,
     /// The general registers, if the layout has all of them; as `pc`, behind the
     /// truth while code runs, and then without x86's arithmetic flags.
     pub general: Option<GeneralRegs>,
@@ -68,8 +73,15 @@ pub struct VirtualCpu {
 impl VirtualCpu {
     /// Its paging registers, and which of them are known.
     #[must_use]
-    pub fn cpu(&self) -> Cpu {
-        Cpu::known(self.regs).without(&self.unknown)
+    pub fn cpu(&self) -> Option<Cpu> {
+        self.regs.map(|regs| Cpu::known(regs).without(&self.unknown))
+    }
+
+    /// The name of the architecture of its mode.
+    #[must_use]
+    pub fn arch(&self) -> &'static str {
+        let other = self.other.unwrap_or(OtherArch::UNKNOWN);
+        self.regs.map_or(other.name(), |regs| regs.arch().name())
     }
 
     /// Whether what it takes for physical addresses may be translated once more:
@@ -78,7 +90,7 @@ impl VirtualCpu {
     pub fn is_nested(&self) -> bool {
         let second_stage = |regs: &ArmRegs| regs.el < 2 && regs.hcr & 1 != 0;
         self.world == Some(x86::NESTED)
-            || matches!(&self.regs, Regs::Arm(regs) if second_stage(regs))
+            || matches!(&self.regs, Some(Regs::Arm(regs)) if second_stage(regs))
     }
 }
 
@@ -108,13 +120,35 @@ impl Accelerator {
 }
 
 /// What the architecture's part says of a CPU.
+#[derive(Default)]
 struct Registers {
-    cpu: Cpu,
+    cpu: Option<Cpu>,
+    other: Option<OtherArch>,
     general: Option<GeneralRegs>,
-    pc: u64,
+    pc: Option<u64>,
     world: Option<&'static str>,
     /// Which of its address spaces it uses.
     space: usize,
+}
+
+impl Registers {
+    /// Of a CPU that no walker models.
+    fn of_other<M: Memory<Hva>>(structs: &Structs<'_, M>, cpu: &Struct<'_>) -> Result<Self, Wrong> {
+        Ok(Self { other: Some(other(structs, cpu)?), ..Self::default() })
+    }
+}
+
+/// The architecture that the type of a CPU names: of `rv64-riscv-cpu`,
+/// `riscv-cpu`, `cpu`, ... the one before the type of all CPUs.
+fn other<M: Memory<Hva>>(structs: &Structs<'_, M>, cpu: &Struct<'_>) -> Result<OtherArch, Wrong> {
+    if !structs.knows("TypeImpl") {
+        return Ok(OtherArch::UNKNOWN);
+    }
+    let types = objects::types(structs, cpu.address)?;
+    let all = types.iter().position(|name| name == ANY_CPU);
+    let all = all.ok_or_else(|| Wrong::at("what is listed as a CPU is none", cpu.address))?;
+    let own = all.checked_sub(1).map(|own| OtherArch::of_cpu_type(&types[own]));
+    Ok(own.unwrap_or(OtherArch::UNKNOWN))
 }
 
 /// The list of CPUs, each checked to be one.
@@ -132,7 +166,10 @@ pub(super) fn list<'a, M: Memory<Hva>>(
         if !own || index >= CPU_LIMIT || !numbers.insert(index) {
             return Err(Wrong::at("what is listed as a CPU is none", cpu.address));
         }
-        env(structs, symbols.target, cpu)?;
+        match symbols.target {
+            Target::Other => drop(other(structs, cpu)?),
+            target => drop(env(structs, target, cpu)?),
+        }
     }
     Ok(cpus)
 }
@@ -168,6 +205,7 @@ pub(super) fn kind<M: Memory<Hva>>(
     match target {
         Target::X86 => Ok(x86::Kind::of(structs, cpu)?.cpu),
         Target::Arm | Target::Aarch64 => Ok("ARMCPU"),
+        Target::Other => Err(Wrong::Member("CPUState", "env")),
     }
 }
 
@@ -205,10 +243,11 @@ fn one<M: Memory<Hva>>(
     cpu: &Struct<'_>,
     instructions: Option<u64>,
 ) -> Result<VirtualCpu, Wrong> {
-    let env = env(structs, symbols.target, cpu)?;
+    let env = || env(structs, symbols.target, cpu);
     let found = match symbols.target {
-        Target::X86 => x86::read(structs, cpu, env)?,
-        target => arm::read(structs, cpu, env, target)?,
+        Target::X86 => x86::read(structs, cpu, env()?)?,
+        target @ (Target::Arm | Target::Aarch64) => arm::read(structs, cpu, env()?, target)?,
+        Target::Other => Registers::of_other(structs, cpu)?,
     };
     Ok(VirtualCpu {
         index: cpu.get("cpu_index")?,
@@ -219,8 +258,9 @@ fn one<M: Memory<Hva>>(
         accelerator: accelerator(cpu),
         space: space(structs, spaces, cpu, found.space)?,
         pc: found.pc,
-        regs: found.cpu.regs,
-        unknown: found.cpu.unknown_registers().collect(),
+        regs: found.cpu.map(|cpu| cpu.regs),
+        unknown: found.cpu.iter().flat_map(Cpu::unknown_registers).collect(),
+        other: found.other,
         general: found.general,
         world: found.world,
         instructions: cpu.first_of(&["rr_guest_instr_count"]).or(instructions),

@@ -18,9 +18,6 @@ pub enum QemuError {
     /// No module has QEMU's symbols.
     #[error("no QEMU is in this process: none of its files has the symbol {0}")]
     NoEmulator(&'static str),
-    /// The architecture of its guests is not known.
-    #[error("{0} emulates neither x86 nor ARM")]
-    Architecture(String),
     /// The debug file that was given will not do.
     #[error("{0}")]
     DebugInfo(#[from] DebugError),
@@ -107,7 +104,6 @@ impl QemuError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::NoEmulator(_) => "no_emulator",
-            Self::Architecture(_) => "architecture",
             Self::DebugInfo(error) => error.kind(),
             Self::NoLayout(_) => "no_layout",
         }
@@ -127,7 +123,6 @@ impl QemuError {
                 Part::Say(" and memory with "),
                 Part::Name(Setting::Image),
             ]),
-            Self::Architecture(_) => Advice::Say("x86 and ARM guests can be read"),
             Self::DebugInfo(error) => error.advice(),
             Self::NoLayout(_) => Advice::Parts(&[
                 Part::Say(

@@ -5,7 +5,7 @@ use super::{
     objects::{Names, Objects},
     structs::Structs,
 };
-use crate::{debuginfo::Layout, host::Host, region::RegionMap};
+use crate::{debuginfo::Layout, host::Host, region::RegionMap, regs::OtherArch};
 
 /// What an emulator's memory says of its guest at one moment.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Machine {
     pub confidential: Option<String>,
     /// Where guest instructions are counted, if they are.
     pub counter: Option<InstructionCounter>,
+    /// The architecture of its guests, if no walker models it.
+    pub other: Option<OtherArch>,
     pub(super) offsets: Layout,
     /// Of each region.
     pub(super) objects: Vec<Objects>,

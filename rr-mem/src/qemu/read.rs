@@ -3,11 +3,11 @@
 use std::{thread, time::Duration};
 
 use super::{
-    Machine, Misfit, QemuError, Wrong, counter, cpus, layouts,
+    Machine, Misfit, QemuError, VirtualCpu, Wrong, counter, cpus, layouts,
     map::{self, Read},
     objects,
     structs::Structs,
-    symbols::{self, QemuSymbols},
+    symbols::{self, QemuSymbols, Target},
 };
 use crate::{
     addr::{Address, Hva},
@@ -15,6 +15,7 @@ use crate::{
     host::Host,
     memory::Memory,
     region::RegionMap,
+    regs::OtherArch,
 };
 
 /// How often an emulator is read whose memory changes under our eyes: nothing
@@ -141,12 +142,19 @@ fn read_once<H: Host>(
         misfits: Vec::new(),
         module,
         map,
+        other: other(symbols, &cpus),
         cpus,
         confidential,
         counter,
         offsets,
         objects,
     })
+}
+
+/// The architecture of the guests, if no walker models it. Its name is the CPUs' own.
+fn other(symbols: &QemuSymbols, cpus: &[VirtualCpu]) -> Option<OtherArch> {
+    let named = || cpus.iter().find_map(|cpu| cpu.other);
+    (symbols.target == Target::Other).then(|| named().unwrap_or(OtherArch::UNKNOWN))
 }
 
 /// The type of the object that makes the guest's memory unreadable, if any.

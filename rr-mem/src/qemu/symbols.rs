@@ -16,6 +16,8 @@ pub(super) enum Target {
     Arm,
     /// Both states.
     Aarch64,
+    /// One that no walker models.
+    Other,
 }
 
 /// Addresses in the process.
@@ -87,11 +89,9 @@ impl QemuSymbols {
                 continue;
             };
             let cpus = new.or(old).ok_or(QemuError::NoEmulator(CPUS[0]))?;
-            let target = target(kinds)
-                .ok_or_else(|| QemuError::Architecture(module.path.display().to_string()))?;
             return Ok(Self {
                 module: module.clone(),
-                target,
+                target: target(kinds),
                 address_space_memory: space,
                 ram_list: blocks,
                 cpus,
@@ -116,11 +116,11 @@ pub(super) fn program(module: &Module) -> Option<Program<'_>> {
     Some(Program { path: &module.path, file: module.file.as_ref()? })
 }
 
-fn target([x86, old_x86, arm, old_arm, a64, old_a64]: [Option<u64>; 6]) -> Option<Target> {
+fn target([x86, old_x86, arm, old_arm, a64, old_a64]: [Option<u64>; 6]) -> Target {
     match (x86.or(old_x86), arm.or(old_arm), a64.or(old_a64)) {
-        (Some(_), _, _) => Some(Target::X86),
-        (None, Some(_), Some(_)) => Some(Target::Aarch64),
-        (None, Some(_), None) => Some(Target::Arm),
-        (None, None, _) => None,
+        (Some(_), _, _) => Target::X86,
+        (None, Some(_), Some(_)) => Target::Aarch64,
+        (None, Some(_), None) => Target::Arm,
+        (None, None, _) => Target::Other,
     }
 }

@@ -4,6 +4,7 @@
 mod arm;
 mod cpu;
 mod general;
+mod other;
 mod regime;
 mod register;
 mod table;
@@ -12,6 +13,7 @@ mod x86;
 pub use arm::{ArmRegs, ArmState};
 pub use cpu::{Assumed, Cpu};
 pub use general::{Aarch64General, ArmGeneral, GeneralRegs, Segment, X86General};
+pub use other::OtherArch;
 pub(crate) use regime::{ArmRegime, ArmStatus, HYP, MONITOR, N_RW, PAN, USER};
 pub use register::{Info, Register, RegisterSet, Values};
 pub use table::{RegisterError, UnknownRegister, all};

@@ -217,16 +217,16 @@ macro_rules! declared_rows {
                 cpu: u64,
                 /// The architecture of its mode.
                 arch: &'static str,
-                /// The paging mode.
-                mode: &'static str,
+                /// The paging mode; unknown of an architecture that no walker models.
+                mode: Option<&'static str>,
                 /// Runs with user privilege.
-                user_mode: bool,
+                user_mode: Option<bool>,
                 /// Waits for an interrupt.
                 halted: bool,
                 /// Stopped by the emulator.
                 stopped: bool,
                 /// The program counter.
-                pc: Hex<u64>,
+                pc: Option<Hex<u64>>,
                 /// Its thread in the emulator.
                 thread: u64,
                 /// Its `CPUState` in the emulator.
@@ -526,6 +526,8 @@ macro_rules! declared_rows {
                 ram: Option<Hex<u64>>,
                 /// How many CPUs it has.
                 cpus: Option<usize>,
+                /// The architecture of the first.
+                arch: Option<&'static str>,
                 /// The paging mode of the first.
                 mode: Option<&'static str>,
                 /// Why it could not be read.

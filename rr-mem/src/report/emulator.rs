@@ -20,19 +20,19 @@ impl CpuRow {
         let space = cpu.space.and_then(|space| map.address_spaces().get(space));
         Self {
             cpu: cpu.index,
-            arch: cpu.regs.arch().name(),
-            mode: mmu::mode(&cpu.regs),
-            user_mode: cpu.regs.in_user_mode(),
+            arch: cpu.arch(),
+            mode: cpu.regs.as_ref().map(mmu::mode),
+            user_mode: cpu.regs.map(|regs| regs.in_user_mode()),
             halted: cpu.halted,
             stopped: cpu.stopped,
-            pc: Hex(cpu.pc),
+            pc: cpu.pc.map(Hex),
             thread: cpu.thread,
             state: cpu.state,
             accelerator: cpu.accelerator.name(),
             address_space: space.map(|space| space.name.clone()),
             world: cpu.world,
             instructions: cpu.instructions,
-            registers: hexes(cpu.regs.named()),
+            registers: hexes(cpu.regs.map(|regs| regs.named()).unwrap_or_default()),
         }
     }
 }

@@ -1,7 +1,13 @@
 //! The row of a running emulator.
 
 use super::declared::PsRow;
-use crate::{addr::Hex, mmu, qemu::Machine, region::MemoryRegion, source::Running};
+use crate::{
+    addr::Hex,
+    mmu,
+    qemu::{Machine, VirtualCpu},
+    region::MemoryRegion,
+    source::Running,
+};
 
 impl PsRow {
     /// The row of an emulator with the machine that was read from it, or why it
@@ -17,7 +23,8 @@ impl PsRow {
             layout: machine.map(|machine| machine.layout.clone()),
             ram: machine.map(|machine| Hex(ram(machine))),
             cpus: machine.map(|machine| machine.cpus.len()),
-            mode: first.map(|cpu| mmu::mode(&cpu.regs)),
+            arch: first.map(VirtualCpu::arch),
+            mode: first.and_then(|cpu| cpu.regs).as_ref().map(mmu::mode),
             error: read.as_ref().err().map(|(error, _)| error.clone()),
             hint: read.err().map(|(_, hint)| hint),
         }

@@ -147,16 +147,22 @@ impl Display for CpuRow {
             (false, true) => "halted",
             (false, false) => "running",
         };
-        let privilege = if self.user_mode { "user" } else { "kernel" };
+        let privilege = match self.user_mode {
+            Some(true) => "user",
+            Some(false) => "kernel",
+            None => "unknown privilege",
+        };
+        let mode = mode.unwrap_or("unknown mode");
+        let pc = pc.map_or_else(|| "unknown".to_owned(), |pc| pc.to_string());
         let space = self.address_space.as_deref().unwrap_or("unknown");
         let world = self.world.map_or(String::new(), |world| format!("  {world}"));
         let registers: Vec<_> =
             self.registers.iter().map(|(name, value)| format!("{name}={value}")).collect();
         write!(
             f,
-            "CPU {cpu}  {arch}  {mode}  {privilege}  {state}  pc {pc}  thread {thread}  {accelerator}  address space {space}{world}\n  {}",
-            registers.join(" ")
-        )
+            "CPU {cpu}  {arch}  {mode}  {privilege}  {state}  pc {pc}  thread {thread}  {accelerator}  address space {space}{world}",
+        )?;
+        if registers.is_empty() { Ok(()) } else { write!(f, "\n  {}", registers.join(" ")) }
     }
 }
 
@@ -315,7 +321,7 @@ impl Display for PsRow {
         write!(f, "{pid}  {binary}  {machine}  ")?;
         match (&self.error, self.ram, self.cpus) {
             (None, Some(Hex(ram)), Some(cpus)) => {
-                let mode = self.mode.unwrap_or("no CPU");
+                let mode = self.mode.or(self.arch).unwrap_or("no CPU");
                 write!(f, "RAM {}  CPUs {cpus}  {mode}", size(ram))
             }
             (error, ..) => f.write_str(error.as_deref().unwrap_or("unknown")),

@@ -102,13 +102,19 @@ pub fn convert(
     let first = filled.iter().next().filter(|_| !wanted.is_empty());
     let (base, _) = first.ok_or(ConvertError::Nothing)?;
     asked.refuse(&all.without(&wanted))?;
+    let description = match asked.to {
+        FileKind::Elf => Some(describe(opened, asked.writer.clone())?),
+        _ => None,
+    };
+    let notes = |holds: &RangeSet| {
+        let described = description.as_ref();
+        described.map_or_else(Vec::new, |own| notes(opened, own, &opened.core_notes, holds))
+    };
     let mut file = NewFile::new(path)?;
-    let description = describe(opened, asked.writer.clone());
-    let notes = |holds: &RangeSet| notes(opened, &description, &opened.core_notes, holds);
-    let format = match asked.to {
-        FileKind::Raw => FileFormat::Raw(base),
-        FileKind::Lime => FileFormat::Lime,
-        FileKind::Elf => FileFormat::Elf(description.arch, &notes),
+    let format = match (&description, asked.to) {
+        (Some(description), _) => FileFormat::Elf(description.arch, &notes),
+        (None, FileKind::Lime) => FileFormat::Lime,
+        (None, _) => FileFormat::Raw(base),
     };
     let written = file.save(&format, memory, &wanted, progress)?;
     let absent = all.without(&written);

@@ -14,6 +14,7 @@ pub use slice::{Shortfall, SliceAsked, SliceFileError, Sliced, slice};
 
 use crate::{
     addr::RangeSet,
+    guest::Missing,
     image::{CoreNote, Description},
     region::RegionMap,
     regs::{Arch, Cpu, Regs},
@@ -28,15 +29,19 @@ pub fn renumbered(opened: &Opened) -> Vec<(u64, u64)> {
     numbers.filter(|(number, place)| number != place).collect()
 }
 
-/// What an ELF core says beside memory; `writer` is what made it.
-fn describe(opened: &Opened, writer: String) -> Description {
+/// What an ELF core says beside memory; `writer` is what made it. It has no word for
+/// an architecture that no walker models.
+fn describe(opened: &Opened, writer: String) -> Result<Description, Missing> {
+    if let Some(other) = opened.other {
+        return Err(Missing::Walker(other));
+    }
     let cpus: Vec<Cpu> = opened.cpus.iter().map(|(_, cpu)| *cpu).collect();
     let mut description = Description::new(arch(opened), writer).with_cpus(&cpus);
     // Where the emulator had its blocks is nothing that a file has.
     description.regions = opened.guest.regions().ok().map(RegionMap::without_hosts);
     description.address_space = opened.address_space;
     description.style = opened.style;
-    description
+    Ok(description)
 }
 
 /// The architecture of the chosen CPU, in the mode that it is in.

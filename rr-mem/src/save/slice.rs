@@ -85,6 +85,7 @@ pub fn slice(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Sliced, SliceFileError> {
     let needed = opened.guest.needed(&asked.contents)?;
+    let mut description = describe(opened, asked.writer.clone()).map_err(SliceError::from)?;
     let mut file = NewFile::new(path)?;
     let readable = &opened.coverage.readable;
     let (tables, data) = (needed.tables.and(readable), needed.data.and(readable));
@@ -93,7 +94,6 @@ pub fn slice(
     let memory = opened.guest.memory().map_err(SliceError::from)?;
     let redacted = Redacted { memory, shown: &tables };
     let memory: &dyn Memory = if asked.redact { &redacted } else { memory };
-    let mut description = describe(opened, asked.writer.clone());
     description.redacted = asked.redact;
     let others = if asked.redact { &[][..] } else { &opened.core_notes };
     let notes = |holds: &RangeSet| notes(opened, &description, others, holds);

@@ -13,9 +13,9 @@ use crate::{
     guest::{AnyMemory, Guest, Missing},
     host::{AnyHost, HostKind, core::Core},
     image::{self, CoreNote, Image, ImageMemory},
-    qemu::{Offsets, Wrong},
+    qemu::{Offsets, VirtualCpu, Wrong},
     region::{RegionMap, RenderError, monitor::Style},
-    regs::{Arch, Cpu, Register},
+    regs::{Arch, Cpu, OtherArch, Register},
     sample,
 };
 
@@ -30,13 +30,19 @@ pub struct Attached {
 enum Kind {
     Image(ImageParts),
     Emulator(Box<Emulator<AnyHost>>),
-    Plain { cpu: Cpu, memory: PhysicalReader, regions: Option<RegionText> },
+    /// Without a CPU, of an architecture that no walker models.
+    Plain {
+        cpu: Result<Cpu, OtherArch>,
+        memory: PhysicalReader,
+        regions: Option<RegionText>,
+    },
     Regions(RegionText),
 }
 
 /// An image, its memory to be shared by several guests.
 struct ImageParts {
     arch: Option<Arch>,
+    other: Option<OtherArch>,
     cpus: Vec<Cpu>,
     memory: Arc<ImageMemory>,
     coverage: Arc<Coverage>,
@@ -93,7 +99,10 @@ impl Attached {
                 Ok(Self::of(Kind::Emulator(Box::new(emulator)), remarks))
             }
             Source::Plain { cpu, memory, regions } => {
-                Ok(Self::of(Kind::Plain { cpu, memory, regions }, Vec::new()))
+                Ok(Self::of(Kind::Plain { cpu: Ok(cpu), memory, regions }, Vec::new()))
+            }
+            Source::Other { arch, memory, regions } => {
+                Ok(Self::of(Kind::Plain { cpu: Err(arch), memory, regions }, Vec::new()))
             }
         }
     }
@@ -109,7 +118,7 @@ impl Attached {
         let said = image.notes.iter().cloned().map(Remark::File);
         let format = Remark::Format { name: image.format, blocks, bytes };
         let remarks = said.chain([format]).collect();
-        let Image { arch, cpus, memory, core_notes, .. } = image;
+        let Image { arch, other, cpus, memory, core_notes, .. } = image;
         let tree = regions.as_ref().and_then(RegionText::tree).map(str::to_owned);
         // A map that is given counts instead of the file's, and is the guest's own.
         let (map, address_space, style) = match regions {
@@ -120,6 +129,7 @@ impl Attached {
         let memory = Arc::new(memory);
         let parts = ImageParts {
             arch,
+            other,
             cpus,
             memory,
             coverage,
@@ -196,18 +206,19 @@ impl Attached {
             parts.address_space = Some(named(parts.map.as_ref(), wanted)?);
         }
         let chosen = choose::cpu(&parts.known, asked)?;
-        let arch = asked.arch.or(parts.known.arch);
+        let (arch, other) = (asked.arch.or(parts.known.arch), parts.known.other);
         let cpus = choose::all(parts.known, &chosen, asked);
+        // Registers of another architecture would walk what are none of its tables.
+        let own = Some(chosen.cpu).filter(|_| chosen.other.is_none());
         let guest = match (parts.map, parts.address_space) {
-            (Some(map), Some(space)) => Guest::in_space(parts.memory, Some(chosen.cpu), map, space),
-            (map, _) => Guest::new(parts.memory, Some(chosen.cpu), map),
+            (Some(map), Some(space)) => Guest::in_space(parts.memory, own, map, space),
+            (map, _) => Guest::new(parts.memory, own, map),
         };
-        let guest = guest?.with_regions_missing(match parts.tree {
-            true => Missing::FlatView,
-            false => Missing::Regions,
-        });
+        let regions_missing = if parts.tree { Missing::FlatView } else { Missing::Regions };
+        let guest = guest?.with_regions_missing(regions_missing).with_walker_missing(chosen.other);
         let mut remarks = self.remarks.clone();
         remarks.extend(parts.remarks);
+        remarks.extend(of_other(other, &chosen));
         remarks.extend(of_cpu(&guest, &chosen));
         // The notes are of the architecture that the source names.
         let core_notes = if chosen.in_source { parts.core_notes } else { Vec::new() };
@@ -219,6 +230,7 @@ impl Attached {
             coverage: parts.coverage,
             remarks,
             arch,
+            other: chosen.other,
             cpu,
             mode_known: chosen.mode_known,
             address_space: parts.address_space,
@@ -246,6 +258,15 @@ fn named(map: Option<&RegionMap>, wanted: &str) -> Result<usize, NoSuchSpace> {
     found.ok_or_else(|| NoSuchSpace { wanted: wanted.to_owned(), known })
 }
 
+/// What to say of a guest that no walker models.
+fn of_other(other: Option<OtherArch>, chosen: &Chosen) -> Option<Remark> {
+    let taken = chosen.cpu.regs.arch();
+    other.map(|guest| match chosen.other {
+        Some(_) => Remark::NoWalker(guest),
+        None => Remark::ArchGiven { guest, taken },
+    })
+}
+
 /// What was assumed of the CPU.
 fn of_cpu(guest: &Guest, chosen: &Chosen) -> Vec<Remark> {
     let guessed = chosen.arch_guessed.then(|| Remark::ArchGuessed(chosen.cpu.regs.arch()));
@@ -263,7 +284,11 @@ fn of_cpu(guest: &Guest, chosen: &Chosen) -> Vec<Remark> {
 
 fn of_image(image: &ImageParts) -> Parts {
     Parts {
-        known: Known { arch: image.arch, cpus: (0..).zip(image.cpus.iter().copied()).collect() },
+        known: Known {
+            arch: image.arch,
+            other: image.other,
+            cpus: (0..).zip(image.cpus.iter().copied()).collect(),
+        },
         memory: Some(Box::new(Arc::clone(&image.memory))),
         map: image.map.clone(),
         address_space: image.address_space,
@@ -277,7 +302,7 @@ fn of_image(image: &ImageParts) -> Parts {
 
 fn of_text(text: &RegionText) -> Parts {
     Parts {
-        known: Known { arch: None, cpus: Vec::new() },
+        known: Known { arch: None, other: None, cpus: Vec::new() },
         memory: None,
         map: text.map().cloned(),
         address_space: None,
@@ -289,9 +314,17 @@ fn of_text(text: &RegionText) -> Parts {
     }
 }
 
-fn of_plain(cpu: Cpu, memory: &PhysicalReader, regions: Option<&RegionText>) -> Parts {
+fn of_plain(
+    cpu: Result<Cpu, OtherArch>,
+    memory: &PhysicalReader,
+    regions: Option<&RegionText>,
+) -> Parts {
     Parts {
-        known: Known { arch: Some(cpu.regs.arch()), cpus: vec![(0, cpu)] },
+        known: Known {
+            arch: cpu.ok().map(|cpu| cpu.regs.arch()),
+            other: cpu.err(),
+            cpus: cpu.into_iter().map(|cpu| (0, cpu)).collect(),
+        },
         memory: Some(Box::new(Arc::clone(memory))),
         map: regions.and_then(RegionText::map).cloned(),
         address_space: None,
@@ -312,11 +345,13 @@ fn of_emulator(emulator: &Emulator<AnyHost>, asked: &Asked) -> Result<Parts, Sou
     let mut remarks = emulator.remarks(cpu);
     let name = machine.map.address_spaces().get(space).map(|space| space.name.clone());
     remarks.extend(name.map(Remark::AddressSpace));
-    let arch = cpu.map(|cpu| cpu.regs.arch());
+    let arch = cpu.and_then(|cpu| cpu.regs).map(|regs| regs.arch());
+    let known = |cpu: &VirtualCpu| Some((cpu.index, cpu.cpu()?));
     Ok(Parts {
         known: Known {
             arch,
-            cpus: machine.cpus.iter().map(|cpu| (cpu.index, cpu.cpu())).collect(),
+            other: machine.other,
+            cpus: machine.cpus.iter().filter_map(known).collect(),
         },
         memory: Some(Box::new(memory)),
         map: Some(machine.map.clone()),

@@ -2,12 +2,14 @@
 //! unknown.
 
 use super::{Asked, SourceError};
-use crate::regs::{Arch, Cpu, Register, Regs};
+use crate::regs::{Arch, Cpu, OtherArch, Register, Regs};
 
 /// The CPUs of a source.
 pub(super) struct Known {
     /// The architecture that the source names.
     pub arch: Option<Arch>,
+    /// Its architecture, if no walker models it.
+    pub other: Option<OtherArch>,
     /// By number.
     pub cpus: Vec<(u64, Cpu)>,
 }
@@ -21,6 +23,8 @@ pub(super) struct Chosen {
     pub arch_guessed: bool,
     /// What decides the format of tables is known.
     pub mode_known: bool,
+    /// No walker models it, and nobody asks for another architecture's.
+    pub other: Option<OtherArch>,
 }
 
 /// The CPU that is asked for.
@@ -37,7 +41,9 @@ pub(super) fn cpu(source: &Known, asked: &Asked) -> Result<Chosen, SourceError> 
         cpu.regs.set(register, before | bits)?;
     }
     let mode_known = cpu.knows_mode() || !asked.bits.is_empty();
-    Ok(Chosen { cpu, in_source: own.is_some(), arch_guessed: named.is_none(), mode_known })
+    let other = source.other.filter(|_| asked.arch.is_none());
+    let arch_guessed = named.is_none() && other.is_none();
+    Ok(Chosen { cpu, in_source: own.is_some(), arch_guessed, mode_known, other })
 }
 
 /// The CPU of the source, unless the architecture that is asked for discards it.
@@ -47,7 +53,7 @@ fn source_cpu(source: &Known, asked: &Asked) -> Result<Option<Cpu>, SourceError>
     }
     match source.cpus.iter().find(|(number, _)| *number == asked.cpu) {
         Some((_, cpu)) => Ok(Some(*cpu)),
-        None if source.cpus.is_empty() && asked.cpu == 0 => Ok(None),
+        None if source.cpus.is_empty() && (asked.cpu == 0 || source.other.is_some()) => Ok(None),
         None => {
             let known = source.cpus.iter().map(|(number, _)| *number).collect();
             Err(SourceError::NoCpu { wanted: asked.cpu, known })

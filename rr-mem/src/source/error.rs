@@ -77,9 +77,6 @@ pub enum SourceError {
     /// QEMU's stub gives too few registers.
     #[error(transparent)]
     Stub(#[from] NoRegister),
-    /// QEMU's stub is of a guest that is not known.
-    #[error("{0} guests are not known")]
-    StubArch(String),
     /// The text is no region map.
     #[error(transparent)]
     RegionText(#[from] ParseError),
@@ -155,11 +152,9 @@ impl SourceError {
         match self {
             #[cfg(target_os = "linux")]
             Self::Running(error) => matches!(error, RunningError::Several(_)),
-            Self::NoCpu { .. }
-            | Self::Space(_)
-            | Self::Register(_)
-            | Self::UnknownRegister(_)
-            | Self::StubArch(_) => true,
+            Self::NoCpu { .. } | Self::Space(_) | Self::Register(_) | Self::UnknownRegister(_) => {
+                true
+            }
             _ => false,
         }
     }
@@ -200,7 +195,6 @@ impl Explain for SourceError {
             Self::Register(error) => error.kind(),
             Self::UnknownRegister(_) => "no_such_register",
             Self::Stub(error) => error.kind(),
-            Self::StubArch(_) => "architecture",
             Self::RegionText(error) => error.kind(),
             Self::Regions(error) => error.kind(),
             Self::Ranges(_) => "blocks",
@@ -230,7 +224,6 @@ impl Explain for SourceError {
                 Advice::Say("names are the manual's, in lower case: cr3, ttbr0, tcr, el, ...")
             }
             Self::Stub(error) => error.advice(),
-            Self::StubArch(_) => Advice::Say("x86 and ARM guests can be read"),
             Self::RegionText(error) => error.advice(),
             Self::Regions(_) | Self::Ranges(_) => Advice::Say("check the region map"),
         }

@@ -49,7 +49,7 @@ use crate::{
     host::{Given, SharedMemory},
     memory::Memory,
     qemu::Offsets,
-    regs::Cpu,
+    regs::{Cpu, OtherArch},
 };
 
 /// Guest-physical memory that somebody else reads.
@@ -70,6 +70,15 @@ pub enum Source {
     Plain {
         /// The CPU.
         cpu: Cpu,
+        /// What reads its memory.
+        memory: PhysicalReader,
+        /// The region map, if known.
+        regions: Option<RegionText>,
+    },
+    /// Physical memory of a guest that no walker models.
+    Other {
+        /// Its architecture.
+        arch: OtherArch,
         /// What reads its memory.
         memory: PhysicalReader,
         /// The region map, if known.

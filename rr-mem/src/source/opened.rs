@@ -10,7 +10,7 @@ use crate::{
     image::CoreNote,
     mmu::{Mmu, Roots, SpaceLimits, VirtualSpace, find_roots, usual_shapes},
     region::monitor::Style,
-    regs::{Arch, Cpu, Register},
+    regs::{Arch, Cpu, OtherArch, Register},
 };
 
 /// An opened source: the guest as one CPU sees it, and what is known of where it
@@ -29,6 +29,8 @@ pub struct Opened {
     pub remarks: Vec<Remark>,
     /// The architecture, where the source or the user names it.
     pub arch: Option<Arch>,
+    /// The guest's architecture, if no walker models it and none other was asked for.
+    pub other: Option<OtherArch>,
     /// The CPU, with usual values where nobody knows better.
     pub cpu: Cpu,
     /// Whether what decides the format of tables is the guest's, not merely usual.
@@ -81,6 +83,7 @@ impl Opened {
     /// When there is no memory.
     pub fn roots(&self, progress: &mut dyn FnMut(u64)) -> Result<Roots, Missing> {
         let memory = self.guest.memory()?;
+        self.other.map_or(Ok(()), |other| Err(Missing::Walker(other)))?;
         let regs = self.cpu.regs;
         let shapes = if self.mode_known {
             Mmu::new(&regs).map_err(Missing::NotModelled)?;

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     advice::{Advice, Setting},
     qemu::Misfit,
-    regs::{Arch, Register},
+    regs::{Arch, OtherArch, Register},
 };
 
 /// What may make answers wrong, what was assumed, what was chosen.
@@ -31,6 +31,15 @@ pub enum Remark {
     },
     /// Nobody says which architecture the guest has.
     ArchGuessed(Arch),
+    /// No walker models the guest's architecture.
+    NoWalker(OtherArch),
+    /// The guest is taken for one of another architecture, as was asked.
+    ArchGiven {
+        /// Its own.
+        guest: OtherArch,
+        /// What it is taken for.
+        taken: Arch,
+    },
     /// The file's format.
     Format {
         /// Its name.
@@ -74,6 +83,8 @@ impl Remark {
             Self::File(_) => "file",
             Self::Assumed { .. } => "assumed",
             Self::ArchGuessed(_) => "arch_guessed",
+            Self::NoWalker(_) => "architecture",
+            Self::ArchGiven { .. } => "arch_given",
             Self::Format { .. } => "format",
             Self::AddressSpace(_) => "address_space",
             Self::Misfit(_) => "misfit",
@@ -91,6 +102,7 @@ impl Remark {
             Self::StaleRegisters
                 | Self::NestedGuest
                 | Self::NoCpu
+                | Self::ArchGiven { .. }
                 | Self::Encrypted(_)
                 | Self::File(_)
         )
@@ -129,6 +141,13 @@ impl fmt::Display for Remark {
             }
             Self::ArchGuessed(arch) => {
                 write!(f, "the architecture is not known, taking the guest for {arch}")
+            }
+            Self::NoWalker(arch) => write!(
+                f,
+                "the guest is of {arch}, which no walker models: no table is read; words of memory are shown with their low byte first"
+            ),
+            Self::ArchGiven { guest, taken } => {
+                write!(f, "the guest is of {guest}, and is taken for {taken} as was asked")
             }
             Self::Format { name, blocks, bytes } => {
                 write!(f, "{name}, {blocks} blocks of memory, {bytes:#x} bytes")

@@ -33,7 +33,31 @@ fn image(table: &Value, folder: &std::path::Path) -> PathBuf {
     path
 }
 
+/// An ELF core around the bytes of a file, at physical address 0: System V ABI, "ELF
+/// Header", "Program Header".
+fn core(image: &std::path::Path, machine: u64) -> PathBuf {
+    let bytes = fs::read(image).expect("was written");
+    let mut core = b"\x7fELF\x02\x01\x01".to_vec();
+    core.resize(16, 0);
+    let halves = |core: &mut Vec<u8>, halves: &[u16]| {
+        core.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
+    };
+    let words = |core: &mut Vec<u8>, words: &[u64]| {
+        core.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    };
+    halves(&mut core, &[4, machine as u16, 1, 0]);
+    words(&mut core, &[0, 64, 0]);
+    halves(&mut core, &[0, 0, 64, 56, 1, 0, 0, 0]);
+    let len = bytes.len() as u64;
+    words(&mut core, &[1 | 7 << 32, 120, 0, 0, len, len, 0]);
+    let path = image.with_extension(format!("{machine:x}.elf"));
+    fs::write(&path, [core, bytes].concat()).expect("a temporary file");
+    path
+}
+
 fn source(case: &Value, image: &std::path::Path) -> Result<Source, SourceError> {
+    let machine = case.get("machine").map(hex);
+    let image = &machine.map_or_else(|| image.to_owned(), |machine| core(image, machine));
     let regions = case["regions"].as_str().map(RegionText::parse).transpose()?;
     Ok(match case["source"].as_str().expect("a kind of source") {
         "sample" => Source::Sample,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import array
 import json
 import re
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -35,6 +36,19 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def file_of(door: Door, image: Path) -> Path:
+    """The file of a case: the image, or an ELF core of a machine around it."""
+    if "machine" not in door:
+        return image
+    ram, number = image.read_bytes(), int(door["machine"], 16)
+    core = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    core += struct.pack("<HHIQQQIHHHHHH", 4, number, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    core += struct.pack("<IIQQQQQQ", 1, 7, 120, 0, 0, len(ram), len(ram), 0)
+    path = image.with_suffix(f".{number:x}.elf")
+    path.write_bytes(core + ram)
+    return path
+
+
 def registers(door: Door) -> Dict[str, int]:
     """The registers that are given."""
     return {name: int(value, 16) for name, value in door.get("registers", {}).items()}
@@ -48,7 +62,7 @@ def opened(door: Door, image: Path) -> rr_mem.Guest:
     elif door["source"] == "regions":
         guest = rr_mem.Guest.from_regions(str(regions))
     else:
-        guest = rr_mem.Guest.from_image(image, cpu=cpu, mtree=regions)
+        guest = rr_mem.Guest.from_image(file_of(door, image), cpu=cpu, mtree=regions)
     return guest.with_registers(door.get("arch"), **registers(door))
 
 
@@ -132,7 +146,7 @@ def test_an_address_space_that_no_source_has_is_refused(image: Path) -> None:
 
 def flags(door: Door, image: Path, folder: Path) -> List[str]:
     """The program's flags."""
-    words = ["--image", str(image)] if door["source"] == "image" else []
+    words = ["--image", str(file_of(door, image))] if door["source"] == "image" else []
     if "regions" in door:
         text = folder / "mtree.txt"
         text.write_text(door["regions"])
@@ -189,7 +203,7 @@ def exit_code(row: Dict[str, Any]) -> int:
 def settings(door: Door, image: Path) -> List[str]:
     """gdb's settings."""
     given = [f"{name}={value:#x}" for name, value in registers(door).items()]
-    chosen = {"image": str(image), "arch": door.get("arch"), "registers": " ".join(given),
+    chosen = {"image": str(file_of(door, image)), "arch": door.get("arch"), "registers": " ".join(given),
               "cpu": str(door["cpu"]) if "cpu" in door else None}
     return [f"set rrmem {name} {value}" for name, value in chosen.items() if value]
 

@@ -2,7 +2,7 @@
 
 `python3 -m lab.backports [RELEASE]`, run in tests/oracle, prints the folder of the programs of a release
 (10.0), which are called as the installed ones: with that folder first in PATH, the tests
-run on it.
+run on it. 10.0-others are the emulators of architectures that no walker models.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Sequence, Tuple
 from .apt import Apt, FetchError, cache_root, require_tools
 
 BINARIES = ("qemu-system-x86_64", "qemu-system-i386", "qemu-system-aarch64", "qemu-system-arm")
+OTHERS = ("qemu-system-riscv64", "qemu-system-s390x", "qemu-system-m68k", "qemu-system-xtensa",
+          "qemu-system-loongarch64")
 LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu")
 PT_INTERP = 3
 LOADER = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
@@ -29,6 +31,8 @@ class Release:
     suite: str
     packages: Tuple[str, ...]
     own_libraries: bool
+    folder: str
+    binaries: Tuple[str, ...] = BINARIES
     own_libc: bool = False
 
     @property
@@ -40,10 +44,13 @@ class Release:
 RELEASES = {
     "10.0": Release("bookworm-backports", (
         "qemu-system-x86", "qemu-system-arm", "qemu-system-common", "qemu-system-data", "seabios",
-    ), own_libraries=False),
-    "5.2": Release("bullseye", ("qemu-system-x86", "qemu-system-arm"), own_libraries=True),
+    ), own_libraries=False, folder="qemu-backports"),
+    "10.0-others": Release("bookworm-backports", (
+        "qemu-system-misc", "qemu-system-riscv", "qemu-system-s390x", "qemu-system-common", "qemu-system-data",
+    ), own_libraries=False, folder="qemu-backports-others", binaries=OTHERS),
+    "5.2": Release("bullseye", ("qemu-system-x86", "qemu-system-arm"), own_libraries=True, folder="qemu-bullseye"),
     "11.1": Release(
-        "sid", ("qemu-system-x86", "qemu-system-arm"), own_libraries=True, own_libc=True,
+        "sid", ("qemu-system-x86", "qemu-system-arm"), own_libraries=True, folder="qemu-sid", own_libc=True,
     ),
 }
 #: What no emulator needs, of all that a release's packages depend on.
@@ -52,15 +59,15 @@ SYSTEMS_OWN = ("dpkg", "iso-codes", "passwd", "perl-base", "tar")
 
 def qemu(release: str = "10.0") -> Path:
     """The folder of a release's programs, fetched when they are not in the cache yet."""
-    suite = RELEASES[release].suite
-    folder = cache_root() / ("qemu-backports" if release == "10.0" else f"qemu-{suite}")
+    wanted = RELEASES[release]
+    folder = cache_root() / wanted.folder
     programs = folder / "bin"
     if not programs.is_dir():
         shutil.rmtree(folder, ignore_errors=True)
-        _fetch(RELEASES[release], folder)
-        if RELEASES[release].own_libc:
+        _fetch(wanted, folder)
+        if wanted.own_libc:
             _load_with_own(folder / "root")
-        _write_programs(folder, programs, RELEASES[release].own_libraries)
+        _write_programs(folder, programs, wanted)
     return programs
 
 
@@ -100,14 +107,14 @@ def _load_with_own(root: Path) -> None:
         program.write_bytes(data + loader)
 
 
-def _write_programs(folder: Path, programs: Path, own_libraries: bool) -> None:
+def _write_programs(folder: Path, programs: Path, release: Release) -> None:
     """Programs that find their firmware; the folder gets its name when it is complete."""
     root, unfinished = folder / "root", folder / "bin.new"
     unfinished.mkdir()
     firmware = f"-L {root / 'usr/share/seabios'} -L {root / 'usr/share/qemu'}"
-    libraries = ":".join(str(root / library) for library in LIBRARIES) if own_libraries else ""
+    libraries = ":".join(str(root / library) for library in LIBRARIES) if release.own_libraries else ""
     setting = f"export LD_LIBRARY_PATH={libraries}\n" if libraries else ""
-    for name in BINARIES:
+    for name in release.binaries:
         program = unfinished / name
         program.write_text(f'#!/bin/sh\n{setting}exec {root / "usr/bin" / name} {firmware} "$@"\n')
         program.chmod(0o755)

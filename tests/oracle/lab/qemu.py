@@ -27,7 +27,8 @@ class Qemu(AbstractContextManager):  # type: ignore[type-arg]
 
     def __init__(self, binary: str, arguments: Sequence[str], stub: bool = True) -> None:
         if not shutil.which(binary):
-            package = "qemu-system-arm" if "aarch64" in binary or "arm" in binary else "qemu-system-x86"
+            arm, x86 = "aarch64" in binary or "arm" in binary, "x86" in binary or "i386" in binary
+            package = "qemu-system-arm" if arm else "qemu-system-x86" if x86 else "qemu-system-misc"
             raise QemuError(f"{binary} is not installed; install it: apt-get install {package}")
         self._temporary = tempfile.TemporaryDirectory(prefix="rr-mem-oracle-")
         self.folder = Path(self._temporary.name)

@@ -271,7 +271,7 @@ impl Replay {
             return Err(self.failed("info registers", "it names no CPU"));
         }
         for cpu in &mut cpus {
-            cpu.paging = machine.cpu(cpu.number).map(|known| known.regs);
+            cpu.paging = machine.cpu(cpu.number).and_then(|known| known.regs);
         }
         Ok(cpus)
     }

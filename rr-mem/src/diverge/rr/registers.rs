@@ -52,9 +52,11 @@ pub fn of_cpu(cpu: &VirtualCpu) -> CpuState {
     if let Some(general) = &cpu.general {
         general_registers(general, &mut registers);
     }
-    paging_registers(&cpu.regs, &mut registers);
-    let pc = Some(cpu.pc.wrapping_add(code_base(cpu)));
-    CpuState { number: cpu.index, pc, registers, paging: Some(cpu.regs) }
+    if let Some(regs) = &cpu.regs {
+        paging_registers(regs, &mut registers);
+    }
+    let pc = cpu.pc.map(|pc| pc.wrapping_add(code_base(cpu)));
+    CpuState { number: cpu.index, pc, registers, paging: cpu.regs }
 }
 
 /// What the program counter counts from.

@@ -1,7 +1,7 @@
 //! The headers: disk_dump_header, then kdump_sub_header a block behind it. Their
 //! members lie as compilers of the guest's word size lay them.
 
-use super::{Arch, Bitmap, ImageError, arch, damaged};
+use super::{Arch, Bitmap, ImageError, OtherArch, arch, damaged};
 use crate::advice::Advice;
 
 /// Where the name of the machine is: the fifth of six names of 65 bytes.
@@ -42,7 +42,7 @@ fn is_page_size(bytes: u64) -> bool {
 
 /// What the headers say.
 pub(super) struct Header {
-    arch: Option<Arch>,
+    named: Option<Result<Arch, OtherArch>>,
     status: u64,
     shift: u32,
     bitmap_at: u64,
@@ -67,7 +67,8 @@ impl Header {
         }
         let name = bytes.get(MACHINE..MACHINE + 65).unwrap_or_default();
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        let arch = arch(name);
+        let other = || OtherArch::of_kernel(&String::from_utf8_lossy(name)).map(Err);
+        let named = arch(name).map(Ok).or_else(other);
         let layout = HeaderOffsets::of(bytes);
         let cut = || damaged("the header is cut", bytes.len() as u64);
         let word = |place: usize| u32_at(bytes, layout.status + 4 * place).ok_or_else(cut);
@@ -78,7 +79,7 @@ impl Header {
         let bitmap_at = (1 + sub_blocks) * block;
         let bitmap_len = word(3)? * block;
         let mut header = Self {
-            arch,
+            named,
             status,
             shift: block.trailing_zeros(),
             bitmap_at,
@@ -115,8 +116,9 @@ impl Header {
         Some(Ok(()))
     }
 
-    pub const fn arch(&self) -> Option<Arch> {
-        self.arch
+    /// The architecture, by its name.
+    pub const fn named(&self) -> Option<Result<Arch, OtherArch>> {
+        self.named
     }
 
     pub const fn incomplete(&self) -> bool {

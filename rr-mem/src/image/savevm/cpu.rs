@@ -10,11 +10,16 @@ use super::{
 };
 use crate::{
     bits::{bit, field},
-    regs::{Cpu, Register, Regs, X86Regs},
+    regs::{Cpu, OtherArch, Register, Regs, X86Regs},
 };
 
 /// The section of a CPU.
 const SECTION: &str = "cpu";
+/// What every x86 CPU has in it, and every ARM CPU.
+const OWN_FIELDS: [&str; 2] = ["env.hflags", "cpsr"];
+/// What only CPUs of these types have.
+const OTHERS: [(&str, &str); 3] =
+    [("env.satp", "riscv-cpu"), ("env.CSR_CRMD", "loongarch-cpu"), ("env.psw.mask", "s390x-cpu")];
 
 /// What the sections of the CPUs give: as much as could be read.
 pub(super) fn read(stream: &[u8], start: u64, description: &Description) -> Vec<Cpu> {
@@ -34,6 +39,17 @@ pub(super) fn read(stream: &[u8], start: u64, description: &Description) -> Vec<
     // What is cut or damaged behind a CPU does not make it wrong.
     let _ = state::walk(stream, start, description, &mut visit);
     cpus.iter().filter_map(|(_, numbers)| cpu(numbers)).collect()
+}
+
+/// The architecture of a stream whose CPUs are neither of x86 nor of ARM.
+pub(super) fn other(description: &Description) -> Option<OtherArch> {
+    let cpu = description.devices.iter().find(|device| device.name == SECTION)?;
+    let has = |name: &&str| cpu.state.fields.iter().any(|field| field.name == *name);
+    if OWN_FIELDS.iter().any(has) {
+        return None;
+    }
+    let found = OTHERS.iter().find(|(field, _)| has(field));
+    Some(found.map_or(OtherArch::UNKNOWN, |(_, kind)| OtherArch::of_cpu_type(kind)))
 }
 
 fn cpu(numbers: &Numbers) -> Option<Cpu> {

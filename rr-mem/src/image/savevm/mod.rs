@@ -217,13 +217,14 @@ impl Stream {
 
     pub(super) fn into_image(self, options: &OpenOptions<'_>) -> Result<Image, ImageError> {
         let cpus = self.cpus();
+        let other = self.description.as_ref().and_then(cpu::other);
         let notes = self.notes();
         let arch = cpus.first().map(|cpu| cpu.regs.arch());
         let memory = match options.regions {
             Some(map) => self.seen_by(map),
             None => self.placed(options.machine),
         }?;
-        Ok(Image { arch, cpus, notes, ..Image::new(FORMAT, memory) })
+        Ok(Image { arch, other, cpus, notes, ..Image::new(FORMAT, memory) })
     }
 
     fn notes(&self) -> Vec<String> {

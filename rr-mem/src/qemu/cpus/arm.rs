@@ -53,7 +53,8 @@ pub(super) fn read<M: Memory<Hva>>(
     let world = regime.secure.then_some("secure");
     let general = if arch64 { aarch64(&env) } else { arm(&env) }.ok();
     let space = usize::from(regime.secure);
-    Ok(Registers { cpu: Cpu::told(Regs::Arm(regs)), general, pc, world, space })
+    let cpu = Some(Cpu::told(Regs::Arm(regs)));
+    Ok(Registers { cpu, other: None, general, pc: Some(pc), world, space })
 }
 
 fn aarch64(env: &Struct<'_>) -> Result<GeneralRegs, Wrong> {

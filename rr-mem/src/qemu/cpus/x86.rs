@@ -76,9 +76,10 @@ pub(super) fn read<M: Memory<Hva>>(
     };
     let word = structs.field(kind.env, "eip").map_or(8, |field| field.size);
     Ok(Registers {
-        cpu: Cpu::told(Regs::X86(regs)),
+        cpu: Some(Cpu::told(Regs::X86(regs))),
+        other: None,
         general: general(&env, word == 8).ok().map(GeneralRegs::X86),
-        pc: env.get("eip")?,
+        pc: Some(env.get("eip")?),
         world,
         space: usize::from(smm),
     })

@@ -12,7 +12,8 @@ pub fn run(args: &Regs, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = source::open(&args.source, output.verbose)?;
     let row = RegsRow::new(opened.number as usize, &opened.cpu, opened.mode_known);
     if row.registers.iter().all(|(_, value)| value.is_none()) {
-        return Err(source::lacks(Missing::Registers(RegisterSet::NONE)));
+        let none = Missing::Registers(RegisterSet::NONE);
+        return Err(source::lacks(opened.other.map_or(none, Missing::Walker)));
     }
     output.answer(&row)?;
     Ok(Outcome::Answered)

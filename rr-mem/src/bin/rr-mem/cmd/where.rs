@@ -14,8 +14,8 @@ pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
     let host = &emulator(&opened.source)?.host;
     let space = match opened.guest.mmu() {
         Ok(_) => Some(source::space(&opened)?),
-        Err(_) => {
-            note("no paging registers are known: guest virtual addresses are left out");
+        Err(missing) => {
+            note(format!("{missing}: guest virtual addresses are left out"));
             None
         }
     };
