@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ STUB = 0x48000000
 # A memory device above 2**48: start and size.
 FAR = (0x5A00040000000, 2 << 30)
 WORD = 1 << 64
+# How many times the usual number of addresses is asked (tests/torture).
+SCALE = int(os.environ.get("RR_MEM_ORACLE_SCALE", "1"))
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,13 @@ def edges(mapping: Mapping, rng: random.Random) -> Iterable[int]:
 def probes(case: Case, rng: random.Random, limit: int = 400) -> list[int]:
     """The addresses to ask about, without repeats, inside the case's span."""
     low, size = case.span
+    limit *= SCALE
     found = [low, low + size - 1, *case.holes]
     mappings = list(case.mappings)
     rng.shuffle(mappings)
-    for mapping in mappings:
+    for mapping in mappings * SCALE:
         found.extend(edges(mapping, rng))
-    near = [hole + rng.randrange(PAGE) for hole in case.holes[: limit // 8]]
+    near = [hole + rng.randrange(PAGE) for hole in case.holes[: limit // 8] * SCALE]
     wild = [low + rng.randrange(size) for _ in range(limit // 8)]
     picked = found[: limit - len(near) - len(wild)] + near + wild
     inside = [gva for gva in picked if low <= gva < low + size and 0 <= gva < WORD]

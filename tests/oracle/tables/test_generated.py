@@ -13,7 +13,7 @@ from typing import Optional
 
 import pytest
 
-from . import arm_long, arm_short, tool, x86
+from . import arm_long, arm_short, tally, tool, x86
 from .case import Case, probes
 from .image import PAGE
 from .machine import Machine
@@ -69,6 +69,7 @@ def test_generator_monitor_and_tool_agree(
         assert_equal(asked, judge, meant)
     assert_enough(case, judge)
     check_tool(case, asked, judge, tmp_path)
+    tally.count("presence", case, len(asked))
     if not case.quirk:
         check_live(case, machine, asked, judge)
 

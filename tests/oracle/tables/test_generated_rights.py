@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from . import arm_long, arm_short, ask_exec, ask_pf, tool, x86_rights
+from . import arm_long, arm_short, ask_exec, ask_pf, tally, tool, x86_rights
 from .ask_at import ASK, QUESTIONS, Outcome
 from .case import Case, probes
 from .machines import Machines, machines  # noqa: F401
@@ -168,6 +168,7 @@ def check_tool(
         ]
         label = f"{access} {privilege}: {len(wrong)} of {len(asked)}\n"
         assert not wrong, label + "\n".join(wrong[:12])
+    tally.count("accesses", case, len(asked) * len(questions))
     check_summary(case, asked, outcomes, questions, tool.ask(case, path, base, asked))
 
 

@@ -19,7 +19,9 @@ def flags(case: Case) -> list[str]:
     words = ["--arch", case.arch]
     for name, value in case.registers.items():
         words += [f"--{name}", str(value) if name in ("el", "phys-bits") else f"{value:#x}"]
-    for name, text in case.options.items():
+    # What the set-ups leave at 0, and an access or EL2 depends on.
+    rest = {"pan": "off", "hcr": "0x0"} if case.arch in ("arm", "aarch64") else {"ac": "off"}
+    for name, text in {**rest, **case.options}.items():
         words += [f"--{name}", text]
     return words
 
