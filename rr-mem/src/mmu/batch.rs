@@ -3,7 +3,7 @@
 
 use super::{
     Mmu, Query, Translation, WalkError, each_paging,
-    walk::{Paging, Start, Table, descend, walk},
+    walk::{Paging, Start, Table, descend, start, walk},
 };
 use crate::{addr::Gva, bits::mask, memory::Memory};
 
@@ -39,7 +39,7 @@ fn batch<P: Paging, M: Memory + ?Sized>(
         let slot: &mut Option<Known<_>> = &mut cache[slot(gva, slots)];
         let table = match slot {
             Some(known) if known.is_for(gva) => known.table,
-            _ => match paging.start(gva) {
+            _ => match start(paging, gva, query) {
                 Ok(Start::Table(root)) => root,
                 _ => {
                     each(i, walk(paging, memory, gva, query, |_| {}));

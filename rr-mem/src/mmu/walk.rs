@@ -116,6 +116,14 @@ pub(crate) trait Paging: Copy {
     /// the architecture reports.
     fn start(&self, gva: Gva) -> Result<Start<Self::Inherited>, (FaultKind, Level)>;
 
+    /// Why the CPU refuses `access` to `gva` before it reads a table, and the level
+    /// that it reports.
+    #[inline]
+    fn barred(&self, gva: Gva, access: Access) -> Option<(FaultKind, Level)> {
+        let _ = (gva, access);
+        None
+    }
+
     /// The register that holds the base of the tables of `gva`, by the manual's
     /// name.
     fn base_register(&self, gva: Gva) -> Register;
@@ -187,6 +195,20 @@ pub(crate) fn read_entry<P: Paging, M: Memory + ?Sized>(
     }
 }
 
+/// Where the walk of `query` starts.
+#[inline]
+pub(crate) fn start<P: Paging>(
+    paging: &P,
+    gva: Gva,
+    query: Query,
+) -> Result<Start<P::Inherited>, (FaultKind, Level)> {
+    let barred = match query {
+        Query::Presence => None,
+        Query::Access(access) => paging.barred(gva, access),
+    };
+    barred.map_or_else(|| paging.start(gva), Err)
+}
+
 /// Walks from the first table down to a page; `visit` sees every entry read.
 #[inline]
 pub(crate) fn walk<P: Paging, M: Memory + ?Sized>(
@@ -196,7 +218,7 @@ pub(crate) fn walk<P: Paging, M: Memory + ?Sized>(
     query: Query,
     visit: impl FnMut(Step),
 ) -> Result<Translation, WalkError> {
-    match paging.start(gva) {
+    match start(paging, gva, query) {
         Ok(Start::Table(table)) => descend(paging, memory, gva, query, table, |_| {}, visit),
         Ok(Start::Off(page)) => Ok(translation(paging, gva, &page, 0)),
         Err((kind, level)) => Err(fault(paging, kind, level, None, query)),

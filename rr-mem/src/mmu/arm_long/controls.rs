@@ -30,7 +30,7 @@ pub(super) static SCTLR64: [C; 11] = [
 ];
 
 /// TCR_EL1, and TCR_EL2 while HCR_EL2.E2H = 1.
-pub(super) static TCR_EL1: [C; 18] = [
+pub(super) static TCR_EL1: [C; 20] = [
     C::modelled(TCR, (5, 0), "T0SZ", "the size of the lower half"),
     C::harmless(TCR, (13, 8), "IRGN0, ORGN0, SH0", "caches of the walk"),
     C::modelled(TCR, (7, 7), "EPD0", "no walks with TTBR0"),
@@ -44,8 +44,10 @@ pub(super) static TCR_EL1: [C; 18] = [
     C::harmless(TCR, (36, 36), "AS", "the size of the ASID"),
     C::modelled(TCR, (42, 37), "TBI, HA, HD, HPD", "tags, access flags, limits of tables"),
     C::harmless(TCR, (50, 43), "HWU", "bits of descriptors for hardware of its own"),
-    C::harmless(TCR, (54, 51), "TBID, NFD", "tags of fetches; loads that do not fault"),
-    C::harmless(TCR, (58, 55), "E0PD, TCMA", "EL0's halves; unchecked tags"),
+    C::modelled(TCR, (52, 51), "TBID", "fetches do not ignore tags"),
+    C::harmless(TCR, (54, 53), "NFD", "loads that do not fault"),
+    C::modelled(TCR, (56, 55), "E0PD", "halves that EL0 has no access to"),
+    C::harmless(TCR, (58, 57), "TCMA", "unchecked tags"),
     C::modelled(TCR, (59, 59), "DS", "52-bit addresses with small granules"),
     C::refused(TCR, (60, 60), "MTX0", "canonical memory tags", |regs| !bit(regs.tcr, 37)),
     C::refused(TCR, (61, 61), "MTX1", "canonical memory tags", |regs| !bit(regs.tcr, 38)),
@@ -54,8 +56,8 @@ pub(super) static TCR_EL1: [C; 18] = [
 /// TCR2_ELx.
 pub(super) static TCR2_CONTROLS: [C; 7] = [
     C::harmless(TCR2, (0, 0), "PnCH", "a hint"),
-    C::refused(TCR2, (1, 1), "PIE", "permission indirection", |_| true),
-    C::refused(TCR2, (3, 2), "POE, E0POE", "permission overlays", |_| true),
+    C::modelled(TCR2, (1, 1), "PIE", "rights by PIR and PIRE0"),
+    C::modelled(TCR2, (3, 2), "POE, E0POE", "rights by POR and POR_EL0"),
     C::harmless(TCR2, (4, 4), "AIE", "memory attributes"),
     C::refused(TCR2, (5, 5), "D128", "128-bit descriptors", |_| true),
     C::harmless(TCR2, (13, 10), "PTTWI, HAFT, AMEC", "memory order, flags of tables, keys"),
@@ -63,7 +65,7 @@ pub(super) static TCR2_CONTROLS: [C; 7] = [
 ];
 
 /// TCR_EL2 while HCR_EL2.E2H = 0, and TCR_EL3.
-pub(super) static TCR_EL2: [C; 12] = [
+pub(super) static TCR_EL2: [C; 18] = [
     C::modelled(TCR, (5, 0), "T0SZ", "the size of the address space"),
     C::harmless(TCR, (13, 8), "IRGN0, ORGN0, SH0", "caches of the walk"),
     C::modelled(TCR, (15, 14), "TG0", "the granule"),
@@ -72,10 +74,16 @@ pub(super) static TCR_EL2: [C; 12] = [
     C::harmless(TCR, (23, 23), "RES1", "no meaning"),
     C::modelled(TCR, (24, 24), "HPD", "tables limit nothing"),
     C::harmless(TCR, (28, 25), "HWU", "bits of descriptors for hardware of its own"),
-    C::harmless(TCR, (30, 29), "TBID, TCMA", "tags of fetches; unchecked tags"),
+    C::modelled(TCR, (29, 29), "TBID", "fetches do not ignore tags"),
+    C::harmless(TCR, (30, 30), "TCMA", "unchecked tags"),
     C::harmless(TCR, (31, 31), "RES1", "no meaning"),
     C::modelled(TCR, (32, 32), "DS", "52-bit addresses with small granules"),
     C::refused(TCR, (33, 33), "MTX", "canonical memory tags", |regs| !bit(regs.tcr, 20)),
+    C::harmless(TCR, (34, 34), "PnCH", "a hint"),
+    C::modelled(TCR, (36, 35), "PIE, POE", "rights by PIR and POR, in TCR_EL3"),
+    C::harmless(TCR, (37, 37), "AIE", "memory attributes"),
+    C::refused(TCR, (38, 38), "D128", "128-bit descriptors", |_| true),
+    C::harmless(TCR, (43, 41), "PTTWI, HAFT, DisCH", "memory order, flags of tables, hints"),
 ];
 
 /// TTBCR with EAE = 1; its upper half is TTBCR2.

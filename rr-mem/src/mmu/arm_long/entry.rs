@@ -1,7 +1,27 @@
 //! Descriptors of the long format: "VMSAv8-64 descriptor formats" and
 //! "VMSAv8-32 Long-descriptor translation table format descriptors".
 
-use crate::{bits::bit, mmu::Level};
+use crate::{
+    bits::{bit, field},
+    mmu::Level,
+};
+
+/// How a block or page says its rights.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum RightsForm {
+    /// Bits for EL0 and for the regime's own level.
+    Two,
+    /// Bits for the regime's only level.
+    One,
+    /// An index into PIR and PIRE0.
+    Index,
+}
+
+/// The names of PIIndex.
+const PERMISSION_INDICES: [&str; 16] = [
+    "PI0", "PI1", "PI2", "PI3", "PI4", "PI5", "PI6", "PI7", "PI8", "PI9", "PI10", "PI11", "PI12",
+    "PI13", "PI14", "PI15",
+];
 
 /// A descriptor of the long format.
 #[derive(Clone, Copy)]
@@ -40,6 +60,18 @@ impl Descriptor {
     pub const fn execute_never(self) -> bool {
         bit(self.0, 54)
     }
+    /// PIIndex, bits 54, 53, 51, and 6, of permission indirection.
+    pub const fn permission_index(self) -> u32 {
+        (field(self.0, 54, 53) << 2 | field(self.0, 51, 51) << 1 | field(self.0, 6, 6)) as u32
+    }
+    /// Bit 7, nDirty, of permission indirection: not written yet.
+    pub const fn clean(self) -> bool {
+        bit(self.0, 7)
+    }
+    /// POIndex, bits 62:60, of permission overlays.
+    pub const fn overlay_index(self) -> u32 {
+        field(self.0, 62, 60) as u32
+    }
     /// Bit 59, PXNTable.
     pub const fn pxn_table(self) -> bool {
         bit(self.0, 59)
@@ -58,30 +90,54 @@ impl Descriptor {
     }
 
     /// The names of the attributes that are set, of a block or page.
-    pub fn leaf_names(self, level: Level, user: bool) -> Vec<&'static str> {
-        const NAMES: [(u32, &str); 5] =
-            [(7, "RO"), (10, "AF"), (11, "nG"), (51, "DBM"), (52, "CONTIGUOUS")];
-        const USER: [(u32, &str); 3] = [(6, "USER"), (53, "PXN"), (54, "UXN")];
+    pub fn leaf_names(self, level: Level, rights: RightsForm) -> Vec<&'static str> {
+        const TWO: [(u32, &str); 8] = [
+            (7, "RO"),
+            (10, "AF"),
+            (11, "nG"),
+            (51, "DBM"),
+            (52, "CONTIGUOUS"),
+            (6, "USER"),
+            (53, "PXN"),
+            (54, "UXN"),
+        ];
+        const ONE: [(u32, &str); 6] =
+            [(7, "RO"), (10, "AF"), (11, "nG"), (51, "DBM"), (52, "CONTIGUOUS"), (54, "XN")];
+        const INDEX: [(u32, &str); 4] = [(7, "nDIRTY"), (10, "AF"), (11, "nG"), (52, "CONTIGUOUS")];
         let kind = if level == Level::Level3 { "PAGE" } else { "BLOCK" };
-        let rights = if user { &USER[..] } else { &[(54, "XN")] };
-        self.named(kind, NAMES.iter().chain(rights))
+        let bits = match rights {
+            RightsForm::Two => &TWO[..],
+            RightsForm::One => &ONE,
+            RightsForm::Index => &INDEX,
+        };
+        let mut names = self.named(kind, bits);
+        if rights == RightsForm::Index {
+            names.push(PERMISSION_INDICES[self.permission_index() as usize]);
+        }
+        names
     }
 
     /// The names of the attributes that are set, of a table.
-    pub fn table_names(self, user: bool) -> Vec<&'static str> {
-        const NAMES: [(u32, &str); 2] = [(62, "APTABLE_RO"), (63, "NSTABLE")];
-        const USER: [(u32, &str); 3] =
-            [(61, "APTABLE_NO_USER"), (60, "UXNTABLE"), (59, "PXNTABLE")];
-        let rights = if user { &USER[..] } else { &[(60, "XNTABLE")] };
-        self.named("TABLE", NAMES.iter().chain(rights))
+    pub fn table_names(self, rights: RightsForm) -> Vec<&'static str> {
+        const TWO: [(u32, &str); 5] = [
+            (62, "APTABLE_RO"),
+            (63, "NSTABLE"),
+            (61, "APTABLE_NO_USER"),
+            (60, "UXNTABLE"),
+            (59, "PXNTABLE"),
+        ];
+        const ONE: [(u32, &str); 3] = [(62, "APTABLE_RO"), (63, "NSTABLE"), (60, "XNTABLE")];
+        const INDEX: [(u32, &str); 1] = [(63, "NSTABLE")];
+        let bits = match rights {
+            RightsForm::Two => &TWO[..],
+            RightsForm::One => &ONE,
+            RightsForm::Index => &INDEX,
+        };
+        self.named("TABLE", bits)
     }
 
-    fn named<'a>(
-        self,
-        kind: &'static str,
-        names: impl Iterator<Item = &'a (u32, &'static str)>,
-    ) -> Vec<&'static str> {
-        let set = names.filter(|(n, _)| bit(self.0, *n)).map(|(_, name)| *name);
+    fn named(self, kind: &'static str, bits: &[(u32, &'static str)]) -> Vec<&'static str> {
+        let set = bits.iter().filter(|(n, _)| bit(self.0, *n)).map(|(_, name)| *name);
         std::iter::once(kind).chain(set).collect()
     }
 }

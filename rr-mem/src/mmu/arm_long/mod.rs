@@ -5,12 +5,14 @@
 //!
 //! `regime` chooses the first table, `format` says where descriptors keep
 //! addresses, `entry` reads a descriptor, `rights` combines rights and refuses
-//! accesses; this file takes the steps.
+//! accesses, `indirect` has the rights of indices; this file takes the steps.
 //!
-//! Not here: stage 2, 128-bit descriptors (FEAT_D128), permission indirection
-//! and overlays, nested virtualisation (HCR_EL2.NV), HCR_EL2.TGE and DC (the
-//! registers' own SCTLR.M decides), EL0's E0PD and NFD, TBID (fetches ignore
-//! tags as loads do), PSTATE.UAO and BTI, PAN's exceptions (FEAT_PAN3), MTE.
+//! Not here, and refused by the gate: stage 2, 128-bit descriptors (FEAT_D128),
+//! descriptors of a nested hypervisor (HCR_EL2.NV1), HCR_EL2.TGE and DC, granule
+//! protection checks, canonical tags (MTX). Not here, and of no access that is asked
+//! about: NFD, PSTATE.UAO and BTI, MTE's tag checks, accesses to guarded control
+//! stacks. SCR_EL3.SIF and the security state of a page: what is fetched from another
+//! one.
 //!
 //! Where QEMU's `gva2gpa` answers otherwise than [`Query::Access`]: 7.2 does not
 //! look at the access flag (2.9 does), maps blocks at level 0, ignores bits 9:8
@@ -22,6 +24,7 @@
 mod controls;
 mod entry;
 mod format;
+mod indirect;
 mod regime;
 mod rights;
 #[cfg(test)]
@@ -29,13 +32,13 @@ mod tests;
 
 use self::{
     controls::{HTCR, SCTLR64, TCR_EL1, TCR_EL2, TCR2_CONTROLS, TTBCR},
-    entry::Descriptor,
+    entry::{Descriptor, RightsForm},
     format::{DescriptorFormat, next_level},
     regime::{Half, Regime},
     rights::{Inherited, fault_status},
 };
 use super::{
-    Access, FaultKind, Level, NotModelled, Rights, arm,
+    Access, AccessKind, FaultKind, Level, NotModelled, Rights, arm,
     gate::{self, Control},
     walk::{Decoded, Page, Paging, Span, Start, Table},
 };
@@ -98,6 +101,15 @@ impl LongPaging {
         }
     }
 
+    /// How blocks and pages say their rights.
+    const fn rights_form(&self) -> RightsForm {
+        match (self.regime.indirect(&self.regs), self.regime.has_user()) {
+            (true, _) => RightsForm::Index,
+            (false, true) => RightsForm::Two,
+            (false, false) => RightsForm::One,
+        }
+    }
+
     fn maps_page(format: DescriptorFormat, level: Level, entry: Descriptor) -> bool {
         match level {
             Level::Level3 => entry.table_or_page(),
@@ -106,7 +118,7 @@ impl LongPaging {
     }
 
     fn next_table(table: &Table<Inherited>, entry: Descriptor) -> Table<Inherited> {
-        let Inherited { format, limits } = table.inherited;
+        let Inherited { format, limits, bars } = table.inherited;
         let level = next_level(table.level);
         let limits = if format.hierarchical { limits.under(entry) } else { limits };
         Table {
@@ -114,7 +126,7 @@ impl LongPaging {
             level,
             shift: format.granule.shift(level),
             bits: format.granule.stride(),
-            inherited: Inherited { format, limits },
+            inherited: Inherited { format, limits, bars },
         }
     }
 
@@ -122,12 +134,12 @@ impl LongPaging {
         Page {
             base: table.inherited.format.address(entry, table.shift),
             shift: table.shift,
-            rights: self.rights(table.inherited.limits, entry),
+            rights: self.rights(table.inherited, entry),
         }
     }
 
     fn span(half: &Half) -> Option<Span<Inherited>> {
-        let table = half.root.ok()?;
+        let table = half.root().ok()?;
         Some(Span {
             gva: Gva(half.first & !mask(u32::from(table.shift + table.bits))),
             addresses: Gva(half.first)..=Gva(half.last),
@@ -165,7 +177,7 @@ impl Paging for LongPaging {
     }
 
     fn granule(&self) -> u64 {
-        let roots = self.halves.iter().flatten().filter_map(|half| half.root.ok());
+        let roots = self.halves.iter().flatten().filter_map(|half| half.root().ok());
         let shifts = roots.map(|table| table.inherited.format.granule.bits());
         1 << shifts.min().unwrap_or(12)
     }
@@ -182,7 +194,20 @@ impl Paging for LongPaging {
         }
         let half = self.halves.iter().flatten().find(|half| half.contains(gva));
         let half = half.ok_or((FaultKind::Translation, self.regime.top_level()))?;
-        half.root.map(Start::Table)
+        half.start(gva).map(Start::Table)
+    }
+
+    /// TCR.E0PDn: no half for EL0. TCR.TBIDn: no tags for instruction fetches.
+    #[inline]
+    fn barred(&self, gva: Gva, access: Access) -> Option<(FaultKind, Level)> {
+        let fetch = access.kind == AccessKind::Execute;
+        if !self.regs.mmu_on() {
+            let tagged = fetch && self.regime.fetches_low_top_byte(self.regs.tcr);
+            return (tagged && gva.0 > mask(56)).then_some((FaultKind::AddressSize, Level::Level0));
+        }
+        let half = self.halves.iter().flatten().find(|half| half.contains(gva))?;
+        let barred = access.user && half.bars_user || fetch && half.bars_fetches(gva);
+        barred.then_some((FaultKind::Translation, Level::Level0))
     }
 
     fn base_register(&self, gva: Gva) -> Register {
@@ -232,12 +257,12 @@ impl Paging for LongPaging {
 
     fn refused(
         &self,
-        _: &Table<Inherited>,
+        table: &Table<Inherited>,
         raw: u64,
         page: &Page,
         access: Access,
     ) -> Option<FaultKind> {
-        self.forbidden(Descriptor(raw), page, access)
+        self.forbidden(table.inherited, Descriptor(raw), page, access)
     }
 
     fn status(&self, kind: FaultKind, level: Level, _: Access) -> Option<u32> {
@@ -246,11 +271,10 @@ impl Paging for LongPaging {
 
     fn flags(&self, level: Level, raw: u64, leaf: bool) -> Vec<&'static str> {
         let entry = Descriptor(raw);
-        let user = self.regime.has_user();
         match (entry.valid(), leaf) {
             (false, _) => Vec::new(),
-            (true, true) => entry.leaf_names(level, user),
-            (true, false) if entry.table_or_page() => entry.table_names(user),
+            (true, true) => entry.leaf_names(level, self.rights_form()),
+            (true, false) if entry.table_or_page() => entry.table_names(self.rights_form()),
             (true, false) => vec!["RESERVED"],
         }
     }

@@ -7,11 +7,12 @@
 //! Where the manual leaves a choice, a TxSZ out of range gives a level 0
 //! Translation fault (it is not clamped), as QEMU does. Every optional range
 //! is taken as there: FEAT_TTST (TxSZ up to 48, 47 with 64 KB granules) and
-//! FEAT_LVA (TxSZ down to 12 with 64 KB granules).
+//! FEAT_LVA (TxSZ down to 12 with 64 KB granules). A control that is set belongs to a
+//! feature that the CPU has.
 
 use super::{
     format::{AddressForm, DescriptorFormat, Granule},
-    rights::{Inherited, Limits},
+    rights::{Bars, Inherited, Limits},
 };
 use crate::{
     addr::Gva,
@@ -110,6 +111,45 @@ impl Regime {
             }
     }
 
+    /// Whether permissions are those of indices: TCR2_ELx.PIE, bit 1; TCR_EL3.PIE,
+    /// bit 35.
+    pub const fn indirect(self, regs: &ArmRegs) -> bool {
+        match self {
+            Regime::El10 | Regime::El20 | Regime::El2 => bit(regs.tcr2, 1),
+            Regime::El3 => bit(regs.tcr, 35),
+            Regime::Pl10 | Regime::Hyp => false,
+        }
+    }
+
+    /// Whether permissions of the regime's own level have an overlay: TCR2_ELx.POE,
+    /// bit 3; TCR_EL3.POE, bit 36.
+    pub const fn overlaid(self, regs: &ArmRegs) -> bool {
+        match self {
+            Regime::El10 | Regime::El20 | Regime::El2 => bit(regs.tcr2, 3),
+            Regime::El3 => bit(regs.tcr, 36),
+            Regime::Pl10 | Regime::Hyp => false,
+        }
+    }
+
+    /// Whether those of EL0 have one: TCR2_ELx.E0POE, bit 2.
+    pub const fn user_overlaid(self, regs: &ArmRegs) -> bool {
+        matches!(self, Regime::El10 | Regime::El20) && bit(regs.tcr2, 2)
+    }
+
+    /// Whether any permission is one of an index; the limits of tables do not count then.
+    pub const fn indexed(self, regs: &ArmRegs) -> bool {
+        self.indirect(regs) || self.overlaid(regs) || self.user_overlaid(regs)
+    }
+
+    /// TCR.TBID, TBID0: instruction fetches do not ignore the top byte.
+    pub const fn fetches_low_top_byte(self, tcr: u64) -> bool {
+        match self {
+            Regime::El10 | Regime::El20 => bit(tcr, 51),
+            Regime::El2 | Regime::El3 => bit(tcr, 29),
+            Regime::Pl10 | Regime::Hyp => false,
+        }
+    }
+
     /// TCR.TBI, TBI0: the top byte of low addresses is a tag.
     pub const fn ignores_low_top_byte(self, tcr: u64) -> bool {
         match self {
@@ -129,6 +169,10 @@ struct Control {
     disabled: bool,
     /// TBIn: address bits 63:56 are a tag.
     ignores_top_byte: bool,
+    /// TBIDn: but for instruction fetches.
+    fetches_top_byte: bool,
+    /// E0PDn: no accesses from EL0.
+    bars_user: bool,
     /// HPDn: table descriptors limit nothing.
     flat_permissions: bool,
     /// IPS or PS.
@@ -151,6 +195,8 @@ impl TcrEl1 {
             granule: tg0(field(self.0, 15, 14)),
             disabled: bit(self.0, 7),
             ignores_top_byte: bit(self.0, 37),
+            fetches_top_byte: bit(self.0, 51),
+            bars_user: bit(self.0, 55),
             flat_permissions: bit(self.0, 41),
             output_size: self.ips(),
             ds: self.ds(),
@@ -162,6 +208,8 @@ impl TcrEl1 {
             granule: tg1(field(self.0, 31, 30)),
             disabled: bit(self.0, 23),
             ignores_top_byte: bit(self.0, 38),
+            fetches_top_byte: bit(self.0, 52),
+            bars_user: bit(self.0, 56),
             flat_permissions: bit(self.0, 42),
             output_size: self.ips(),
             ds: self.ds(),
@@ -188,6 +236,8 @@ impl TcrEl2 {
             granule: tg0(field(self.0, 15, 14)),
             disabled: false,
             ignores_top_byte: bit(self.0, 20),
+            fetches_top_byte: bit(self.0, 29),
+            bars_user: false,
             flat_permissions: bit(self.0, 24),
             // PS.
             output_size: field(self.0, 18, 16),
@@ -310,8 +360,14 @@ impl Ttbcr {
         let low = root(lpae(!self.hpd0()), regs.ttbr0, low_bits, self.epd0(), Level::Level1);
         let high = root(lpae(!self.hpd1()), regs.ttbr1, high_bits, self.epd1(), Level::Level1);
         [
-            Some(Half { first: 0, last: low_end, ignores_top_byte: false, root: low }),
-            high_start.map(|first| Half { first, last: all, ignores_top_byte: false, root: high }),
+            Some(Half { first: 0, last: low_end, tags: Tags::None, bars_user: false, root: low }),
+            high_start.map(|first| Half {
+                first,
+                last: all,
+                tags: Tags::None,
+                bars_user: false,
+                root: high,
+            }),
         ]
     }
 }
@@ -325,7 +381,7 @@ impl Htcr {
         let input_bits = 32 - field(self.0, 2, 0) as u8;
         let format = lpae(!bit(self.0, 24));
         let root = root(format, regs.ttbr0, input_bits, false, Level::Level1);
-        Half { first: 0, last: mask(input_bits.into()), ignores_top_byte: false, root }
+        Half { first: 0, last: mask(input_bits.into()), tags: Tags::None, bars_user: false, root }
     }
 }
 
@@ -355,7 +411,7 @@ fn root(format: DescriptorFormat, ttbr: u64, input_bits: u8, disabled: bool, top
     if base.0 >> format.output_bits != 0 {
         return Err((FaultKind::AddressSize, Level::Level0));
     }
-    let inherited = Inherited { format, limits: Limits::NONE };
+    let inherited = Inherited { format, limits: Limits::NONE, bars: Bars::NONE };
     Ok(Table { base, level, shift, bits, inherited })
 }
 
@@ -366,8 +422,21 @@ pub(super) struct Half {
     pub first: u64,
     /// Its last address.
     pub last: u64,
-    ignores_top_byte: bool,
-    pub root: Root,
+    tags: Tags,
+    /// EL0 has no access at all.
+    pub bars_user: bool,
+    root: Root,
+}
+
+/// What the top byte of a half's addresses is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tags {
+    /// A part of the address.
+    None,
+    /// Ignored.
+    All,
+    /// Ignored by loads and stores, a part of the address for instruction fetches.
+    Data,
 }
 
 impl Half {
@@ -375,23 +444,50 @@ impl Half {
         let usable = control.txsz_in_range();
         let input_bits = 64 - if usable { control.txsz } else { 16 };
         let ttbr = if high { regs.ttbr1 } else { regs.ttbr0 };
-        let format = control.format(regs.phys_bits);
+        let mut format = control.format(regs.phys_bits);
+        format.hierarchical &= !Regime::new(regs).indexed(regs);
         let disabled = control.disabled || !usable;
         let low_mask = mask(input_bits.into());
         let (first, last) = if high { (!low_mask, u64::MAX) } else { (0, low_mask) };
-        Self {
-            first,
-            last,
-            ignores_top_byte: control.ignores_top_byte,
-            root: root(format, ttbr, input_bits, disabled, Level::Level0),
+        let root = root(format, ttbr, input_bits, disabled, Level::Level0);
+        let tags = match (control.ignores_top_byte, control.fetches_top_byte) {
+            (false, _) => Tags::None,
+            (true, false) => Tags::All,
+            (true, true) => Tags::Data,
+        };
+        Self { first, last, tags, bars_user: control.bars_user, root }
+    }
+
+    /// Where walks of `gva` start.
+    #[inline]
+    pub fn start(&self, gva: Gva) -> Root {
+        let mut root = self.root();
+        if let Ok(table) = &mut root {
+            table.inherited.bars.fetches = self.bars_fetches(gva);
         }
+        root
+    }
+
+    /// The first table of addresses without a tag.
+    pub fn root(&self) -> Root {
+        let bars = Bars { user: self.bars_user, fetches: false };
+        self.root.map(|mut table| {
+            table.inherited.bars = bars;
+            table
+        })
+    }
+
+    /// Whether nothing at `gva` is executed, because of its tag.
+    #[inline]
+    pub fn bars_fetches(&self, gva: Gva) -> bool {
+        self.tags == Tags::Data && !(self.first..=self.last).contains(&gva.0)
     }
 
     /// Whether it maps `gva`. Bit 55 decides between the halves of AArch64; a
     /// tag above it is replaced by copies of it.
     #[inline]
     pub fn contains(&self, gva: Gva) -> bool {
-        let address = if self.ignores_top_byte { sign_extend(gva.0, 56) } else { gva.0 };
+        let address = if self.tags == Tags::None { gva.0 } else { sign_extend(gva.0, 56) };
         self.first <= address && address <= self.last
     }
 }

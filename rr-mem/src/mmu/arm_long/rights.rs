@@ -35,24 +35,71 @@ impl Limits {
     }
 }
 
+/// Who has no access whatever the page says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Bars {
+    /// EL0: TCR.E0PDn.
+    pub(super) user: bool,
+    /// Instruction fetches: TCR.TBIDn, and the address has a tag.
+    pub(super) fetches: bool,
+}
+
+impl Bars {
+    pub(super) const NONE: Self = Self { user: false, fetches: false };
+
+    const fn leave(self, rights: Rights) -> Rights {
+        let mut left = rights;
+        if self.user {
+            left.user = Rwx { r: false, w: false, x: false };
+        }
+        if self.fetches {
+            left.kernel.x = false;
+            left.user.x = false;
+        }
+        left
+    }
+}
+
 /// What is decided above a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Inherited {
     pub(super) format: DescriptorFormat,
     pub(super) limits: Limits,
+    pub(super) bars: Bars,
 }
 
 impl LongPaging {
+    /// The effective rights of a page.
+    #[inline]
+    pub(super) fn rights(&self, above: Inherited, entry: Descriptor) -> Rights {
+        let rights = if self.regime.indexed(&self.regs) {
+            self.indexed_rights(entry)
+        } else {
+            self.direct_rights(above.limits, entry)
+        };
+        above.bars.leave(rights)
+    }
+
     /// "Data accesses permissions" and "Instruction execution permissions" of
-    /// direct permissions. With TCR.HD a clean page (AP\[2\], DBM) is writable:
+    /// direct permissions.
+    #[inline]
+    fn direct_rights(&self, limits: Limits, entry: Descriptor) -> Rights {
+        let mut rights = self.rights_before_wxn(limits, entry);
+        let wxn = self.regs.wxn();
+        rights.kernel.x &= !(rights.kernel.w && wxn);
+        rights.user.x &= !(rights.user.w && wxn);
+        rights
+    }
+
+    /// The same without SCTLR.WXN. With TCR.HD a clean page (AP\[2\], DBM) is writable:
     /// the CPU clears AP\[2\] on the first write.
     #[inline]
-    pub(super) fn rights(&self, limits: Limits, entry: Descriptor) -> Rights {
+    pub(super) fn rights_before_wxn(&self, limits: Limits, entry: Descriptor) -> Rights {
         let clean = entry.dirty_bit_modifier() && self.regime.sets_dirty_state(self.regs.tcr);
         let writable = !limits.read_only && (!entry.read_only() || clean);
         let xn = entry.execute_never() || limits.execute_never;
         if !self.regime.has_user() {
-            let kernel = Rwx { r: true, w: writable, x: !(xn || writable && self.regs.wxn()) };
+            let kernel = Rwx { r: true, w: writable, x: !xn };
             return Rights { kernel, ..Rights::default() };
         }
         let user = entry.user() && !limits.no_user;
@@ -63,7 +110,6 @@ impl LongPaging {
     #[inline]
     fn two_privileges(&self, writable: bool, user: bool, xn: bool, pxn: bool) -> Rights {
         let user_writable = user && writable;
-        let wxn = self.regs.wxn();
         let (kernel_x, user_x) = if self.regime.aarch64() {
             // What EL0 may write, EL1 may not execute. EL0 needs no right to
             // read what it executes.
@@ -73,8 +119,8 @@ impl LongPaging {
             (!(xn || pxn || user_writable && self.uwxn()), user && !xn)
         };
         Rights {
-            kernel: Rwx { r: true, w: writable, x: kernel_x && !(writable && wxn) },
-            user: Rwx { r: user, w: user_writable, x: user_x && !(user_writable && wxn) },
+            kernel: Rwx { r: true, w: writable, x: kernel_x },
+            user: Rwx { r: user, w: user_writable, x: user_x },
             unknown: false,
         }
     }
@@ -88,6 +134,7 @@ impl LongPaging {
     /// Why `access` to `page` is refused.
     pub(super) fn forbidden(
         &self,
+        above: Inherited,
         entry: Descriptor,
         page: &Page,
         access: Access,
@@ -95,10 +142,25 @@ impl LongPaging {
         if !entry.access_flag() && !self.regime.sets_access_flags(self.regs.tcr) {
             return Some(FaultKind::AccessFlag);
         }
-        // PSTATE.PAN: no privileged data access to what the user can read.
         let data = access.kind != AccessKind::Execute;
-        let pan = data && !access.user && self.regs.pan && page.rights.user.r;
+        let pan = data && !access.user && self.regs.pan && self.is_users(above.limits, entry);
         (pan || !page.rights.allow(access)).then_some(FaultKind::Permission)
+    }
+
+    /// Whether PSTATE.PAN keeps privileged data accesses from the page: the tables let
+    /// EL0 read it, or, with SCTLR.EPAN or permission indirection, execute it.
+    fn is_users(&self, limits: Limits, entry: Descriptor) -> bool {
+        if self.regime.indirect(&self.regs) {
+            return self.user_has_permission(entry);
+        }
+        let executable = !entry.execute_never() && !limits.execute_never;
+        let read = entry.user() && !limits.no_user;
+        self.regime.has_user() && (read || self.epan() && executable)
+    }
+
+    /// SCTLR_ELx.EPAN, bit 57, AArch64 only.
+    const fn epan(&self) -> bool {
+        self.regime.aarch64() && bit(self.regs.sctlr, 57)
     }
 }
 

@@ -31,19 +31,29 @@ fn tcr_bits(wide: bool, el: u8, hcr: u64) -> u64 {
 const E2H: u64 = 1 << 34;
 
 fn any_regs() -> impl Strategy<Value = ArmRegs> {
-    let words = any::<([u64; 5], bool, u8, bool)>();
-    words.prop_map(|([ttbr0, ttbr1, tcr, sctlr, hcr], wide, phys_bits, pan)| ArmRegs {
-        state: if wide { ArmState::Aarch64 } else { ArmState::Aarch32 },
-        el: (hcr & 3) as u8,
-        ttbr0,
-        ttbr1,
-        tcr: tcr & tcr_bits(wide, (hcr & 3) as u8, hcr),
-        // Mostly with the MMU on; without EPAN and HA.
-        sctlr: (sctlr | u64::from(sctlr & 0xf000 != 0)) & !(1 << 57 | 1 << 17),
-        hcr: hcr & E2H,
-        pan,
-        phys_bits,
-        ..ArmRegs::new(if wide { ArmState::Aarch64 } else { ArmState::Aarch32 })
+    let words = any::<([u64; 5], [u64; 5], bool, u8, bool)>();
+    words.prop_map(|(bases, indices, wide, phys_bits, pan)| {
+        let [ttbr0, ttbr1, tcr, sctlr, hcr] = bases;
+        let [tcr2, pir, pire0, por, por_el0] = indices;
+        ArmRegs {
+            state: if wide { ArmState::Aarch64 } else { ArmState::Aarch32 },
+            el: (hcr & 3) as u8,
+            ttbr0,
+            ttbr1,
+            tcr: tcr & tcr_bits(wide, (hcr & 3) as u8, hcr),
+            // Mostly with the MMU on; without HA.
+            sctlr: (sctlr | u64::from(sctlr & 0xf000 != 0)) & !(1 << 17),
+            hcr: hcr & E2H,
+            pan,
+            phys_bits,
+            // All but D128.
+            tcr2: tcr2 & 0xf_fc1f,
+            pir,
+            pire0,
+            por,
+            por_el0,
+            ..ArmRegs::new(if wide { ArmState::Aarch64 } else { ArmState::Aarch32 })
+        }
     })
 }
 

@@ -5,6 +5,7 @@ mod aarch32;
 mod choosing;
 mod descriptors;
 mod everything;
+mod indices;
 mod rights;
 
 use std::collections::BTreeMap;

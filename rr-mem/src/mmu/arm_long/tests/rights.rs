@@ -73,6 +73,65 @@ fn pan_refuses_privileged_data_accesses_to_user_pages_only() {
 }
 
 #[test]
+fn epan_counts_what_the_user_may_only_execute_too() {
+    let regs = ArmRegs { pan: true, sctlr: 1 | 1 << 57, ..el1(tcr(4, 39)) };
+    let hidden = 0x5000 | PAGE;
+    assert_eq!(status(&regs, &three_levels(0, hidden), 0, READ), Some(0b001111));
+    assert_eq!(status(&regs, &three_levels(0, hidden), 0, WRITE), Some(0b001111));
+    assert_eq!(status(&regs, &three_levels(0, hidden), 0, FETCH), None);
+    assert_eq!(status(&regs, &three_levels(0, hidden | 1 << 54), 0, READ), None);
+    assert_eq!(status(&regs, &three_levels(1 << 60, hidden), 0, READ), None);
+    let calm = ArmRegs { pan: false, ..regs };
+    assert_eq!(status(&calm, &three_levels(0, hidden), 0, READ), None);
+}
+
+const HIGH: u64 = 0xffff_ff80_0000_0000;
+
+#[test]
+fn e0pd_keeps_el0_from_its_half_before_any_table_is_read() {
+    for (bit, barred, open) in [(55, 0, HIGH), (56, HIGH, 0)] {
+        let regs = el1(tcr(4, 39) | 1 << bit);
+        let memory = three_levels(0, 0x5000 | PAGE | 0xc0);
+        let fetch = Query::Access(Access { kind: AccessKind::Execute, user: true });
+        for query in [USER_READ, fetch] {
+            let found = fault(&regs, &memory, barred, query).expect("barred");
+            assert_eq!((found.status, found.entry), (Some(0b000100), None));
+            assert_eq!(status(&regs, &memory, open, query), None);
+        }
+        assert_eq!(status(&regs, &memory, barred, READ), None);
+        let rights =
+            |gva| walk(&regs, &memory, gva, Query::Presence).result.map(|found| found.rights);
+        assert_eq!(rights(barred).expect("mapped").to_string(), "kernel r-x user ---");
+        assert_eq!(rights(open).expect("mapped").to_string(), "kernel r-x user r-x");
+    }
+}
+
+#[test]
+fn e0pd_leaves_pan_what_the_tables_say() {
+    let regs = ArmRegs { pan: true, ..el1(tcr(4, 39) | 1 << 55) };
+    let memory = three_levels(0, 0x5000 | PAGE | 0xc0);
+    assert_eq!(status(&regs, &memory, 0, READ), Some(0b001111));
+}
+
+#[test]
+fn with_tbid_tags_are_for_data_alone() {
+    let el2 = ArmRegs { el: 2, ..el1(25 | 5 << 16 | 1 << 20 | 1 << 29) };
+    let tagged = 0xa5 << 56;
+    for regs in [el1(tcr(4, 39) | 1 << 37 | 1 << 51), el2] {
+        let memory = three_levels(0, 0x5000 | PAGE);
+        assert_eq!(gpa(&regs, &memory, tagged), Some(0x5000));
+        assert_eq!(status(&regs, &memory, tagged, READ), None);
+        assert_eq!(status(&regs, &memory, tagged, FETCH), Some(0b000100));
+        assert_eq!(status(&regs, &memory, 0, FETCH), None);
+        let found = walk(&regs, &memory, tagged, Query::Presence).result.expect("mapped");
+        assert_eq!(found.rights.kernel.to_string(), "rw-");
+        let off = ArmRegs { sctlr: 0, ..regs };
+        assert_eq!(status(&off, &memory, tagged, READ), None);
+        assert_eq!(status(&off, &memory, tagged, FETCH), Some(0b000000));
+    }
+}
+
+#[test]
 fn hardware_updates_spare_the_access_flag_and_clean_pages() {
     let memory = three_levels(0, 0x5000 | 0x83 | 1 << 51);
     let ha = el1(tcr(4, 39) | 1 << 39);
