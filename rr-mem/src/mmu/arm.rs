@@ -1,14 +1,21 @@
 //! What steers walks of ARM whatever the format of descriptors, and what a walk here
 //! makes of it: Arm Architecture Reference Manual for A-profile (DDI 0487), "HCR_EL2",
-//! "GPCCR_EL3", "SCTLR"; for ARMv7-A (DDI 0406C.d), "SCTLR, System Control Register".
+//! "GPCCR_EL3", "SCTLR"; for ARMv7-A (DDI 0406C.d), "SCTLR, System Control Register";
+//! what two formats share: DDI 0100I, "Fast Context Switch Extension", "Access
+//! permissions".
 
-use super::gate::Control;
+use super::{
+    gate::Control,
+    walk::{Span, Start, Table},
+};
 use crate::{
-    bits::bit,
+    addr::Gva,
+    bits::{bit, keep},
     regs::{ArmRegs, Register},
 };
 
 const HCR: Register = Register::Hcr;
+const FCSEIDR: Register = Register::FcseIdr;
 const SCTLR: Register = Register::Sctlr;
 
 type C = Control<ArmRegs>;
@@ -19,7 +26,7 @@ const fn guest(regs: &ArmRegs) -> bool {
 }
 
 /// HCR_EL2 and the registers above all regimes.
-pub(super) static ABOVE: [C; 15] = [
+pub(super) static ABOVE: [C; 18] = [
     C::refused(HCR, (0, 0), "VM", "a second stage of translation", guest),
     C::refused(HCR, (12, 12), "DC", "a first stage that is off, by the hypervisor", guest),
     C::refused(HCR, (27, 27), "TGE", "EL0 under EL2 without EL1", |regs| {
@@ -39,6 +46,15 @@ pub(super) static ABOVE: [C; 15] = [
     C::harmless(HCR, (41, 35), "TLOR to APK, API", "traps"),
     C::harmless(HCR, (63, 44), "AT to TWEDEL", "traps, and how long the TLB keeps a page"),
     C::refused(Register::Pmsa, (0, 0), "PMSA", "an MPU's regions instead of tables", |_| true),
+    C::modelled(FCSEIDR, (31, 25), "PID", "before ARMv8: another place for the lowest 32 MB"),
+    C::refused(
+        FCSEIDR,
+        (31, 25),
+        "PID",
+        "the lowest 32 MB elsewhere, without tables or with long descriptors",
+        |regs| fcse(regs) != 0 && (!regs.mmu_on() || regs.long_descriptors()),
+    ),
+    C::harmless(FCSEIDR, (24, 0), "0", "no field"),
     C::refused(Register::Gpccr, (16, 16), "GPC", "granule protection checks", |_| true),
 ];
 
@@ -48,9 +64,7 @@ pub(super) static SCTLR32: [C; 14] = [
     C::modelled(SCTLR, (19, 19), "WXN", "what can be written is not executed"),
     C::modelled(SCTLR, (20, 20), "UWXN", "what the user can write, the kernel does not execute"),
     C::modelled(SCTLR, (23, 23), "XP", "before ARMv7: short descriptors of ARMv6"),
-    C::refused(Register::ArmVersion, (3, 0), "below 7", "tables with subpages", |regs| {
-        regs.version < 6 || regs.version == 6 && !regs.xp()
-    }),
+    C::modelled(Register::ArmVersion, (3, 0), "below 7", "tables with subpages"),
     C::modelled(SCTLR, (25, 25), "EE", "descriptors are big-endian"),
     C::modelled(SCTLR, (29, 29), "AFE", "AP[0] is the access flag"),
     C::refused(SCTLR, (17, 17), "HA", "access flags that the CPU sets", |regs| {
@@ -64,3 +78,52 @@ pub(super) static SCTLR32: [C; 14] = [
     C::harmless(SCTLR, (28, 26), "NMFI, TRE", "interrupts; memory attributes"),
     C::harmless(SCTLR, (63, 30), "TE, DSSBS", "exceptions; the upper half is no register's"),
 ];
+
+/// log2 of the bytes that FCSEIDR moves.
+const FCSE_SHIFT: u32 = 25;
+
+/// Where FCSEIDR puts the lowest 32 MB. ARMv8 has none; QEMU has it up to ARMv7.
+const fn fcse(regs: &ArmRegs) -> u64 {
+    if regs.version < 8 { keep(regs.fcseidr, 31, FCSE_SHIFT) } else { 0 }
+}
+
+/// The modified virtual address, which the tables translate.
+#[inline]
+pub(super) const fn modified(regs: &ArmRegs, gva: Gva) -> Gva {
+    if gva.0 >> FCSE_SHIFT == 0 { Gva(gva.0 | fcse(regs)) } else { gva }
+}
+
+/// The address space of two first tables, of which `low` maps what is below
+/// `border`, as FCSEIDR arranges it.
+pub(super) fn spans<I: Copy>(
+    regs: &ArmRegs,
+    border: u64,
+    low: Option<Table<I>>,
+    high: Option<Table<I>>,
+) -> Vec<Span<I>> {
+    let (window, place) = (1 << FCSE_SHIFT, fcse(regs));
+    let part = |table: Option<Table<I>>, moved: u64, addresses: [u64; 2]| {
+        let start = Start::Table(table?);
+        let [first, end] = addresses;
+        // Tables have an entry for every megabyte; those of other addresses are unused.
+        let gva = Gva(0u64.wrapping_sub(moved));
+        (first < end).then(|| Span { gva, addresses: Gva(first)..=Gva(end - 1), start })
+    };
+    let moved = if place < border { low } else { high };
+    let lowest = if place == 0 { 0 } else { window };
+    [
+        part(moved, place, [0, lowest]),
+        part(low, 0, [lowest, border]),
+        part(high, 0, [border.max(lowest), 1 << 32]),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Reads and writes of (kernel, user) where AP is 0: SCTLR.S, bit 8, lets the kernel
+/// read, SCTLR.R, bit 9, both. Together they are reserved.
+pub(super) const fn by_system_and_rom(sctlr: u64) -> [(bool, bool); 2] {
+    let (system, rom) = (bit(sctlr, 8), bit(sctlr, 9));
+    [(system != rom, false), (rom && !system, false)]
+}

@@ -11,6 +11,7 @@
 
 mod answer;
 mod arm;
+pub mod arm_legacy;
 pub mod arm_long;
 pub mod arm_short;
 mod batch;

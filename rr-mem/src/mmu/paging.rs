@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{
-    NotModelled, Query, Step, Translation, Walk, WalkError, arm_long, arm_short,
+    NotModelled, Query, Step, Translation, Walk, WalkError, arm_legacy, arm_long, arm_short,
     gate::{self, ControlLine},
     walk::{self, Paging},
     x86,
@@ -21,6 +21,8 @@ use crate::{
 pub enum Mmu {
     /// x86, every mode.
     X86(x86::X86Paging),
+    /// ARM before v7: tables with subpages.
+    ArmLegacy(arm_legacy::LegacyPaging),
     /// ARM, AArch32 with short descriptors.
     ArmShort(arm_short::ShortPaging),
     /// ARM, long descriptors: AArch64, and AArch32 with LPAE.
@@ -32,6 +34,7 @@ macro_rules! each_paging {
     ($mmu:expr, $paging:ident => $body:expr) => {
         match $mmu {
             Mmu::X86($paging) => $body,
+            Mmu::ArmLegacy($paging) => $body,
             Mmu::ArmShort($paging) => $body,
             Mmu::ArmLong($paging) => $body,
         }
@@ -49,6 +52,9 @@ impl Mmu {
             Regs::X86(regs) => x86::X86Paging::new(regs).map(Mmu::X86),
             Regs::Arm(regs) if regs.long_descriptors() => {
                 arm_long::LongPaging::new(regs).map(Mmu::ArmLong)
+            }
+            Regs::Arm(regs) if regs.subpages() => {
+                arm_legacy::LegacyPaging::new(regs).map(Mmu::ArmLegacy)
             }
             Regs::Arm(regs) => arm_short::ShortPaging::new(regs).map(Mmu::ArmShort),
         }
@@ -163,7 +169,8 @@ pub fn mode(regs: &Regs) -> &'static str {
 #[must_use]
 pub fn controls() -> Vec<(&'static str, Vec<ControlLine>)> {
     let x86 = [("x86", gate::lines(&x86::CONTROLS))];
-    let arm = arm_short::controls().into_iter().chain(arm_long::controls());
+    let short = arm_short::controls().into_iter().chain(arm_legacy::controls());
+    let arm = short.chain(arm_long::controls());
     x86.into_iter().chain(arm.map(|(name, controls)| (name, gate::lines(controls)))).collect()
 }
 

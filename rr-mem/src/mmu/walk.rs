@@ -112,6 +112,13 @@ pub(crate) trait Paging: Copy {
         false
     }
 
+    /// The address that the tables translate instead of `gva`; the lowest bits, as
+    /// many as a page has, are the same.
+    #[inline]
+    fn modified(&self, gva: Gva) -> Gva {
+        gva
+    }
+
     /// The table that maps `gva`. The level of a fault here is the one that
     /// the architecture reports.
     fn start(&self, gva: Gva) -> Result<Start<Self::Inherited>, (FaultKind, Level)>;
@@ -149,6 +156,14 @@ pub(crate) trait Paging: Copy {
 
     /// The meaning of the entry `raw` of `table`: presence only.
     fn decode(&self, table: &Table<Self::Inherited>, raw: u64) -> Decoded<Self::Inherited>;
+
+    /// What of `page`, which the entry `raw` of `table` maps, has the rights of its
+    /// byte `inside`: nearly always all of it.
+    #[inline]
+    fn part(&self, table: &Table<Self::Inherited>, raw: u64, page: Page, inside: u64) -> Page {
+        let _ = (table, raw, inside);
+        page
+    }
 
     /// Why the CPU would refuse any access by the entry `raw` of `table`, which
     /// [`Paging::decode`] found valid.
@@ -220,7 +235,7 @@ pub(crate) fn walk<P: Paging, M: Memory + ?Sized>(
 ) -> Result<Translation, WalkError> {
     match start(paging, gva, query) {
         Ok(Start::Table(table)) => descend(paging, memory, gva, query, table, |_| {}, visit),
-        Ok(Start::Off(page)) => Ok(translation(paging, gva, &page, 0)),
+        Ok(Start::Off(page)) => Ok(translation(paging, paging.modified(gva), &page, 0)),
         Err((kind, level)) => Err(fault(paging, kind, level, None, query)),
     }
 }
@@ -236,6 +251,7 @@ pub(crate) fn descend<P: Paging, M: Memory + ?Sized>(
     mut enter: impl FnMut(&Table<P::Inherited>),
     mut visit: impl FnMut(Step),
 ) -> Result<Translation, WalkError> {
+    let gva = paging.modified(gva);
     let (kind, step) = loop {
         let index = table.index(gva);
         let at = Gpa(table.base.0.wrapping_add(index * paging.entry_bytes()));
@@ -251,10 +267,13 @@ pub(crate) fn descend<P: Paging, M: Memory + ?Sized>(
                 Some(kind) => break (kind, step),
                 None => table = next,
             },
-            Decoded::Page(page) => match refusal(paging, &table, raw, Some(&page), query) {
-                Some(kind) => break (kind, step),
-                None => return Ok(translation(paging, gva, &page, raw)),
-            },
+            Decoded::Page(page) => {
+                let page = paging.part(&table, raw, page, gva.0 & mask(page.shift.into()));
+                match refusal(paging, &table, raw, Some(&page), query) {
+                    Some(kind) => break (kind, step),
+                    None => return Ok(translation(paging, gva, &page, raw)),
+                }
+            }
         }
         enter(&table);
     };

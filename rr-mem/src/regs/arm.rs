@@ -86,6 +86,9 @@ pub struct ArmRegs {
     pub version: u8,
     /// Whether an MPU's regions, which are not known, stand instead of tables.
     pub pmsa: bool,
+    /// An XScale, whose coarse tables of ARMv5 have extended small pages. Elsewhere
+    /// what means these is reserved, so that they are usual.
+    pub xscale: bool,
 }
 
 impl Default for ArmRegs {
@@ -138,6 +141,7 @@ impl ArmRegs {
                 ArmState::Aarch64 => 8,
             },
             pmsa: false,
+            xscale: true,
         }
     }
 
@@ -171,19 +175,27 @@ impl ArmRegs {
         bit(self.sctlr, 19)
     }
 
+    /// Whether tables are those of ARMv4 and ARMv5: before ARMv6, or with SCTLR.XP
+    /// = 0.
+    #[must_use]
+    pub const fn subpages(&self) -> bool {
+        self.version < 6 || self.version == 6 && !self.xp()
+    }
+
     /// Whether descriptors have the long format.
     #[must_use]
     pub const fn long_descriptors(&self) -> bool {
         match self.state {
             ArmState::Aarch64 => true,
             // Hyp mode (EL2) has long descriptors only.
+            ArmState::Aarch32 if self.version < 7 => false,
             ArmState::Aarch32 => self.tcr & Self::TTBCR_EAE != 0 || self.el == 2,
         }
     }
 }
 
 /// The registers of ARM, in the order of answers.
-pub(super) static REGISTERS: [Entry<ArmRegs>; 22] = [
+pub(super) static REGISTERS: [Entry<ArmRegs>; 23] = [
     Entry::new(
         Info::new(Register::El, "EL", "el", "ARM: current exception level, 0 to 3")
             .takes(Values::Range(0, 3)),
@@ -313,6 +325,19 @@ pub(super) static REGISTERS: [Entry<ArmRegs>; 22] = [
             .unremarkable(),
         |regs| regs.pmsa.into(),
         |regs, value| regs.pmsa = value != 0,
+    ),
+    Entry::new(
+        Info::new(
+            Register::Xscale,
+            "XSCALE",
+            "xscale",
+            "ARMv5: whether coarse tables have extended small pages, as XScale's do",
+        )
+        .takes(Values::Switch)
+        .rare()
+        .unremarkable(),
+        |regs| regs.xscale.into(),
+        |regs, value| regs.xscale = value != 0,
     ),
     Entry::new(
         Info::new(Register::State, "STATE", "state", "ARM: the execution state, 32 or 64")

@@ -109,8 +109,12 @@ impl Cpu {
             return Some(Register::Hcr);
         }
         // Before ARMv7, SCTLR.XP = 0 means other tables. Later, bit 23 is 1, or SPAN.
-        let old = !regs.long_descriptors() && self.knows(Register::Sctlr) && !regs.xp();
-        (old && unknown(Register::ArmVersion)).then_some(Register::ArmVersion)
+        let short = !regs.long_descriptors() && !regs.xp();
+        match (short, unknown(Register::ArmVersion), unknown(Register::Sctlr)) {
+            (true, true, false) => Some(Register::ArmVersion),
+            (true, false, true) if regs.version == 6 => Some(Register::Sctlr),
+            _ => None,
+        }
     }
 
     /// The unknown register that decides all rights, if there is one.

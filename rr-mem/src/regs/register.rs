@@ -38,6 +38,7 @@ pub enum Register {
     Gpccr,
     ArmVersion,
     Pmsa,
+    Xscale,
     State,
     PhysBits,
 }

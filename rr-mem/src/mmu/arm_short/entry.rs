@@ -21,6 +21,10 @@ impl First {
     pub const fn table(self) -> bool {
         field(self.0, 1, 0) == 0b01
     }
+    /// Bits 1:0 are 0b11: a section with PXN, reserved before ARMv7.
+    pub const fn section_pxn(self) -> bool {
+        field(self.0, 1, 0) == 0b11
+    }
     /// Bit 18 of a section: it is a supersection, 16 MB.
     pub const fn supersection(self) -> bool {
         bit(self.0, 18)

@@ -9,9 +9,12 @@
 //! this file chooses the first table and takes the steps.
 //!
 //! A first-level descriptor 0b11 is a section with PXN, as on every CPU with
-//! that bit. Not here: TEX remap and cacheability (they change no address),
-//! TTBR.NOS and the other cache hints of the walk, the formats of ARMv5
-//! (SCTLR.XP = 0: fine pages, subpages), and stage 2.
+//! that bit; ARMv6 has none. With ARMv6 (SCTLR.XP = 1), SCTLR.S and SCTLR.R decide
+//! on AP = 0b000 (DDI 0100I, "Access permissions").
+//!
+//! Not here: TEX remap and cacheability (they change no address), TTBR.NOS and
+//! the other cache hints of the walk, the tables of ARMv5 and of SCTLR.XP = 0
+//! (`arm_legacy`), and stage 2.
 //!
 //! QEMU 7.2 differs in one answer: a manager's page is never checked for the
 //! access flag there; the manual's walk checks it before the domain.
@@ -25,7 +28,7 @@ mod tests;
 use self::{
     controls::TTBCR_CONTROLS,
     entry::{First, Second},
-    rights::{Inherited, fault_status},
+    rights::Inherited,
 };
 use super::{
     Access, FaultKind, Level, NotModelled, Rights, arm,
@@ -37,6 +40,7 @@ use crate::{
     bits::{bit, field, keep, mask},
     regs::{ArmRegs, Register, Regs},
 };
+pub(super) use rights::{Domain, fault_status};
 
 /// The short-descriptor paging of one ARM CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +105,7 @@ impl ShortPaging {
 
     /// Whether TTBR1 maps `gva`: N is not 0 and a bit of VA\[31:32-N\] is set.
     const fn is_high(&self, gva: Gva) -> bool {
-        gva.0 >> (32 - self.n()) != 0
+        arm::modified(&self.regs, gva).0 >> (32 - self.n()) != 0
     }
 
     fn section(&self, entry: First) -> Page {
@@ -121,7 +125,7 @@ impl ShortPaging {
     }
 
     fn decode_first(&self, entry: First) -> Decoded<Inherited> {
-        if entry.invalid() {
+        if entry.invalid() || entry.section_pxn() && self.regs.version < 7 {
             Decoded::Invalid(FaultKind::Translation)
         } else if entry.table() {
             Decoded::Table(Table {
@@ -164,6 +168,11 @@ impl Paging for ShortPaging {
     }
 
     #[inline]
+    fn modified(&self, gva: Gva) -> Gva {
+        arm::modified(&self.regs, gva)
+    }
+
+    #[inline]
     fn start(&self, gva: Gva) -> Result<Start<Inherited>, (FaultKind, Level)> {
         const FAULT: (FaultKind, Level) = (FaultKind::Translation, Level::First);
         if gva.0 >> 32 != 0 {
@@ -186,15 +195,8 @@ impl Paging for ShortPaging {
             let addresses = gva..=Gva(mask(32));
             return vec![Span { gva, addresses, start: Start::Off(Self::OFF) }];
         }
-        // TTBR1's table has an entry for every megabyte; the lowest are unused.
         let border = 1 << 32 >> self.n();
-        let low = self.low_table().map(|table| (table, gva..=Gva(border - 1)));
-        let high = self.high_table().map(|table| (table, Gva(border)..=Gva(mask(32))));
-        low.into_iter()
-            .chain(high)
-            .filter(|(_, addresses)| !addresses.is_empty())
-            .map(|(table, addresses)| Span { gva, addresses, start: Start::Table(table) })
-            .collect()
+        arm::spans(&self.regs, border, self.low_table(), self.high_table())
     }
 
     #[inline]

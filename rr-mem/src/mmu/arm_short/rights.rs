@@ -8,7 +8,7 @@ use super::{
 use crate::{
     bits::bit,
     mmu::{
-        Access, AccessKind, FaultKind, Level, Rights, Rwx,
+        Access, AccessKind, FaultKind, Level, Rights, Rwx, arm,
         walk::{Page, Table},
     },
     regs::ArmRegs,
@@ -17,11 +17,12 @@ use crate::{
 impl Attributes {
     /// "Full access permissions control, for the Short-descriptor format":
     /// reads and writes of (kernel, user).
-    const fn full(self) -> [(bool, bool); 2] {
+    const fn full(self, regs: &ArmRegs) -> [(bool, bool); 2] {
         const NONE: (bool, bool) = (false, false);
         const READ: (bool, bool) = (true, false);
         const BOTH: (bool, bool) = (true, true);
         match self.ap {
+            0b000 if regs.version < 7 => arm::by_system_and_rom(regs.sctlr),
             0b001 => [BOTH, NONE],
             0b010 => [BOTH, READ],
             0b011 => [BOTH, BOTH],
@@ -43,13 +44,24 @@ impl Attributes {
 
 /// What a domain allows ("Domains, Short-descriptor format only").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Domain {
+pub(in crate::mmu) enum Domain {
     /// 0b00, and the reserved 0b10: a Domain fault.
     NoAccess,
     /// 0b01: as the descriptor's rights say.
     Client,
     /// 0b11: everything.
     Manager,
+}
+
+impl Domain {
+    /// DACR holds two bits for each of 16 domains.
+    pub const fn of(dacr: u64, domain: u8) -> Self {
+        match dacr >> (2 * domain) & 0b11 {
+            0b01 => Self::Client,
+            0b11 => Self::Manager,
+            _ => Self::NoAccess,
+        }
+    }
 }
 
 /// What a first-level table descriptor decides for its pages.
@@ -70,13 +82,8 @@ impl ShortPaging {
         bit(self.regs.sctlr, 20)
     }
 
-    /// DACR holds two bits for each of 16 domains.
     const fn domain(&self, domain: u8) -> Domain {
-        match self.regs.dacr >> (2 * domain) & 0b11 {
-            0b01 => Domain::Client,
-            0b11 => Domain::Manager,
-            _ => Domain::NoAccess,
-        }
+        Domain::of(self.regs.dacr, domain)
     }
 
     #[inline]
@@ -93,8 +100,11 @@ impl ShortPaging {
     /// permissions. Fetching needs the right to read.
     #[inline]
     fn client_rights(&self, attributes: Attributes) -> Rights {
-        let [(kernel_r, kernel_w), (user_r, user_w)] =
-            if self.access_flag_enable() { attributes.simplified() } else { attributes.full() };
+        let [(kernel_r, kernel_w), (user_r, user_w)] = if self.access_flag_enable() {
+            attributes.simplified()
+        } else {
+            attributes.full(&self.regs)
+        };
         let execute = |r, w| r && !attributes.xn && !(w && self.regs.wxn());
         let pxn = attributes.pxn || user_w && self.uwxn();
         Rights {
@@ -141,7 +151,7 @@ impl ShortPaging {
 }
 
 /// "Fault status codes", DFSR.FS with TTBCR.EAE = 0.
-pub(super) fn fault_status(kind: FaultKind, level: Level) -> Option<u32> {
+pub(in crate::mmu) fn fault_status(kind: FaultKind, level: Level) -> Option<u32> {
     let first = level == Level::First;
     Some(match kind {
         FaultKind::Translation => 0x5 | u32::from(!first) << 1,

@@ -143,10 +143,11 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
     /// A table of which only a part may be asked for; it is decoded once for
     /// each place that it is in.
     fn partial(&mut self, part: &Part<P::Inherited>, gva: Gva, entries: Range<u64>) -> u32 {
-        let entry = |gva: Gva| gva.0 >> part.table.shift;
+        // Entry 0 may map an address behind what is asked for, or one that wraps.
+        let number = |asked: Gva| asked.0.wrapping_sub(gva.0).cast_signed() >> part.table.shift;
         let Range { start, end } = entries;
-        let first = entry(*self.asked.start()).saturating_sub(entry(gva)).clamp(start, end);
-        let behind = entry(*self.asked.end()).checked_sub(entry(gva)).map_or(0, |last| last + 1);
+        let first = number(*self.asked.start()).max(0).cast_unsigned().clamp(start, end);
+        let behind = (number(*self.asked.end()) + 1).max(0).cast_unsigned();
         let items = self.decode(part, first..behind.clamp(first, end));
         self.add_node(&items, part.table.shift, part.table.bits)
     }
@@ -263,7 +264,7 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         let table = &part.table;
         let kind = match self.paging.decode(table, raw) {
             Decoded::Invalid(_) => return,
-            Decoded::Page(page) => self.page(part, index, &page),
+            Decoded::Page(page) => self.divided(part, index, raw, page),
             Decoded::Table(next) => match self.child(&part.below(index, next)) {
                 Content::Empty => return,
                 Content::Run(run) => Kind::Run(run),
@@ -271,6 +272,33 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
             },
         };
         append(items, table.shift, Item { first: index as u32, count: 1, kind });
+    }
+
+    /// A page, or the part of it that the entry `index` maps; several, if the rights
+    /// differ within that entry.
+    #[inline]
+    fn divided(&mut self, part: &Part<P::Inherited>, index: u64, raw: u64, page: Page) -> Kind {
+        let table = &part.table;
+        let inside = index << table.shift & mask(page.shift.into());
+        let first = self.paging.part(table, raw, page, inside);
+        if first.shift >= table.shift {
+            return self.page(part, index, &first);
+        }
+        let bits = table.shift - first.shift;
+        let mut items = Vec::new();
+        for number in 0..1u32 << bits {
+            let inside = inside + (u64::from(number) << first.shift);
+            let part = self.paging.part(table, raw, page, inside);
+            let kind = Kind::Run(Run {
+                gpa: Gpa(self.paging.output(part.base.0)),
+                rights: part.rights,
+                unit_shift: first.shift,
+                page_shift: first.shift,
+                linear: true,
+            });
+            append(&mut items, first.shift, Item { first: number, count: 1, kind });
+        }
+        Kind::Table(self.add_node(&items, first.shift, bits))
     }
 
     fn page(&mut self, part: &Part<P::Inherited>, index: u64, page: &Page) -> Kind {
