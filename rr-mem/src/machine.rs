@@ -44,7 +44,8 @@ pub struct UnknownMachine {
 
 /// The machine types that [`place`] knows; versions such as
 /// `pc-i440fx-7.2`, `pc-q35-7.2` and `virt-7.2` are known too.
-pub const NAMES: [&str; 5] = ["pc", "q35", "virt", "vexpress-a9", "vexpress-a15"];
+pub const NAMES: [&str; 7] =
+    ["pc", "q35", "virt", "vexpress-a9", "vexpress-a15", "versatilepb", "versatileab"];
 
 /// How a machine lays out its RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,7 @@ fn plan(name: &str) -> Option<RamPlan> {
         "virt" => Some(RamPlan::From(Gpa(GIB))),
         "vexpress-a9" => Some(RamPlan::From(Gpa(0x6000_0000))),
         "vexpress-a15" => Some(RamPlan::From(Gpa(0x8000_0000))),
+        "versatilepb" | "versatileab" => Some(RamPlan::From(Gpa(0))),
         _ if versions("pc-i440fx-") => Some(pc),
         _ if versions("pc-q35-") => Some(q35),
         _ if versions("virt-") => Some(RamPlan::From(Gpa(GIB))),
@@ -99,7 +101,7 @@ pub fn place(name: &str, ram_size: u64) -> Result<Vec<Placement>, UnknownMachine
 /// Main RAM of a PC.
 pub const PC_RAM: &str = "pc.ram";
 /// Main RAM by family of machines.
-const MAIN: [&str; 3] = [PC_RAM, "mach-virt.ram", "vexpress.highmem"];
+const MAIN: [&str; 4] = [PC_RAM, "mach-virt.ram", "vexpress.highmem", "versatile.ram"];
 const PC_BIOS: &str = "pc.bios";
 const PC_ROM: &str = "pc.rom";
 /// The end of the part of its video RAM's name that all VGA devices share.
@@ -257,7 +259,9 @@ impl Blocks<'_> {
             (0x1800_0000, "vexpress.vram"),
             (0x2e00_0000, "vexpress.a15sram"),
         ];
+        const VERSATILE: &[(u64, &str)] = &[(0x3400_0000, "versatile.flash")];
         let fixed = match name {
+            "versatilepb" | "versatileab" => VERSATILE,
             "vexpress-a9" => A9,
             "vexpress-a15" => A15,
             _ => VIRT,
@@ -342,6 +346,7 @@ mod tests {
             ],
         );
         facts("vexpress-a9", &[(128, &[(0x6000_0000, 0x67ff_ffff, 0)])]);
+        facts("versatilepb", &[(16, &[(0, 0xff_ffff, 0)]), (256, &[(0, 0xfff_ffff, 0)])]);
     }
 
     /// Address, length, block and offset in it; none of a device.
@@ -400,6 +405,9 @@ mod tests {
             |name| shown(name, &blocks, Shadow::PCI).iter().map(|p| p.0).collect::<Vec<_>>();
         assert_eq!(starts("vexpress-a15"), [0, 0x800_0000, 0x1400_0000, 0x8000_0000]);
         assert_eq!(starts("vexpress-a9"), [0, 0x4000_0000, 0x4800_0000, 0x6000_0000]);
+        let blocks = [("versatile.flash", MIB), ("versatile.ram", MIB)];
+        let wanted = [(0x3400_0000, MIB, Some((0, 0))), (0, MIB, Some((1, 0)))];
+        assert_eq!(shown("versatilepb", &blocks, Shadow::PCI), wanted);
         let blocks = [("virt.flash1", MIB), ("mach-virt.ram", MIB)];
         let wanted = [(0x400_0000, MIB, Some((0, 0))), (GIB, MIB, Some((1, 0)))];
         assert_eq!(shown("virt-7.2", &blocks, Shadow::PCI), wanted);
@@ -416,9 +424,7 @@ mod tests {
     fn unknown_machines_are_an_error_that_lists_the_known() {
         for name in ["", "microvm", "pc-", "virt-x.y", "virt-", "pc-q35-7"] {
             let error = place(name, 1).expect_err("not known");
-            assert!(
-                error.to_string().ends_with("known are pc, q35, virt, vexpress-a9, vexpress-a15")
-            );
+            assert!(error.to_string().ends_with(&NAMES.join(", ")));
         }
         assert!(NAMES.iter().all(|name| place(name, 1).is_ok()));
     }

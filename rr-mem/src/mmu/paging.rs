@@ -67,10 +67,12 @@ impl Mmu {
     /// As [`Mmu::new`].
     pub fn of(cpu: &Cpu) -> Result<Self, NotModelled> {
         let mmu = Self::new(&cpu.regs)?;
+        if cpu.undecided_rights().is_none() {
+            return Ok(mmu);
+        }
         Ok(match mmu {
-            Mmu::ArmShort(short) if cpu.undecided_rights().is_some() => {
-                Mmu::ArmShort(short.with_unknown_domains())
-            }
+            Mmu::ArmShort(short) => Mmu::ArmShort(short.with_unknown_domains()),
+            Mmu::ArmLegacy(legacy) => Mmu::ArmLegacy(legacy.with_unknown_rights()),
             other => other,
         })
     }

@@ -179,7 +179,7 @@ impl ArmRegs {
     /// = 0.
     #[must_use]
     pub const fn subpages(&self) -> bool {
-        self.version < 6 || self.version == 6 && !self.xp()
+        !self.arch64() && (self.version < 6 || self.version == 6 && !self.xp())
     }
 
     /// Whether descriptors have the long format.

@@ -121,8 +121,29 @@ impl Cpu {
     #[must_use]
     pub fn undecided_rights(&self) -> Option<Register> {
         let Regs::Arm(regs) = &self.regs else { return None };
-        let domains = regs.mmu_on() && !regs.long_descriptors();
-        (domains && !self.knows(Register::Dacr)).then_some(Register::Dacr)
+        if !regs.mmu_on() || regs.long_descriptors() {
+            return None;
+        }
+        // SCTLR.S and SCTLR.R are of CPUs before ARMv7.
+        let deciding = if regs.version < 7 {
+            &[Register::Dacr, Register::Sctlr][..]
+        } else {
+            &[Register::Dacr]
+        };
+        deciding.iter().copied().find(|register| !self.knows(*register))
+    }
+
+    /// Whether it is worth a remark that the value of `register` was assumed.
+    pub(crate) fn is_remarkable(&self, register: Register) -> bool {
+        match (&self.regs, register) {
+            (Regs::Arm(regs), Register::Tcr2) => regs.arch64(),
+            (Regs::Arm(regs), Register::FcseIdr) => regs.subpages(),
+            // With SCTLR.XP there is hardly a difference.
+            (Regs::Arm(regs), Register::ArmVersion) => {
+                !regs.arch64() && !regs.long_descriptors() && !regs.xp()
+            }
+            _ => register.info().remarkable,
+        }
     }
 
     /// Whether what decides the format of tables is known.

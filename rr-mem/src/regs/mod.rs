@@ -4,6 +4,7 @@
 mod arm;
 mod cpu;
 mod general;
+mod model;
 mod other;
 mod regime;
 mod register;
@@ -13,6 +14,7 @@ mod x86;
 pub use arm::{ArmRegs, ArmState};
 pub use cpu::{Assumed, Cpu};
 pub use general::{Aarch64General, ArmGeneral, GeneralRegs, Segment, X86General};
+pub(crate) use model::ArmModel;
 pub use other::OtherArch;
 pub(crate) use regime::{ArmRegime, ArmStatus, HYP, MONITOR, N_RW, PAN, USER};
 pub use register::{Info, Register, RegisterSet, Values};

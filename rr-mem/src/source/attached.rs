@@ -15,7 +15,7 @@ use crate::{
     image::{self, CoreNote, Image, ImageMemory},
     qemu::{Offsets, VirtualCpu, Wrong},
     region::{RegionMap, RenderError, monitor::Style},
-    regs::{Arch, Cpu, OtherArch, Register},
+    regs::{Arch, Cpu, OtherArch},
     sample,
 };
 
@@ -272,11 +272,7 @@ fn of_cpu(guest: &Guest, chosen: &Chosen) -> Vec<Remark> {
     let guessed = chosen.arch_guessed.then(|| Remark::ArchGuessed(chosen.cpu.regs.arch()));
     // Without paging, and without tables, nothing is assumed that matters.
     let matters = guest.mmu().is_ok() && chosen.cpu.regs.paging_is_on();
-    // AArch32 has no TCR2.
-    let narrow = chosen.cpu.regs.arch() == Arch::Arm;
-    let counts = |register: Register| {
-        matters && register.info().remarkable && !(narrow && register == Register::Tcr2)
-    };
+    let counts = |register| matters && chosen.cpu.is_remarkable(register);
     let assumed = guest.assumed().iter().filter(|one| counts(one.register));
     let assumed = assumed.map(|one| Remark::Assumed { register: one.register, value: one.value });
     guessed.into_iter().chain(assumed).collect()

@@ -81,8 +81,8 @@ pub struct Source {
     /// The snapshot to take of a qcow2 image that is given with --image
     #[arg(long, value_name = "NAME", requires = "image")]
     pub snapshot: Option<String>,
-    /// The machine type that places the RAM blocks of a stream: pc, q35, virt, vexpress-a9 or
-    /// vexpress-a15; default: the stream's own
+    /// The machine type that places the RAM blocks of a stream: pc, q35, virt, vexpress-a9,
+    /// vexpress-a15, versatilepb or versatileab; default: the stream's own
     #[arg(long, value_name = "NAME", requires = "image")]
     pub machine: Option<String>,
     /// Where raw RAM starts in guest-physical memory

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use super::state::Numbers;
 use crate::{
     bits::bit,
-    regs::{ArmRegs, ArmStatus, Cpu, N_RW, PAN, Regs},
+    regs::{ArmModel, ArmRegs, ArmStatus, Cpu, N_RW, PAN, Register, RegisterSet, Regs},
 };
 
 /// KVM_REG_ARM64 with 64 bits, KVM_REG_ARM64_SYSREG.
@@ -51,12 +51,15 @@ const ID_AA64PFR0_EL1: u64 = a64(0, 0, 4, 0);
 const ID_AA64MMFR0_EL1: u64 = a64(0, 0, 7, 0);
 const DACR32_EL2: u64 = a64(4, 3, 0, 0);
 const DACR: u64 = a32(3, 0, 0, 0);
+const FCSEIDR: u64 = a32(13, 0, 0, 0);
+const MIDR_EL1: u64 = a64(0, 0, 0, 0);
 /// The parts of a stream that CPUs with an MPU have.
 const PMSA: [&str; 3] = ["cpu/m", "cpu/pmsav7", "cpu/pmsav8"];
 /// Region 1 of an MPU before ARMv7; nothing else has this encoding.
 const PRBS1: u64 = a32(6, 1, 0, 0);
 /// The AArch32 encodings, for streams that list no other.
-const NARROW: [(u64, u64); 4] = [
+const NARROW: [(u64, u64); 5] = [
+    (MIDR_EL1, a32(0, 0, 0, 0)),
     (SCTLR[0], a32(1, 0, 0, 0)),
     (TTBR0[0], a32(2, 0, 0, 0)),
     (TTBR1[0], a32(2, 0, 0, 1)),
@@ -122,7 +125,20 @@ impl SystemRegisters {
             phys_bits: status.phys_bits(),
             ..ArmRegs::new(regime.state)
         };
-        Some(Cpu::told(Regs::Arm(regs)))
+        Some(self.with_generation(regs))
+    }
+
+    /// What CPUs before ARMv7 differ in: the version of the architecture, which MIDR
+    /// tells, and FCSEIDR, which is not there if it is not listed.
+    fn with_generation(&self, mut regs: ArmRegs) -> Cpu {
+        let Some(midr) = self.get(MIDR_EL1) else { return Cpu::told(Regs::Arm(regs)) };
+        if let Some(model) = ArmModel::of_midr(midr) {
+            (regs.version, regs.xscale) = (model.version, model.xscale);
+        }
+        regs.fcseidr = self.or_zero(FCSEIDR);
+        let told = Cpu::told(Regs::Arm(regs));
+        let known = [Register::ArmVersion, Register::Xscale, Register::FcseIdr];
+        Cpu { known: known.into_iter().fold(told.known, RegisterSet::with), ..told }
     }
 
     fn status(&self) -> ArmStatus {

@@ -44,6 +44,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LegacyPaging {
     regs: ArmRegs,
+    /// Nobody knows DACR, or SCTLR.
+    rights_unknown: bool,
 }
 
 impl LegacyPaging {
@@ -56,7 +58,13 @@ impl LegacyPaging {
         for controls in [&arm::ABOVE[..], &SCTLR_CONTROLS, own] {
             gate::check(controls, regs, |register| Regs::Arm(*regs).get(register))?;
         }
-        Ok(Self { regs: *regs })
+        Ok(Self { regs: *regs, rights_unknown: false })
+    }
+
+    /// The same, of a CPU of which nobody knows what decides rights.
+    #[must_use]
+    pub const fn with_unknown_rights(self) -> Self {
+        Self { rights_unknown: true, ..self }
     }
 
     /// ARMv6, which took fine tables out and brought TTBCR.

@@ -22,11 +22,12 @@ impl LegacyPaging {
 
     #[inline]
     pub(super) fn rights(&self, domain: u8, ap: u8) -> Rights {
-        match Domain::of(self.regs.dacr, domain) {
+        let rights = match Domain::of(self.regs.dacr, domain) {
             Domain::NoAccess => Rights::default(),
             Domain::Client => self.client_rights(ap),
             Domain::Manager => Rights::ALL,
-        }
+        };
+        Rights { unknown: self.rights_unknown, ..rights }
     }
 
     /// "Access permissions": there is no execute-never, what can be read can be
@@ -43,7 +44,7 @@ impl LegacyPaging {
             _ => [BOTH, BOTH],
         };
         let rwx = |(r, w)| Rwx { r, w, x: r };
-        Rights { kernel: rwx(kernel), user: rwx(user) }
+        Rights { kernel: rwx(kernel), user: rwx(user), unknown: false }
     }
 
     /// Why `access` to `page` is refused: "Fault-checking sequence". A manager is never

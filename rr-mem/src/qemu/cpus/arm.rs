@@ -14,8 +14,8 @@ use crate::{
         symbols::Target,
     },
     regs::{
-        Aarch64General, ArmGeneral, ArmRegime, ArmRegs, ArmState, ArmStatus, Cpu, GeneralRegs,
-        N_RW, PAN, Regs,
+        Aarch64General, ArmGeneral, ArmModel, ArmRegime, ArmRegs, ArmState, ArmStatus, Cpu,
+        GeneralRegs, N_RW, PAN, Register, Regs,
     },
 };
 
@@ -49,12 +49,12 @@ pub(super) fn read<M: Memory<Hva>>(
         pmsa: pmsa(structs, cpu)?,
         ..ArmRegs::new(regime.state)
     };
+    let found = with_generation(structs, cpu, &env, &regime, Cpu::told(Regs::Arm(regs)))?;
     let pc = if arch64 { env.get("pc")? } else { env.element("regs", 16, 15)? };
     let world = regime.secure.then_some("secure");
     let general = if arch64 { aarch64(&env) } else { arm(&env) }.ok();
     let space = usize::from(regime.secure);
-    let cpu = Some(Cpu::told(Regs::Arm(regs)));
-    Ok(Registers { cpu, other: None, general, pc: Some(pc), world, space })
+    Ok(Registers { cpu: Some(found), other: None, general, pc: Some(pc), world, space })
 }
 
 fn aarch64(env: &Struct<'_>) -> Result<GeneralRegs, Wrong> {
@@ -114,9 +114,37 @@ fn pmsa<M: Memory<Hva>>(structs: &Structs<'_, M>, cpu: &Struct<'_>) -> Result<bo
     Ok(types.iter().any(|name| PMSA.iter().any(|known| name.starts_with(known))))
 }
 
+/// What CPUs before ARMv7 differ in: the version of the architecture, which the name
+/// of the CPU's type tells, and FCSEIDR.
+fn with_generation<M: Memory<Hva>>(
+    structs: &Structs<'_, M>,
+    cpu: &Struct<'_>,
+    env: &Struct<'_>,
+    regime: &ArmRegime,
+    mut found: Cpu,
+) -> Result<Cpu, Wrong> {
+    let Regs::Arm(regs) = &mut found.regs else { return Ok(found) };
+    let fcseidr = if is_secure32(regime) { "cp15.fcseidr_s" } else { "cp15.fcseidr_ns" };
+    if let Some(value) = env.first_of(&[fcseidr]) {
+        regs.fcseidr = value;
+        found.known = found.known.with(Register::FcseIdr);
+    }
+    if structs.knows("TypeImpl") {
+        let types = objects::types(structs, cpu.address)?;
+        if let Some(model) = types.iter().find_map(|name| ArmModel::of_type(name)) {
+            (regs.version, regs.xscale) = (model.version, model.xscale);
+        }
+        found.known = found.known.with(Register::ArmVersion).with(Register::Xscale);
+    }
+    Ok(found)
+}
+
+const fn is_secure32(regime: &ArmRegime) -> bool {
+    matches!(regime.state, ArmState::Aarch32) && regime.bank == 3
+}
+
 fn dacr(env: &Struct<'_>, regime: &ArmRegime) -> Result<u64, Wrong> {
-    let secure = regime.state == ArmState::Aarch32 && regime.bank == 3;
-    env.get(if secure { "cp15.dacr_s" } else { "cp15.dacr_ns" })
+    env.get(if is_secure32(regime) { "cp15.dacr_s" } else { "cp15.dacr_ns" })
 }
 
 fn status<M: Memory<Hva>>(
