@@ -138,8 +138,8 @@ fn aarch32(status: u64, get: Get<'_>) -> Result<ArmRegs, NoRegister> {
         return Ok(ArmRegs {
             el,
             ttbr0: get(&["HTTBR", "TTBR0_EL2"])?,
-            tcr: get(&["HTCR", "TCR_EL2"])?,
-            sctlr: get(&["HSCTLR", "SCTLR_EL2"])?,
+            tcr: narrow(get(&["HTCR", "TCR_EL2"])?),
+            sctlr: narrow(get(&["HSCTLR", "SCTLR_EL2"])?),
             ..ArmRegs::new(ArmState::Aarch32)
         });
     }
@@ -147,12 +147,19 @@ fn aarch32(status: u64, get: Get<'_>) -> Result<ArmRegs, NoRegister> {
         el,
         ttbr0: get(&["TTBR0", "TTBR0_EL1"])?,
         ttbr1: get(&["TTBR1", "TTBR1_EL1"])?,
-        tcr: get(&["TTBCR", "TCR_EL1"])?,
-        sctlr: get(&["SCTLR", "SCTLR_EL1"])?,
+        tcr: narrow(get(&["TTBCR", "TCR_EL1"])?),
+        sctlr: narrow(get(&["SCTLR", "SCTLR_EL1"])?),
+        hcr: get(&["HCR", "HCR_EL2"]).map_or(0, narrow),
         dacr: get(&["DACR", "DACR32_EL2"])?,
         pan: bit(status, PAN),
         ..ArmRegs::new(ArmState::Aarch32)
     })
+}
+
+/// A register of 32 bits: gdb extends its sign. (TTBCR2, the upper half of what a
+/// walk takes for TTBCR, is none of the stub's.)
+const fn narrow(value: u64) -> u64 {
+    value & 0xffff_ffff
 }
 
 #[cfg(test)]
@@ -194,5 +201,19 @@ mod tests {
         assert_eq!(user(with(0x8000_0001, 2, 0x10)), Ok(false));
         assert_eq!(user(with(0x8000_0001, 0x2_0002, 0x10)), Ok(true));
         assert_eq!(user(with(0, 2, 0x1003)), Ok(false));
+    }
+
+    #[test]
+    fn a_sign_that_gdb_extends_is_no_part_of_a_register_of_32_bits() {
+        let known = [
+            ("cpsr", 0x1d3),
+            ("TTBR0", 0x8000),
+            ("TTBR1", 0x4000),
+            ("TTBCR", 0xffff_ffff_b502_3500),
+            ("SCTLR", 0x30c5_387d),
+            ("DACR", 0x15),
+        ];
+        let Ok(Regs::Arm(regs)) = read(Arch::Arm, &known) else { panic!("an ARM CPU") };
+        assert_eq!((regs.tcr, regs.long_descriptors()), (0xb502_3500, true));
     }
 }
