@@ -368,7 +368,24 @@ impl<M: Memory> Guest<M> {
             Some((regions, range)) => {
                 ReadError { cause: ReadCause::Device(regions.name(range)), ..error }
             }
-            None => error,
+            None => self.without_encryption_bit(error),
+        }
+    }
+
+    /// What a hole would be if one high bit of its address was that of memory
+    /// encryption, which nobody told.
+    fn without_encryption_bit(&self, error: ReadError) -> ReadError {
+        let untold = matches!(self.regs(), Some(Regs::X86(regs)) if regs.encryption_mask() == 0);
+        let bit = error.addr.checked_ilog2().filter(|bit| (40..=51).contains(bit));
+        let Some(bit) = bit.filter(|_| untold && error.cause == ReadCause::Hole) else {
+            return error;
+        };
+        let real = Gpa(error.addr & !(1 << bit));
+        let there = self.memory.as_ref().is_some_and(|memory| memory.read(real, &mut [0]).is_ok());
+        if there {
+            ReadError { cause: ReadCause::EncryptionBit(bit as u8), ..error }
+        } else {
+            error
         }
     }
 
@@ -432,18 +449,30 @@ impl<M: Memory> Guest<M> {
     /// # Errors
     /// When it is not mapped, or that cannot be known.
     pub fn physical(&self, gva: Gva) -> Result<Gpa, GuestReadError> {
+        self.found(gva).map(|found| found.gpa)
+    }
+
+    fn found(&self, gva: Gva) -> Result<Translation, GuestReadError> {
         let fail = |cause| GuestReadError { at: gva.into(), cause };
         let missing = |missing| fail(GuestReadCause::Missing(missing));
         let (mmu, memory) = (self.mmu_of(gva).map_err(missing)?, self.memory().map_err(missing)?);
-        let found = mmu.translate(memory, gva).map_err(|error| fail(error.into()))?;
-        Ok(found.gpa)
+        mmu.translate(memory, gva).map_err(|error| fail(self.explain_walk(error).into()))
+    }
+
+    /// Where the data at `gva` are. A page that the guest encrypts holds none.
+    fn data(&self, gva: Gva) -> Result<Gpa, GuestReadError> {
+        let found = self.found(gva)?;
+        let encrypted = self.mmu().is_ok_and(|mmu| mmu.encrypts(&found) == Some(true));
+        let error = || ReadError::new(found.gpa, ReadCause::Encrypted);
+        let fail = || GuestReadError { at: gva.into(), cause: error().into() };
+        if encrypted { Err(fail()) } else { Ok(found.gpa) }
     }
 
     /// Reads up to the end of a page of the smallest size. Larger pages are
     /// translated again for each: ARM repeats the entry of some large pages, and
     /// a guest may not repeat it faithfully.
     fn read_in_page(&self, gva: Gva, dst: &mut [u8]) -> Result<usize, GuestReadError> {
-        let gpa = self.physical(gva)?;
+        let gpa = self.data(gva)?;
         let left = PAGE - gva.0 % PAGE;
         let len = left.min(dst.len() as u64) as usize;
         self.read_physical(gpa, &mut dst[..len]).map_err(|error| GuestReadError {

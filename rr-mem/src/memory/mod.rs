@@ -139,6 +139,11 @@ pub enum ReadCause {
     Io(Arc<str>),
     /// The source is a guest without memory.
     NoMemory,
+    /// No memory is at this address, but there is at the one without this bit, as if
+    /// it was that of memory encryption.
+    EncryptionBit(u8),
+    /// The guest encrypts the page: its bytes are no data.
+    Encrypted,
 }
 
 crate::advice::explain!(ReadError);
@@ -160,6 +165,8 @@ impl ReadError {
             ReadCause::Device(_) => "device",
             ReadCause::Io(_) => "io",
             ReadCause::NoMemory => "no_memory",
+            ReadCause::EncryptionBit(_) => "encryption_bit",
+            ReadCause::Encrypted => "encrypted",
         }
     }
 
@@ -190,6 +197,13 @@ impl ReadError {
             ReadCause::NoMemory => {
                 Advice::Parts(&[Part::Say("give guest memory with "), Part::Name(Setting::Image)])
             }
+            ReadCause::EncryptionBit(_) => Advice::Parts(&[
+                Part::Say("give the number of that bit with "),
+                Part::Name(Setting::Register("encryption_bit")),
+            ]),
+            ReadCause::Encrypted => Advice::Say(
+                "if the memory was saved decrypted, read the guest physical address: its bytes are shown as they are",
+            ),
         }
     }
 }
@@ -207,6 +221,13 @@ impl fmt::Display for ReadError {
             ReadCause::Device(name) => write!(f, "it belongs to device {name}"),
             ReadCause::Io(error) => f.write_str(error),
             ReadCause::NoMemory => f.write_str("the source holds no guest memory"),
+            ReadCause::EncryptionBit(bit) => {
+                write!(
+                    f,
+                    "the source has no memory there; bit {bit} looks like that of memory encryption"
+                )
+            }
+            ReadCause::Encrypted => f.write_str("the guest encrypts this page"),
         }
     }
 }

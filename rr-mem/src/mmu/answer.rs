@@ -80,8 +80,8 @@ impl fmt::Display for Rwx {
 
 /// Effective rights, combined over all levels of the walk and the control
 /// registers that the CPU keeps constant (CR0.WP, CR4.SMEP; SCTLR.WXN). State
-/// that changes from one instruction to the next (RFLAGS.AC with SMAP,
-/// PSTATE.PAN) counts only in [`Query::Access`].
+/// that changes from one instruction to the next (RFLAGS.AC with SMAP, PKRU and
+/// IA32_PKRS, PSTATE.PAN) counts only in [`Query::Access`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rights {
     /// The supervisor; EL1 or the regime's own level.
@@ -130,6 +130,14 @@ pub enum AccessKind {
     Write,
     /// An instruction fetch.
     Execute,
+}
+
+impl AccessKind {
+    /// Whether it is no instruction fetch.
+    #[must_use]
+    pub const fn is_data(self) -> bool {
+        !matches!(self, Self::Execute)
+    }
 }
 
 /// One access, as the CPU would make it.
@@ -214,6 +222,10 @@ pub enum FaultKind {
     NonCanonical,
     /// x86: the access is not within the page's rights.
     Protection,
+    /// x86: the page's protection key forbids the access (PKRU, IA32_PKRS).
+    ProtectionKey,
+    /// x86: the address is of the half that the access may not touch (LASS).
+    Separation,
     /// ARM: no valid descriptor, or no table for this address.
     Translation,
     /// ARM: an output address is larger than the regime's.
@@ -235,6 +247,8 @@ impl FaultKind {
             FaultKind::ReservedBit => "reserved_bit",
             FaultKind::NonCanonical => "non_canonical",
             FaultKind::Protection => "protection",
+            FaultKind::ProtectionKey => "protection_key",
+            FaultKind::Separation => "separation",
             FaultKind::Translation => "translation",
             FaultKind::AddressSize => "address_size",
             FaultKind::AccessFlag => "access_flag",
@@ -249,6 +263,8 @@ impl FaultKind {
             FaultKind::ReservedBit => "a reserved bit is set",
             FaultKind::NonCanonical => "the address is not canonical in this mode",
             FaultKind::Protection => "the page's rights forbid this access",
+            FaultKind::ProtectionKey => "the page's protection key forbids this access",
+            FaultKind::Separation => "linear-address separation (LASS) forbids this access",
             FaultKind::Translation => "no valid translation",
             FaultKind::AddressSize => "the output address is too large",
             FaultKind::AccessFlag => "the access flag is clear",

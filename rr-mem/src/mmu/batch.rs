@@ -36,6 +36,7 @@ fn batch<P: Paging, M: Memory + ?Sized>(
     let mut cache = vec![None; gvas.len().next_power_of_two().min(MOST_SLOTS)];
     let slots = cache.len();
     for (i, &gva) in gvas.iter().enumerate() {
+        let gva = paging.untagged(gva, query);
         let slot: &mut Option<Known<_>> = &mut cache[slot(gva, slots)];
         let table = match slot {
             Some(known) if known.is_for(gva) => known.table,

@@ -153,6 +153,14 @@ impl Mmu {
         each_paging!(self, paging => paging.entry_bytes())
     }
 
+    /// Whether the guest encrypts the page that was `found`, where its entries can say
+    /// so.
+    #[must_use]
+    pub fn encrypts(&self, found: &Translation) -> Option<bool> {
+        let Mmu::X86(paging) = self else { return None };
+        paging.encrypts_page(found.leaf)
+    }
+
     /// The decoded flags of `step`'s entry, by the manual's names.
     #[must_use]
     pub fn flags(&self, step: &Step) -> Vec<&'static str> {

@@ -29,8 +29,10 @@ fn x86(regs: &X86Regs, access: Access) -> Vec<(Register, bool)> {
     let supervisor = !access.user;
     vec![
         (Register::Cr0, supervisor && write),
-        (Register::Cr4, supervisor || data),
+        (Register::Cr4, true),
         (Register::Ac, supervisor && data && regs.smap()),
+        (Register::Pkru, data && regs.user_keys()),
+        (Register::Pkrs, supervisor && data && regs.supervisor_keys()),
     ]
 }
 

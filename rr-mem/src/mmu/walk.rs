@@ -123,6 +123,13 @@ pub(crate) trait Paging: Copy {
     /// the architecture reports.
     fn start(&self, gva: Gva) -> Result<Start<Self::Inherited>, (FaultKind, Level)>;
 
+    /// `gva` without the bits that `query` ignores, as the tables see it.
+    #[inline]
+    fn untagged(&self, gva: Gva, query: Query) -> Gva {
+        let _ = query;
+        gva
+    }
+
     /// Why the CPU refuses `access` to `gva` before it reads a table, and the level
     /// that it reports.
     #[inline]
@@ -233,6 +240,7 @@ pub(crate) fn walk<P: Paging, M: Memory + ?Sized>(
     query: Query,
     visit: impl FnMut(Step),
 ) -> Result<Translation, WalkError> {
+    let gva = paging.untagged(gva, query);
     match start(paging, gva, query) {
         Ok(Start::Table(table)) => descend(paging, memory, gva, query, table, |_| {}, visit),
         Ok(Start::Off(page)) => Ok(translation(paging, paging.modified(gva), &page, 0)),

@@ -86,6 +86,8 @@ pub enum Values {
     Range(u64, u64),
     /// The first or the second.
     Either(u64, u64),
+    /// 0, or from the first to the second.
+    ZeroOr(u64, u64),
 }
 
 impl Values {
@@ -95,7 +97,9 @@ impl Values {
         match self {
             Self::Any => (0, u64::MAX),
             Self::Switch => (0, 1),
-            Self::Range(least, most) | Self::Either(least, most) => (least, most),
+            Self::Range(least, most) | Self::Either(least, most) | Self::ZeroOr(least, most) => {
+                (least, most)
+            }
         }
     }
 
@@ -105,6 +109,7 @@ impl Values {
         let (least, most) = self.ends();
         match self {
             Self::Either(..) => value == least || value == most,
+            Self::ZeroOr(..) => value == 0 || (least <= value && value <= most),
             _ => least <= value && value <= most,
         }
     }

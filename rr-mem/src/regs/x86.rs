@@ -40,8 +40,8 @@ pub struct X86Regs {
     pub pkrs: u64,
     /// Whether what is physical to the CPU is translated once more: EPT, NPT.
     pub nested_paging: bool,
-    /// The bit of entries and of CR3 that says "encrypted" (AMD SEV, TDX's shared
-    /// bit) and is no address bit; 0 is none.
+    /// The bit of entries and of CR3 that says "encrypted" (AMD SME and SEV) and is
+    /// no address bit; 0 is none.
     pub encryption_bit: u8,
 }
 
@@ -146,6 +146,56 @@ impl X86Regs {
     #[must_use]
     pub const fn smap(&self) -> bool {
         bit(self.cr4, 21)
+    }
+
+    /// Whether paging has four or five levels.
+    const fn has_levels(&self) -> bool {
+        self.in_long_mode() && self.physical_address_extension()
+    }
+
+    /// CR4.PKE, bit 22, in long mode: pages of the user have protection keys.
+    #[must_use]
+    pub const fn user_keys(&self) -> bool {
+        bit(self.cr4, 22) && self.has_levels()
+    }
+
+    /// CR4.PKS, bit 24, in long mode: pages of the supervisor have them.
+    #[must_use]
+    pub const fn supervisor_keys(&self) -> bool {
+        bit(self.cr4, 24) && self.has_levels()
+    }
+
+    /// CR4.LASS, bit 27, in long mode: each privilege has its half of the addresses.
+    #[must_use]
+    pub const fn separates_halves(&self) -> bool {
+        bit(self.cr4, 27) && self.has_levels()
+    }
+
+    /// How many bits of a pointer count besides bit 63, where the CPU ignores others
+    /// ("Linear-Address Masking"): of pointers with bit 63 clear by CR3.LAM_U57 (61)
+    /// and LAM_U48 (62), of others by CR4.LAM_SUP (28).
+    #[must_use]
+    pub(crate) const fn pointer_bits(&self) -> [Option<u8>; 2] {
+        if !self.has_levels() {
+            return [None; 2];
+        }
+        let user = match (bit(self.cr3, 61), bit(self.cr3, 62)) {
+            (true, _) => Some(57),
+            (false, true) => Some(48),
+            (false, false) => None,
+        };
+        let supervisor = match (bit(self.cr4, 28), self.la57()) {
+            (true, true) => Some(57),
+            (true, false) => Some(48),
+            (false, _) => None,
+        };
+        [user, supervisor]
+    }
+
+    /// The encryption bit as a mask; 0 for none.
+    #[must_use]
+    pub(crate) const fn encryption_mask(&self) -> u64 {
+        if self.encryption_bit == 0 { 0 } else { 1 << self.encryption_bit }
     }
 
     /// IA32_EFER.LMA, or LME with paging on, from which the CPU sets LMA.
@@ -259,7 +309,7 @@ pub(super) static REGISTERS: [Entry<X86Regs>; 13] = [
             "encryption_bit",
             "x86: the bit of entries that says \"encrypted\" (SEV), 0 for none",
         )
-        .takes(Values::Range(0, 62))
+        .takes(Values::ZeroOr(32, 51))
         .rare()
         .unremarkable(),
         |regs| regs.encryption_bit.into(),

@@ -25,6 +25,8 @@ macro_rules! declared_rows {
                 page_size: Found<u64>,
                 /// Effective rights; null where nobody knows what decides them.
                 rights: Option<RightsRow>,
+                /// Whether the guest encrypts the page, where an encryption bit is known.
+                encrypted: IfAsked<bool>,
                 /// The region's name.
                 region: Option<String>,
                 /// The byte in the region.

@@ -116,6 +116,7 @@ impl V2pRow {
                 row.gpa = Some(found.gpa);
                 row.page_size = Some(found.page_size);
                 row.rights = RightsRow::known(found.rights);
+                row.encrypted = IfAsked(mmu.encrypts(found));
                 row.place(guest.place(found.gpa));
             }
             Err(WalkError::Fault(fault)) => row.fault = Some(fault.into()),
@@ -130,6 +131,7 @@ impl V2pRow {
             gpa: None,
             page_size: None,
             rights: None,
+            encrypted: IfAsked(None),
             region: None,
             offset: None,
             ram_block: None,

@@ -7,7 +7,7 @@ use super::{
     MappingRow, PieceRow, PsRow, RamRow, RegionRow, RegsRow, RightsRow, RootRow, RwxRow, SliceRow,
     StepRow, V2pRow, WherePlace, WhereRow, WrittenRow, XRow,
 };
-use crate::{addr::Hex, regs::Arch};
+use crate::{addr::Hex, mmu::FaultKind, regs::Arch};
 
 /// `4K`, `2M`, `1G`; other sizes in hex.
 #[must_use]
@@ -63,6 +63,7 @@ impl Display for V2pRow {
 impl V2pRow {
     fn faulted(&self, fault: &FaultRow, f: &mut Formatter<'_>) -> fmt::Result {
         match (fault.status, self.arch) {
+            (None, _) if fault.kind == FaultKind::Separation.name() => write!(f, "#GP: {fault}"),
             (None, _) => write!(f, "not mapped: {fault}"),
             (Some(code), Some(Arch::I386 | Arch::X86_64)) => {
                 write!(f, "#PF, error code {code}: {fault}")
@@ -76,6 +77,9 @@ impl V2pRow {
             return f.write_str("unknown");
         };
         write!(f, "{gpa}  {}  {}", size(page), worded(self.rights))?;
+        if self.encrypted.0 == Some(true) {
+            f.write_str("  encrypted")?;
+        }
         if let (Some(region), Some(offset)) = (&self.region, self.offset) {
             write!(f, "  {region}+{offset}")?;
         }

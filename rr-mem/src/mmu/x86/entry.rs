@@ -25,9 +25,12 @@ impl Entry {
     pub const fn execute_disable(self) -> bool {
         bit(self.0, 63)
     }
-    /// Bits 51:12, the 4 KB-aligned address of a table or page.
-    pub const fn address(self) -> u64 {
-        keep(self.0, 51, 12)
+    /// Bits 51:12, the 4 KB-aligned address of a table or page; an encryption bit
+    /// among them is none of it.
+    pub const ADDRESS: u64 = keep(u64::MAX, 51, 12);
+    /// Bits 62:59 of a page's entry, the protection key.
+    pub const fn key(self) -> u64 {
+        field(self.0, 62, 59)
     }
     /// Bits 39:22 of a 4 MB page: 31:22 in place, 39:32 from bits 20:13
     /// (PSE-36).
@@ -35,6 +38,12 @@ impl Entry {
         keep(self.0, 31, 22) | field(self.0, 20, 13) << 32
     }
 }
+
+/// The names of protection keys.
+const KEYS: [&str; 16] = [
+    "PKEY=0", "PKEY=1", "PKEY=2", "PKEY=3", "PKEY=4", "PKEY=5", "PKEY=6", "PKEY=7", "PKEY=8",
+    "PKEY=9", "PKEY=10", "PKEY=11", "PKEY=12", "PKEY=13", "PKEY=14", "PKEY=15",
+];
 
 impl X86Paging {
     /// Whether `entry` at `level` maps a page.
@@ -52,7 +61,8 @@ impl X86Paging {
     /// The bits of a valid entry that must be 0 ("Reserved Bits" of each
     /// format), as a mask.
     pub(super) fn reserved_bits(&self, level: Level, entry: Entry) -> u64 {
-        let above_phys = keep(!mask(u32::from(self.regs.phys_bits)), 51, 0);
+        let above_phys =
+            keep(!mask(u32::from(self.regs.phys_bits)), 51, 0) & !self.regs.encryption_mask();
         let xd = if self.regs.no_execute_enable() { 0 } else { 1 << 63 };
         let leaf = self.maps_page(level, entry);
         match (self.mode, level) {
@@ -103,6 +113,21 @@ impl X86Paging {
         flags.extend((leaf && bit(entry.0, 8)).then_some("GLOBAL"));
         let nx = self.mode != Mode::Bits32 && entry.execute_disable();
         flags.extend(nx.then_some("NX"));
+        let keys = leaf && (self.regs.user_keys() || self.regs.supervisor_keys());
+        flags.extend(keys.then(|| KEYS[entry.key() as usize]));
+        flags.extend(self.encrypts(entry).then_some("ENCRYPTED"));
         flags
+    }
+
+    /// Whether the guest encrypts the page of the entry `leaf`. Without 8-byte entries
+    /// none says so.
+    pub(in crate::mmu) fn encrypts_page(&self, leaf: u64) -> Option<bool> {
+        let wide = !matches!(self.mode, Mode::Off | Mode::Bits32);
+        (wide && self.regs.encryption_mask() != 0).then(|| self.encrypts(Entry(leaf)))
+    }
+
+    /// Whether `entry` has the encryption bit. The entries of 32-bit paging have none.
+    pub(super) const fn encrypts(&self, entry: Entry) -> bool {
+        entry.0 & self.regs.encryption_mask() != 0
     }
 }

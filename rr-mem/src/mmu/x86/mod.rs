@@ -1,13 +1,15 @@
 //! x86 paging: Intel 64 and IA-32 Architectures Software Developer's Manual,
 //! volume 3 (253668-083US), chapter "Paging": "32-Bit Paging", "PAE Paging",
-//! "4-Level Paging and 5-Level Paging", "Access Rights", "Page-Fault
-//! Exceptions".
+//! "4-Level Paging and 5-Level Paging", "Access Rights", "Protection Keys",
+//! "Page-Fault Exceptions"; volume 1, "Linear-Address Masking"; "Linear-Address
+//! Space Separation". The encryption bit: AMD64 Architecture Programmer's Manual
+//! volume 2 (24593), "Secure Memory Encryption", "Secure Encrypted Virtualization".
 //!
 //! `entry` reads an entry, `rights` combines rights and refuses accesses; this
 //! file chooses the first table and takes the steps.
 //!
-//! Not here: EPT and NPT, protection keys, LAM, and the PDPTE registers (PAE
-//! walks read the four PDPTEs from memory, as a debugger must).
+//! Not here: EPT and NPT, AMD's upper address ignore, the shared bit of TDX, and the
+//! PDPTE registers (PAE walks read the four PDPTEs from memory, as a debugger must).
 
 mod controls;
 mod entry;
@@ -18,12 +20,12 @@ mod tests;
 pub(super) use self::controls::CONTROLS;
 use self::{entry::Entry, rights::Inherited};
 use super::{
-    Access, FaultKind, Level, NotModelled, Rights, gate,
+    Access, AccessKind, FaultKind, Level, NotModelled, Query, Rights, gate,
     walk::{Decoded, Page, Paging, Span, Start, Table},
 };
 use crate::{
     addr::{Gpa, Gva},
-    bits::{keep, mask, sign_extend},
+    bits::{bit, keep, mask, sign_extend},
     regs::{Register, Regs, X86Regs},
 };
 
@@ -49,6 +51,10 @@ pub struct X86Paging {
     regs: X86Regs,
     /// Bit 63 where it means XD, else 0.
     xd: u64,
+    /// The bits of an entry that are an address.
+    address: u64,
+    /// See [`X86Regs::pointer_bits`].
+    pointer_bits: [Option<u8>; 2],
     root: Start<Inherited>,
     /// What each [`Inherited`] means for the page below.
     rights: [Rights; 8],
@@ -74,7 +80,15 @@ impl X86Paging {
         };
         let xd = if regs.no_execute_enable() { 1 << 63 } else { 0 };
         let rights = std::array::from_fn(|allowed| Self::rights(regs, Inherited(allowed as u8)));
-        Ok(Self { mode, regs: *regs, xd, root: Self::root(mode, regs), rights })
+        Ok(Self {
+            mode,
+            regs: *regs,
+            xd,
+            address: Entry::ADDRESS & !regs.encryption_mask(),
+            pointer_bits: regs.pointer_bits(),
+            root: Self::root(mode, regs),
+            rights,
+        })
     }
 
     /// Bits of a linear address in this mode.
@@ -100,7 +114,7 @@ impl X86Paging {
     const OFF: Page = Page { base: Gpa(0), shift: 32, rights: Rights::ALL };
 
     fn root(mode: Mode, regs: &X86Regs) -> Start<Inherited> {
-        let cr3 = regs.cr3;
+        let cr3 = regs.cr3 & !regs.encryption_mask();
         let (level, base, shift, bits) = match mode {
             Mode::Off => return Start::Off(Self::OFF),
             Mode::Bits32 => (Level::Pd, keep(cr3, 31, 12), 22, 10),
@@ -124,7 +138,7 @@ impl X86Paging {
             entry.pse36_address()
         } else {
             // The PAT bit (12) of a large page lies below its size.
-            entry.address() & !mask(u32::from(table.shift))
+            entry.0 & self.address & !mask(u32::from(table.shift))
         };
         Page {
             base: Gpa(base),
@@ -143,7 +157,7 @@ impl X86Paging {
             _ => (Level::Pt, 9),
         };
         Table {
-            base: Gpa(self.output(entry.address())),
+            base: Gpa(self.output(entry.0 & self.address)),
             level,
             shift: table.shift - bits,
             bits,
@@ -176,6 +190,24 @@ impl Paging for X86Paging {
             return Err((FaultKind::NonCanonical, Level::Pml4));
         }
         Ok(self.root)
+    }
+
+    /// "Linear-Address Masking": bit 63 stays, the lower ones are signed. Fetches
+    /// ignore nothing; debuggers look at data.
+    #[inline]
+    fn untagged(&self, gva: Gva, query: Query) -> Gva {
+        let fetch = matches!(query, Query::Access(Access { kind: AccessKind::Execute, .. }));
+        match self.pointer_bits[bit(gva.0, 63) as usize] {
+            Some(bits) if !fetch => {
+                let signed = sign_extend(gva.0, u32::from(bits));
+                Gva(keep(signed, 62, 0) | keep(gva.0, 63, 63))
+            }
+            _ => gva,
+        }
+    }
+
+    fn barred(&self, gva: Gva, access: Access) -> Option<(FaultKind, Level)> {
+        self.in_other_half(gva, access).then_some((FaultKind::Separation, Level::Pml4))
     }
 
     fn base_register(&self, _: Gva) -> Register {
@@ -225,11 +257,11 @@ impl Paging for X86Paging {
     fn refused(
         &self,
         _: &Table<Inherited>,
-        _: u64,
+        raw: u64,
         page: &Page,
         access: Access,
     ) -> Option<FaultKind> {
-        self.forbidden(page, access)
+        self.forbidden(Entry(raw), page, access)
     }
 
     fn status(&self, kind: FaultKind, _: Level, access: Access) -> Option<u32> {

@@ -3,6 +3,8 @@
 
 use super::{Mode, X86Paging, entry::Entry};
 use crate::{
+    addr::Gva,
+    bits::bit,
     mmu::{
         Access, AccessKind, FaultKind, Level, Rights, Rwx,
         walk::{Page, Table},
@@ -61,12 +63,46 @@ impl X86Paging {
         }
     }
 
-    /// Why `access` to `page` is refused.
-    pub(super) fn forbidden(&self, page: &Page, access: Access) -> Option<FaultKind> {
+    /// "Linear-Address Space Separation": whether `access` to `gva` is of the half that
+    /// its privilege must not touch. RFLAGS.AC lifts it for the supervisor's data.
+    pub(super) const fn in_other_half(&self, gva: Gva, access: Access) -> bool {
+        let lifted = access.kind.is_data() && (!self.regs.smap() || self.regs.ac);
+        match (self.regs.separates_halves(), access.user) {
+            (false, _) => false,
+            (true, true) => bit(gva.0, 63),
+            (true, false) => !bit(gva.0, 63) && !lifted,
+        }
+    }
+
+    /// "Protection Keys": whether the key of the page that `entry` maps forbids
+    /// `access`. Each key has a bit AD, which forbids data accesses, and a bit WD,
+    /// which forbids writes, the supervisor's only with CR0.WP. Keys of supervisor
+    /// pages are about the supervisor.
+    fn locked(&self, entry: Entry, page: &Page, access: Access) -> bool {
+        let (keys, rights) = match page.rights.user.r {
+            true => (self.regs.user_keys(), self.regs.pkru),
+            false => (self.regs.supervisor_keys() && !access.user, self.regs.pkrs),
+        };
+        let of_key = rights >> (2 * entry.key());
+        let write = access.kind == AccessKind::Write;
+        let checked = access.user || self.regs.write_protect();
+        let (access_disable, write_disable) = (bit(of_key, 0), bit(of_key, 1));
+        keys && access.kind.is_data() && (access_disable || write_disable && write && checked)
+    }
+
+    /// Why `access` to `page`, which `entry` maps, is refused. A key is named before
+    /// other rights: the PK flag of the error code is set wherever one forbids.
+    pub(super) fn forbidden(&self, entry: Entry, page: &Page, access: Access) -> Option<FaultKind> {
+        if self.locked(entry, page, access) {
+            return Some(FaultKind::ProtectionKey);
+        }
         // "Access Rights": a supervisor data access to a user page while
         // CR4.SMAP = 1 and RFLAGS.AC = 0. U/S shows as the user's right to read.
-        let data = access.kind != AccessKind::Execute;
-        let smap = data && !access.user && page.rights.user.r && self.regs.smap() && !self.regs.ac;
+        let smap = access.kind.is_data()
+            && !access.user
+            && page.rights.user.r
+            && self.regs.smap()
+            && !self.regs.ac;
         (smap || !page.rights.allow(access)).then_some(FaultKind::Protection)
     }
 
@@ -74,7 +110,7 @@ impl X86Paging {
     pub(super) fn error_code(&self, kind: FaultKind, access: Access) -> Option<u32> {
         let present = match kind {
             FaultKind::NotPresent => false,
-            FaultKind::ReservedBit | FaultKind::Protection => true,
+            FaultKind::ReservedBit | FaultKind::Protection | FaultKind::ProtectionKey => true,
             // #GP(0), not #PF.
             _ => return None,
         };
@@ -86,6 +122,7 @@ impl X86Paging {
             access.user,
             kind == FaultKind::ReservedBit,
             fetch,
+            kind == FaultKind::ProtectionKey,
         ];
         Some(flags.iter().rev().fold(0, |code, &set| code << 1 | u32::from(set)))
     }

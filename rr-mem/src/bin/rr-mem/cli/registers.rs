@@ -26,11 +26,12 @@ fn arg(info: &Info) -> Arg {
         Values::Range(least, most) => {
             ValueParser::new(move |text: &str| bounded(text, least, most))
         }
+        Values::ZeroOr(_, most) => ValueParser::new(move |text: &str| bounded(text, 0, most)),
         _ => ValueParser::new(number),
     };
     let value_name = match info.values {
         Values::Switch => "on|off",
-        Values::Range(..) => "N",
+        Values::Range(..) | Values::ZeroOr(..) => "N",
         _ => "REG",
     };
     Arg::new(info.keyword)

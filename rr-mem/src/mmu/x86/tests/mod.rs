@@ -1,6 +1,11 @@
 //! The rules of the manual, one test each. Tables are written with plain
 //! numbers from the manual, never with the walker's own accessors.
 
+mod encrypted;
+mod halves;
+mod keys;
+mod painted;
+
 use proptest::prelude::*;
 
 use crate::{
@@ -280,13 +285,14 @@ proptest! {
     #[test]
     fn any_walk_over_any_bytes_ends_after_five_entries(
         bytes in proptest::collection::vec(any::<u8>(), 4096 * 2),
-        cr0: u64, cr3 in 0u64..0x3000, cr4: u64, efer: u64, gva: u64, a20: bool,
+        cr0: u64, cr3 in 0u64..0x3000, lam in 0u64..4, cr4: u64, efer: u64, gva: u64, a20: bool,
+        encryption_bit in 0u8..52,
     ) {
         let mut ram = SparseMemory::default();
         ram.put(0, &bytes);
         // Without what is refused.
-        let (cr4, efer) = (cr4 & 0x1_023f_7fff, efer & 0x26_fdff);
-        let regs = X86Regs { cr0, cr3, cr4, efer, a20, ..X86Regs::default() };
+        let (cr3, cr4, efer) = (cr3 | lam << 61, cr4 & 0x1_1bff_7fff, efer & 0x26_fdff);
+        let regs = X86Regs { cr0, cr3, cr4, efer, a20, encryption_bit, ..X86Regs::default() };
         let counted = Counter::new(ram);
         let mmu = Mmu::new(&Regs::X86(regs)).expect("modelled");
         for query in [Query::Presence, access(AccessKind::Write, true)] {
