@@ -57,7 +57,8 @@ fn cpu(numbers: &Numbers) -> Option<Cpu> {
 }
 
 /// An x86 CPU. HF_CPL_MASK of hflags is the privilege level; the emulators of
-/// 32-bit guests leave EFER out, and all leave MAXPHYADDR out.
+/// 32-bit guests leave EFER out, and all leave MAXPHYADDR out. A register that is 0 has
+/// no subsection.
 fn x86(numbers: &Numbers) -> Option<Cpu> {
     let get = |name: &str| numbers.get(name).copied();
     let hflags = get("env.hflags")?;
@@ -72,6 +73,15 @@ fn x86(numbers: &Numbers) -> Option<Cpu> {
         a20: bit(get("env.a20_mask")?, 20),
         ..X86Regs::default()
     };
-    let cpu = Cpu::told(Regs::X86(regs)).without(&[Register::PhysBits]);
+    let nested = bit(hflags, 21) && bit(get("env.hflags2").unwrap_or(0), 6);
+    let rare = [
+        (Register::Pkru, get("cpu/pkru.env.pkru").unwrap_or(0)),
+        (Register::Pkrs, get("cpu/pkrs.env.pkrs").unwrap_or(0)),
+        (Register::NestedPaging, nested.into()),
+    ];
+    let told = Cpu::told(Regs::X86(regs)).without(&[Register::PhysBits]);
+    let cpu = rare
+        .into_iter()
+        .fold(told, |cpu, (register, value)| cpu.with(register, value).unwrap_or(cpu));
     Some(if efer.is_some() { cpu } else { cpu.without(&[Register::Efer]) })
 }

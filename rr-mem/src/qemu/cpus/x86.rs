@@ -9,12 +9,14 @@ use crate::{
         Wrong, objects,
         structs::{Struct, Structs},
     },
-    regs::{Cpu, GeneralRegs, Regs, Segment, X86General, X86Regs},
+    regs::{Cpu, GeneralRegs, Register, Regs, Segment, X86General, X86Regs},
 };
 
 /// Bits of `hflags`.
 const HF_SMM: u32 = 19;
 const HF_GUEST: u32 = 21;
+/// A bit of `hflags2`: the guest has nested paging.
+const HF2_NPT: u32 = 6;
 /// What a CPU that runs a hypervisor's guest is called.
 pub(super) const NESTED: &str = "nested guest";
 /// RFLAGS.AC.
@@ -76,13 +78,28 @@ pub(super) fn read<M: Memory<Hva>>(
     };
     let word = structs.field(kind.env, "eip").map_or(8, |field| field.size);
     Ok(Registers {
-        cpu: Some(Cpu::told(Regs::X86(regs))),
+        cpu: Some(with_rare(&env, Cpu::told(Regs::X86(regs)), hflags)?),
         other: None,
         general: general(&env, word == 8).ok().map(GeneralRegs::X86),
         pc: Some(env.get("eip")?),
         world,
         space: usize::from(smm),
     })
+}
+
+/// `cpu` with what few sources tell, as far as the layout has it.
+fn with_rare(env: &Struct<'_>, mut cpu: Cpu, hflags: u64) -> Result<Cpu, Wrong> {
+    const KEYS: [(&str, Register); 2] = [("pkru", Register::Pkru), ("pkrs", Register::Pkrs)];
+    let known = |cpu: Cpu, register, value| cpu.with(register, value).unwrap_or(cpu);
+    for (member, register) in KEYS.into_iter().filter(|(member, _)| env.has(member)) {
+        cpu = known(cpu, register, env.get(member)?);
+    }
+    let nested = match bit(hflags, HF_GUEST) {
+        true if !env.has("hflags2") => return Ok(cpu),
+        true => bit(env.get("hflags2")?, HF2_NPT),
+        false => false,
+    };
+    Ok(known(cpu, Register::NestedPaging, nested.into()))
 }
 
 /// Of emulators of 32-bit x86 alone, registers have 4 bytes, and there are 8.
