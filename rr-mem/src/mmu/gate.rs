@@ -24,6 +24,8 @@ pub struct NotModelled {
     pub register: Register,
     /// Its value.
     pub value: u64,
+    /// The highest and the lowest bit of the field.
+    pub bits: (u32, u32),
 }
 
 /// What is not modelled.
@@ -115,6 +117,7 @@ impl<R> Control<R> {
             feature,
             register: self.register,
             value,
+            bits: self.bits,
         })
     }
 }
@@ -135,8 +138,9 @@ pub(crate) fn check<R>(
         let listed = controls.iter().filter(|other| other.register == control.register);
         let unlisted = value & !listed.fold(0, |all, other| all | other.mask());
         if unlisted != 0 {
-            let feature = Feature::Bit(unlisted.trailing_zeros());
-            return Err(NotModelled { feature, register: control.register, value });
+            let bit = unlisted.trailing_zeros();
+            let (feature, bits) = (Feature::Bit(bit), (bit, bit));
+            return Err(NotModelled { feature, register: control.register, value, bits });
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use rr_mem::{
     addr::Gpa,
     memory::{Memory, ReadCause, ReadError},
-    mmu::{AccessKind, Query},
+    mmu::{AccessKind, Mmu, Query},
     regs::{ArmRegs, ArmState, Regs, X86Regs},
 };
 
@@ -33,8 +33,18 @@ pub struct AnyRegs(pub Regs);
 impl<'a> Arbitrary<'a> for AnyRegs {
     fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         let regs = if u.arbitrary()? { Regs::X86(x86(u)?) } else { Regs::Arm(arm(u)?) };
-        Ok(Self(regs))
+        Ok(Self(admitted(regs)))
     }
+}
+
+/// The same, without what the gate refuses.
+fn admitted(mut regs: Regs) -> Regs {
+    while let Err(refused) = Mmu::new(&regs) {
+        let (high, low) = refused.bits;
+        let field = u64::MAX >> (63 - high) & !((1 << low) - 1);
+        regs.set(refused.register, refused.value & !field).expect("less than it was");
+    }
+    regs
 }
 
 fn x86(u: &mut Unstructured) -> arbitrary::Result<X86Regs> {
@@ -50,6 +60,9 @@ fn x86(u: &mut Unstructured) -> arbitrary::Result<X86Regs> {
         a20: u.ratio(3, 4)?,
         phys_bits: u.arbitrary()?,
         pages_1g: u.arbitrary()?,
+        pkru: u.arbitrary()?,
+        pkrs: u.arbitrary()?,
+        ..X86Regs::default()
     })
 }
 
@@ -69,6 +82,15 @@ fn arm(u: &mut Unstructured) -> arbitrary::Result<ArmRegs> {
         vtcr: u.arbitrary()?,
         pan: u.arbitrary()?,
         phys_bits: u.arbitrary()?,
+        fcseidr: u.arbitrary()?,
+        tcr2: u.arbitrary::<u64>()? & 0xf_ffff,
+        pir: u.arbitrary()?,
+        pire0: u.arbitrary()?,
+        por: u.arbitrary()?,
+        por_el0: u.arbitrary()?,
+        version: u.int_in_range(4..=9)?,
+        xscale: u.arbitrary()?,
+        ..ArmRegs::new(state)
     })
 }
 
