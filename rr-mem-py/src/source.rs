@@ -152,8 +152,11 @@ pub fn described(attached: &Attached) -> &'static str {
 #[pyfunction]
 pub fn emulators(py: Python<'_>) -> PyResult<Vec<rows::Emulator>> {
     let unread = |error: SourceError| (error.to_string(), error.advice().words(&PythonWords));
-    let row = |emulator: &Running| PsRow::new(emulator, emulator.read().map_err(unread));
-    let rows = py.detach(|| source::running().map(|all| all.iter().map(row).collect::<Vec<_>>()));
+    let row = |emulator: &Running| {
+        Some(PsRow::new(emulator, emulator.read_if_running()?.map_err(unread)))
+    };
+    let rows =
+        py.detach(|| source::running().map(|all| all.iter().filter_map(row).collect::<Vec<_>>()));
     let rows = rows.map_err(|error| SourceError::from(error).bridge())?;
     Ok(rows.into_iter().map(rows::Emulator).collect())
 }

@@ -31,3 +31,4 @@ pub use cpus::{Accelerator, VirtualCpu};
 pub use error::{Misfit, QemuError, Wrong};
 pub use machine::Machine;
 pub use read::{Offsets, read};
+pub use symbols::is_emulator;

@@ -103,6 +103,13 @@ impl QemuSymbols {
     }
 }
 
+/// Whether the ELF file `elf` has what every QEMU has.
+#[must_use]
+pub fn is_emulator(elf: &[u8]) -> bool {
+    let found = symbols::find(elf, [SPACE, BLOCKS, CPUS[0], CPUS[1]]);
+    matches!(found, Ok([Some(_), Some(_), new, old]) if new.or(old).is_some())
+}
+
 /// Whether the debug file that is given, if any, is of one of the modules; if
 /// not, what it has to do with the first.
 fn belongs(host: &impl Host, search: &DebugSearch) -> Result<(), QemuError> {

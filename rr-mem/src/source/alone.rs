@@ -14,6 +14,14 @@ impl Running {
     pub fn read(&self) -> Result<Machine, SourceError> {
         running_emulator(self.pid).map(|emulator| emulator.machine)
     }
+
+    /// As [`Running::read`]; `None` of one that has ended meanwhile.
+    #[must_use]
+    pub fn read_if_running(&self) -> Option<Result<Machine, SourceError>> {
+        let read = self.read();
+        let ended = read.as_ref().is_err_and(SourceError::has_ended);
+        (!ended).then_some(read)
+    }
 }
 
 /// The emulator that is process `pid`.

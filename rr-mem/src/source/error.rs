@@ -146,6 +146,16 @@ impl SourceError {
         }
     }
 
+    /// Whether the emulator has ended.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Running(error) => error.has_ended(),
+            _ => false,
+        }
+    }
+
     /// Whether the question is wrong, not the source.
     #[must_use]
     pub const fn is_usage(&self) -> bool {

@@ -2,12 +2,20 @@
 
 mod error;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{Attached, Before, Source, SourceError};
-use crate::host::{
-    AnyHost, Host,
-    process::{self, Frozen, Process},
+use crate::{
+    host::{
+        AnyHost, Host,
+        process::{self, Frozen, LoadedFile, Process},
+    },
+    memory::MappedFile,
+    qemu,
 };
 
 pub use error::RunningError;
@@ -27,23 +35,44 @@ pub struct Running {
     pub command: Vec<String>,
 }
 
-/// Every process that could be an emulator, by the name of its executable.
+/// Every process that is an emulator by the symbols of its files, or could be one by
+/// the name of its executable.
 ///
 /// # Errors
 /// When /proc cannot be listed.
 pub fn running() -> Result<Vec<Running>, RunningError> {
     let all = process::all().map_err(RunningError::Processes)?;
-    Ok(all.into_iter().filter_map(|(pid, command)| candidate(pid, command)).collect())
+    let mut known = KnownFiles::default();
+    Ok(all.into_iter().filter_map(|(pid, command)| known.candidate(pid, command)).collect())
 }
 
-fn candidate(pid: u32, command: Vec<String>) -> Option<Running> {
-    // Without rights to the process its command line is all that is seen.
-    let path = process::executable(pid).ok().or_else(|| command.first().map(PathBuf::from))?;
-    let name = path.file_name()?.to_string_lossy().into_owned();
+/// Which files have QEMU's symbols; each is looked at once.
+#[derive(Default)]
+struct KnownFiles(HashMap<LoadedFile, bool>);
+
+impl KnownFiles {
+    fn candidate(&mut self, pid: u32, command: Vec<String>) -> Option<Running> {
+        // Without rights to the process its command line is all that is seen.
+        let path = process::executable(pid).ok().or_else(|| command.first().map(PathBuf::from))?;
+        let found = !command.is_empty() && (is_named(&path) || self.loaded_by(pid));
+        let binary = path.to_string_lossy().into_owned();
+        found.then_some(Running { pid, binary, command })
+    }
+
+    fn loaded_by(&mut self, pid: u32) -> bool {
+        let is_emulator =
+            |file: Option<MappedFile>| file.is_some_and(|file| qemu::is_emulator(file.bytes()));
+        process::any_loaded(pid, |loaded| {
+            *self.0.entry(loaded.file()).or_insert_with(|| is_emulator(loaded.open()))
+        })
+    }
+}
+
+/// Whether a file is called as QEMU's are.
+fn is_named(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_system = name.contains("-system-") || name.contains("qemu-kvm");
-    let known = NAMES.iter().any(|known| name.contains(known));
-    let binary = path.to_string_lossy().into_owned();
-    (known && is_system && !command.is_empty()).then_some(Running { pid, binary, command })
+    is_system && NAMES.iter().any(|known| name.contains(known))
 }
 
 /// As [`attach`](super::attach), but stops a running emulator before it is read. It goes on when

@@ -325,3 +325,37 @@ def test_address_spaces_are_chosen_by_name(binary: Path) -> None:
         assert row["region"] == "rtc-index"
         text = complaint(binary, "find", "--pid", str(qemu.pid), "--as", "nonsense", "0x70", code=2)
         assert "cpu-memory-0" in text
+
+
+def test_an_emulator_is_found_whatever_its_file_is_called(binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy finds neither modules nor firmware beside itself."""
+    program = tmp_path / "notes"
+    original = shutil.which(X86)
+    assert original is not None
+    found = re.search(r"exec (\S+) -L (\S+)", Path(original).read_text(errors="replace")[:4096])
+    shutil.copy(original if found is None else found.group(1), program)
+    root = "/usr" if found is None else found.group(1).rsplit("/bin/", 1)[0]
+    monkeypatch.setenv("QEMU_MODULE_DIR", f"{root}/lib/x86_64-linux-gnu/qemu")
+    with Qemu(str(program), ["-S", "-M", "none", "-m", "32", "-L", f"{root}/share/qemu"], stub=False) as qemu:
+        qemu.hmp("info status")
+        rows = json_lines(run_program(binary, "ps", "--json").stdout)
+        (row,) = [row for row in rows if row["pid"] == qemu.pid]
+        assert (row["binary"], row["machine"], row["error"]) == (str(program), "none", None)
+
+
+def test_emulators_that_end_meanwhile_are_not_listed(binary: Path) -> None:
+    """They end while they are listed, over and over."""
+    with Qemu(X86, ["-S", "-M", "none", "-m", "16"], stub=False) as stays:
+        stays.hmp("info status")
+        for _ in range(8):
+            command = [X86, "-S", "-M", "none", "-nodefaults", "-display", "none"]
+            others = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(3)]
+            listing = subprocess.Popen([str(binary), "ps", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for other in others:
+                other.kill()
+            out, complaints = listing.communicate(timeout=60)
+            for other in others:
+                other.wait()
+            rows = {row["pid"]: row for row in json_lines(out)}
+            assert rows[stays.pid]["error"] is None
+            assert not any("has exited" in str(row["error"]) for row in rows.values()), complaints

@@ -23,6 +23,7 @@ use crate::advice::Advice;
 
 pub use freeze::{FreezeError, Frozen};
 pub use memory::ProcessMemory;
+pub use modules::{Loaded, LoadedFile, any_loaded};
 pub use socket::{SocketError, server};
 
 /// More of `/proc/PID/maps` is not read: a million lines.

@@ -4,6 +4,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -26,6 +27,51 @@ pub(super) fn read(pid: u32, mappings: &[HostMapping], memory: &ProcessMemory) -
     let main = main.into_iter().filter_map(|mapping| module(pid, mapping, memory, true));
     main.chain(others.into_iter().filter_map(|mapping| module(pid, mapping, memory, false)))
         .collect()
+}
+
+/// A file that a process has loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LoadedFile {
+    /// Its path where the process is, and its number in the file system.
+    pub path: String,
+    inode: u64,
+}
+
+/// A loaded file, to be opened.
+pub struct Loaded<'a> {
+    pid: u32,
+    mapping: &'a HostMapping,
+    main: bool,
+}
+
+impl Loaded<'_> {
+    /// Which it is; processes that run the same have equal ones.
+    #[must_use]
+    pub fn file(&self) -> LoadedFile {
+        LoadedFile { path: self.mapping.name().to_owned(), inode: self.mapping.inode }
+    }
+
+    /// Its bytes, if they can be had.
+    #[must_use]
+    pub fn open(&self) -> Option<MappedFile> {
+        let same =
+            |file: &File| file.metadata().is_ok_and(|found| found.ino() == self.mapping.inode);
+        opened(self.pid, self.mapping, self.main, |path| {
+            File::open(path).ok().filter(same).and_then(|file| MappedFile::map(&file).ok())
+        })
+    }
+}
+
+/// Whether one of the files that the process `pid` has loaded is what `wanted` looks
+/// for. Of a process that may not be read, nothing is known: `false`.
+pub fn any_loaded(pid: u32, mut wanted: impl FnMut(&Loaded<'_>) -> bool) -> bool {
+    let Ok(text) = super::maps_of(pid) else { return false };
+    let exe = fs::read_link(super::folder(pid).join("exe")).unwrap_or_default();
+    let main = |mapping: &HostMapping| OsStr::new(mapping.name()) == exe.as_os_str();
+    let mappings = maps::parse(&text);
+    maps::loaded(&mappings)
+        .into_iter()
+        .any(|mapping| wanted(&Loaded { pid, mapping, main: main(mapping) }))
 }
 
 /// The ELF file that `mapping` begins.
@@ -58,17 +104,29 @@ fn contents(
     head: Option<&[u8]>,
     main: bool,
 ) -> Option<MappedFile> {
+    let by_path = super::folder(pid).join("root");
+    opened(pid, mapping, main, |path| {
+        let file = File::open(path).ok().and_then(|file| MappedFile::map(&file).ok())?;
+        let alike = || head.is_some_and(|head| file.bytes().starts_with(head));
+        (!path.starts_with(&by_path) || alike()).then_some(file)
+    })
+}
+
+/// What `open` makes of the executable, of the very file that is mapped, or of what is
+/// at its path now.
+fn opened(
+    pid: u32,
+    mapping: &HostMapping,
+    main: bool,
+    open: impl Fn(&Path) -> Option<MappedFile>,
+) -> Option<MappedFile> {
     let folder = super::folder(pid);
-    let open = |path: &Path| File::open(path).ok().and_then(|file| MappedFile::map(&file).ok());
     if main && let Some(file) = open(&folder.join("exe")) {
         return Some(file);
     }
     let range = format!("{:x}-{:x}", mapping.area.start.0, mapping.end());
     let path = mapping.name().strip_prefix('/')?;
-    open(&folder.join("map_files").join(range)).or_else(|| {
-        let file = open(&folder.join("root").join(path))?;
-        head.is_some_and(|head| file.bytes().starts_with(head)).then_some(file)
-    })
+    open(&folder.join("map_files").join(range)).or_else(|| open(&folder.join("root").join(path)))
 }
 
 #[cfg(test)]

@@ -39,6 +39,14 @@ pub enum RunningError {
     Several(Vec<Running>),
 }
 
+impl RunningError {
+    /// Whether the process has ended.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self, Self::Process(ProcessError::NoSuch { .. }))
+    }
+}
+
 impl Explain for RunningError {
     fn kind(&self) -> &'static str {
         match self {
