@@ -36,8 +36,13 @@ const COMMANDS: [(&str, &[&str]); 26] = [
     ("log hash", &["HashRow"]),
 ];
 
+/// The key that rows about a guest have, whatever else is in them.
+const REMARKS: &str =
+    "| `remarks` | list of [remark](#remark) | What is worth saying of the source. |\n";
+
 /// Rows inside the rows of commands, by the word of the documentation.
-const PARTS: [(&str, &str); 15] = [
+const PARTS: [(&str, &str); 16] = [
+    ("remark", "RemarkRow"),
     ("rights", "RightsRow"),
     ("rwx", "RwxRow"),
     ("fault", "FaultRow"),
@@ -78,8 +83,14 @@ fn python(shape: &Shape) -> String {
         Shape::Optional(inner) | Shape::IfAsked(inner) => format!("Optional[{}]", python(inner)),
         Shape::List(inner) => format!("List[{}]", python(inner)),
         Shape::Named(inner) => format!("List[Tuple[str, {}]]", python(inner)),
-        Shape::Row(row) => row.classes.first().expect("its class").to_string(),
+        Shape::Row(row) => row.classes.first().map_or_else(|| by_hand(row), ToString::to_string),
     }
+}
+
+/// The class that is written by hand.
+fn by_hand(row: &RowSchema) -> String {
+    assert_eq!(row.name, "RemarkRow", "only remarks have a class that is not declared");
+    "Remark".into()
 }
 
 fn property(field: &FieldSchema, whole: bool) -> String {
@@ -133,11 +144,22 @@ fn table(row: &RowSchema, out: &mut String) {
     }
 }
 
+/// Commands whose rows are not about one guest.
+fn is_about_a_guest(command: &str) -> bool {
+    !["ps", "state", "diverge"].contains(&command) && !command.starts_with("log ")
+}
+
 fn tables() -> String {
     let mut out = String::new();
     for (command, rows) in COMMANDS {
         out += &format!("\n### `{command}`\n");
-        rows.iter().for_each(|name| table(schema(name), &mut out));
+        rows.iter().for_each(|name| {
+            let row = schema(name);
+            table(row, &mut out);
+            if is_about_a_guest(command) && row.fields.iter().all(|field| field.name != "remarks") {
+                out += REMARKS;
+            }
+        });
     }
     out += "\n## Parts of rows\n";
     for (word, name) in PARTS {

@@ -42,7 +42,7 @@ Example: rrv2p -a w -p user $rsp"""
             guest.v2p(walk.gva, **query)
             raise gdb.GdbError(walk.error.text)
         if walk.gpa is None:
-            raise gdb.GdbError(walk.text)
+            raise gdb.GdbError("".join([walk.text, *(f"\nnote: {remark.text}" for remark in walk.remarks)]))
         show(named(walk.text, r"^0x[0-9a-f]+"))
 
 

@@ -20,7 +20,7 @@ use rr_mem::{
     region::monitor,
     report::{
         AliasRow, CpuRow, FaultRow, FindRow, FlatRangeRow, IfAsked, RamRow, RegionRow, RegsRow,
-        V2pRow, WhereRow, XRow,
+        RemarkRow, V2pRow, WhereRow, XRow,
         examine::{self, Format},
         filter::{Filter, Selection},
     },
@@ -36,7 +36,8 @@ use crate::{
     face::PythonWords,
     reader::{Reader, bytes_of},
     remark::Remark,
-    rows, source,
+    rows::{self, ToPython},
+    source,
 };
 
 /// What an address that is not mapped is in the answer to a batch.
@@ -689,6 +690,10 @@ impl Guest {
         let row = self.run(py, || V2pRow::new(self.guest(), Gva(gva), query, &PythonWords))?;
         let mut row = row.map_err(|missing| missing.bridge())?;
         row.symbol = IfAsked(symbols.and_then(|symbols| symbols.names().name(row.gva)));
+        if row.fault.is_some() {
+            let remarks = self.run(py, || self.opened.remarks_on_unmapped(row.gva))?;
+            row.remarks = RemarkRow::of_answers(&remarks, &PythonWords);
+        }
         Ok(row)
     }
 
@@ -696,7 +701,9 @@ impl Guest {
     fn refusal(&self, py: Python<'_>, row: V2pRow, query: Query) -> PyResult<PyErr> {
         let gva = row.gva.0;
         if let Some(fault) = row.fault.clone() {
-            return Ok(not_mapped(&row, fault));
+            let error = not_mapped(&row, fault);
+            error.value(py).setattr("remarks", row.remarks.to_python(py)?)?;
+            return Ok(error);
         }
         let walk = self.run(py, || self.guest().walk(row.gva, query))?;
         match walk.map_err(|missing| missing.bridge())?.result {

@@ -1,9 +1,13 @@
 //! What is worth saying of a source.
 
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use rr_mem::source;
+use rr_mem::{report::RemarkRow, source};
 
-use crate::face::{GdbWords, PythonWords};
+use crate::{
+    face::{GdbWords, PythonWords},
+    rows::ToPython,
+};
 
 /// What may make answers wrong, what was assumed, how a source was read.
 #[pyclass(frozen, get_all, module = "rr_mem")]
@@ -30,6 +34,15 @@ impl From<&source::Remark> for Remark {
             gdb_hint: advice.words(&GdbWords),
             detail: remark.is_detail(),
         }
+    }
+}
+
+/// A row has Python's words only; what goes with an answer is no detail.
+impl ToPython for RemarkRow {
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (text, hint) = (self.text.clone(), self.hint.clone());
+        Remark { kind: self.kind, text, gdb_hint: hint.clone(), hint, detail: false }
+            .into_bound_py_any(py)
     }
 }
 

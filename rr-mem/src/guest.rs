@@ -6,12 +6,14 @@
 
 pub mod diff;
 mod error;
+mod isolation;
 pub mod search;
 pub mod slice;
 
 use std::{borrow::Cow, ops::RangeInclusive, sync::Arc};
 
 pub use error::{GuestReadCause, GuestReadError, Missing};
+pub use isolation::Isolated;
 
 use crate::{
     addr::{Address, Gpa, GuestAddress, Gva, Hva, PAGE},

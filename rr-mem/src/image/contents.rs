@@ -47,6 +47,8 @@ impl ImageMemory {
 pub struct Image {
     /// The format's name.
     pub format: &'static str,
+    /// No format was found: it was taken for raw RAM.
+    pub raw: bool,
     /// The guest's architecture, where the file says.
     pub arch: Option<Arch>,
     /// Its architecture, where the file says and no walker models it.
@@ -75,6 +77,7 @@ impl Image {
     pub fn new(format: &'static str, memory: ImageMemory) -> Self {
         Self {
             format,
+            raw: false,
             arch: None,
             other: None,
             cpus: Vec::new(),

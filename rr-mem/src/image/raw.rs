@@ -14,5 +14,5 @@ pub(super) fn open(file: MappedFile, ram_base: Gpa) -> Result<Image, ImageError>
     let ranges = if len == 0 { Vec::new() } else { vec![range] };
     let memory = PhysicalMemory::new(ranges, ImageBytes::Flat(file))
         .map_err(|source| ImageError::Blocks { format: FORMAT, source })?;
-    Ok(Image::new(FORMAT, memory))
+    Ok(Image { raw: true, ..Image::new(FORMAT, memory) })
 }

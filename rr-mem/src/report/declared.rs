@@ -43,11 +43,23 @@ macro_rules! declared_rows {
                 steps: Vec<StepRow>,
                 /// The name of the address, where symbols were given.
                 symbol: IfAsked<String>,
+                /// What is worth saying of this answer; in JSON, of the source too.
+                remarks: Vec<RemarkRow>,
             } beside {
                 /// The paging mode, where it is known.
                 mode: Option<&'static str>,
                 /// The architecture of the CPU's mode, where it is known.
                 arch: Option<Arch>,
+            }
+
+            /// What may make an answer wrong, what was assumed, where else to look.
+            struct RemarkRow {
+                /// Its short stable name.
+                kind: &'static str,
+                /// It in words.
+                text: String,
+                /// What the user can do; may be empty.
+                hint: String,
             }
 
             /// Effective rights; null where nobody knows what decides them.

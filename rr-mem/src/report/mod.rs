@@ -13,6 +13,7 @@ pub mod examine;
 pub mod filter;
 pub mod log;
 mod registers;
+mod remarks;
 mod rows;
 #[cfg(target_os = "linux")]
 mod running;
@@ -24,7 +25,8 @@ pub use declare::{Bytes, FieldSchema, Found, IfAsked, Named, RowSchema, Shape, S
 pub use declared::{
     AliasRow, ConvertRow, CpuRow, ErrorRow, FaultRow, FindRow, FlatRangeRow, HitRow, MappedTo,
     MappingChange, MappingRow, MemoryChange, PageChange, PieceRow, PsRow, RamRow, ReadRow,
-    RegionRow, RegisterChange, RegsRow, RightsRow, RootRow, RwxRow, SCHEMAS, SliceRow, StateRow,
-    StepRow, StopRow, V2pRow, WherePlace, WhereRow, WrittenRow, XRow,
+    RegionRow, RegisterChange, RegsRow, RemarkRow, RightsRow, RootRow, RwxRow, SCHEMAS, SliceRow,
+    StateRow, StepRow, StopRow, V2pRow, WherePlace, WhereRow, WrittenRow, XRow,
 };
+pub use remarks::Remarked;
 pub use text::size;

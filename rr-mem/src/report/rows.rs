@@ -140,6 +140,7 @@ impl V2pRow {
             error: None,
             steps: Vec::new(),
             symbol: IfAsked(None),
+            remarks: Vec::new(),
             mode: guest.mmu().ok().map(Mmu::mode),
             arch: guest.regs().map(Regs::arch),
         }

@@ -117,7 +117,9 @@ impl Attached {
             image.memory.ranges().iter().fold(0, |sum: u64, range| sum.saturating_add(range.len));
         let said = image.notes.iter().cloned().map(Remark::File);
         let format = Remark::Format { name: image.format, blocks, bytes };
-        let remarks = said.chain([format]).collect();
+        let raw = image.raw.then(|| image.memory.ranges().first()).flatten();
+        let raw = raw.map(|range| Remark::Raw { base: range.gpa, bytes });
+        let remarks = said.chain(raw.or(Some(format))).collect();
         let Image { arch, other, cpus, memory, core_notes, .. } = image;
         let tree = regions.as_ref().and_then(RegionText::tree).map(str::to_owned);
         // A map that is given counts instead of the file's, and is the guest's own.
@@ -269,7 +271,8 @@ fn of_other(other: Option<OtherArch>, chosen: &Chosen) -> Option<Remark> {
 
 /// What was assumed of the CPU.
 fn of_cpu(guest: &Guest, chosen: &Chosen) -> Vec<Remark> {
-    let guessed = chosen.arch_guessed.then(|| Remark::ArchGuessed(chosen.cpu.regs.arch()));
+    let asked_of_memory = chosen.arch_guessed && guest.memory().is_ok();
+    let guessed = asked_of_memory.then(|| Remark::ArchGuessed(chosen.cpu.regs.arch()));
     // Without paging, and without tables, nothing is assumed that matters.
     let matters = guest.mmu().is_ok() && chosen.cpu.regs.paging_is_on();
     let counts = |register| matters && chosen.cpu.is_remarkable(register);

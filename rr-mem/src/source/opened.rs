@@ -64,6 +64,12 @@ impl Opened {
         Ok((self.guest.space(range, SpaceLimits::default())?, left_out))
     }
 
+    /// What is worth saying of the answer that `gva` is not mapped.
+    #[must_use]
+    pub fn remarks_on_unmapped(&self, gva: Gva) -> Vec<Remark> {
+        self.guest.isolated(gva).map(Remark::Isolation).into_iter().collect()
+    }
+
     /// Where the guest has memory, whether or not the source holds it or knows.
     #[must_use]
     pub fn all_memory(&self) -> RangeSet {

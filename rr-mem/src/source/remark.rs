@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::{
+    addr::Gpa,
     advice::{Advice, Setting},
+    guest::Isolated,
     qemu::Misfit,
     regs::{Arch, OtherArch, Register},
 };
@@ -39,6 +41,15 @@ pub enum Remark {
         guest: OtherArch,
         /// What it is taken for.
         taken: Arch,
+    },
+    /// The address is mapped by the kernel's own tables, which are not in force.
+    Isolation(Isolated),
+    /// The file has no format of its own.
+    Raw {
+        /// Where its first byte is.
+        base: Gpa,
+        /// Its bytes.
+        bytes: u64,
     },
     /// The file's format.
     Format {
@@ -84,6 +95,8 @@ impl Remark {
             Self::Assumed { .. } => "assumed",
             Self::ArchGuessed(_) => "arch_guessed",
             Self::NoWalker(_) => "architecture",
+            Self::Isolation(_) => "isolation",
+            Self::Raw { .. } => "raw",
             Self::ArchGiven { .. } => "arch_given",
             Self::Format { .. } => "format",
             Self::AddressSpace(_) => "address_space",
@@ -103,8 +116,23 @@ impl Remark {
                 | Self::NestedGuest
                 | Self::NoCpu
                 | Self::ArchGiven { .. }
+                | Self::Isolation(_)
+                | Self::Raw { .. }
                 | Self::Encrypted(_)
                 | Self::File(_)
+        )
+    }
+
+    /// Whether it goes with each answer: all but how the source was read.
+    #[must_use]
+    pub const fn goes_with_answers(&self) -> bool {
+        !matches!(
+            self,
+            Self::Format { .. }
+                | Self::AddressSpace(_)
+                | Self::Misfit(_)
+                | Self::Layout { .. }
+                | Self::Emulator { .. }
         )
     }
 
@@ -114,6 +142,7 @@ impl Remark {
         match self {
             Self::Assumed { register, .. } => Advice::Give(register.setting()),
             Self::ArchGuessed(_) => Advice::Give(Setting::Arch),
+            Self::Isolation(isolated) => Advice::Give(isolated.register.setting()),
             _ => Advice::Nothing,
         }
     }
@@ -149,6 +178,14 @@ impl fmt::Display for Remark {
             Self::ArchGiven { guest, taken } => {
                 write!(f, "the guest is of {guest}, and is taken for {taken} as was asked")
             }
+            Self::Isolation(Isolated { register, value, .. }) => write!(
+                f,
+                "the CPU is in user mode; the kernel's own tables, of {register} {value:#x}, map this address"
+            ),
+            Self::Raw { base, bytes } => write!(
+                f,
+                "the file has no known format, and is taken for {bytes:#x} bytes of raw RAM at {base}"
+            ),
             Self::Format { name, blocks, bytes } => {
                 write!(f, "{name}, {blocks} blocks of memory, {bytes:#x} bytes")
             }

@@ -11,7 +11,11 @@ use std::{
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rr_mem::advice::{Advice, Explain};
+use rr_mem::{
+    advice::{Advice, Explain},
+    report::{RemarkRow, Remarked},
+    source::Remark,
+};
 use serde::Serialize;
 
 use crate::face::CommandLine;
@@ -137,19 +141,53 @@ pub struct Output {
     pub json: bool,
     /// `-v`.
     pub verbose: bool,
+    /// What goes with every row about the guest, once there is one.
+    remarks: Option<Vec<RemarkRow>>,
 }
 
 impl Output {
     /// Standard output, coloured on a terminal only (NO_COLOR is honoured).
     pub fn new(json: bool, verbose: bool) -> Self {
         let stream = BufWriter::with_capacity(1 << 16, AutoStream::auto(io::stdout()));
-        Self { stream, json, verbose }
+        Self { stream, json, verbose, remarks: None }
     }
 
-    /// One row of JSON.
+    /// One row of JSON, with the remarks that go with it.
     pub fn row(&mut self, row: &impl Serialize) -> anyhow::Result<()> {
-        serde_json::to_writer(&mut self.stream, row).map_err(io::Error::from)?;
-        Ok(self.stream.write_all(b"\n")?)
+        match &self.remarks {
+            Some(remarks) => json(&mut self.stream, &Remarked { row, remarks }),
+            None => json(&mut self.stream, row),
+        }
+    }
+
+    /// One row of JSON that has its remarks itself.
+    pub fn whole_row(&mut self, row: &impl Serialize) -> anyhow::Result<()> {
+        json(&mut self.stream, row)
+    }
+
+    /// What goes with every row about the guest.
+    pub fn remarks(&self) -> &[RemarkRow] {
+        self.remarks.as_deref().unwrap_or_default()
+    }
+
+    /// Lets what is said of a source go with every row. Of several sources, each adds to it.
+    pub fn remark(&mut self, remarks: &[Remark]) {
+        let known = self.remarks.get_or_insert_default();
+        for row in RemarkRow::of_answers(remarks, &CommandLine) {
+            if !known.contains(&row) {
+                known.push(row);
+            }
+        }
+    }
+
+    /// Lets a part that is left out go with every row, too.
+    pub fn left_out(&mut self, text: String, hint: String) {
+        self.remarks.get_or_insert_default().push(RemarkRow { kind: "left_out", text, hint });
+    }
+
+    /// The rows are not about the guest.
+    pub fn without_remarks(&mut self) {
+        self.remarks = None;
     }
 
     /// One line of text.
@@ -187,6 +225,11 @@ impl Output {
         self::hint(hint.words());
         Ok(())
     }
+}
+
+fn json(stream: &mut impl Write, row: &impl Serialize) -> anyhow::Result<()> {
+    serde_json::to_writer(&mut *stream, row).map_err(io::Error::from)?;
+    Ok(stream.write_all(b"\n")?)
 }
 
 /// What the user can do, on standard error.

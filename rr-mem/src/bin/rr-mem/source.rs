@@ -39,13 +39,17 @@ impl<T> Deref for Held<T> {
 }
 
 /// Opens what `args` name.
-pub fn open(args: &cli::Source, verbose: bool) -> anyhow::Result<Opened> {
-    seen(attach(args)?, args, verbose)
+pub fn open(args: &cli::Source, output: &mut Output) -> anyhow::Result<Opened> {
+    seen(attach(args)?, args, output)
 }
 
 /// As [`open`], for commands whose work is worthless without registers.
-pub fn open_paged(args: &cli::Source, verbose: bool) -> anyhow::Result<Opened> {
-    let opened = open(args, verbose)?;
+pub fn open_paged(args: &cli::Source, output: &mut Output) -> anyhow::Result<Opened> {
+    paged(open(args, output)?)
+}
+
+/// What is open, if it has registers.
+pub fn paged(opened: Opened) -> anyhow::Result<Opened> {
     match opened.translates() {
         Ok(()) => Ok(opened),
         Err(missing) => Err(lacks(missing)).context("no address can be translated"),
@@ -53,8 +57,8 @@ pub fn open_paged(args: &cli::Source, verbose: bool) -> anyhow::Result<Opened> {
 }
 
 /// As [`open_paged`]; with `--json`, rows say why an address has no answer.
-pub fn open_for_rows(args: &cli::Source, output: &Output) -> anyhow::Result<Opened> {
-    let opened = open(args, output.verbose)?;
+pub fn open_for_rows(args: &cli::Source, output: &mut Output) -> anyhow::Result<Opened> {
+    let opened = open(args, output)?;
     match opened.translates() {
         Err(missing) if !(output.json && missing.is_of_addresses()) => {
             Err(lacks(missing)).context("no address can be translated")
@@ -64,24 +68,28 @@ pub fn open_for_rows(args: &cli::Source, output: &Output) -> anyhow::Result<Open
 }
 
 /// As [`open`]; of an emulator, with the devices that made its regions.
-pub fn open_with_owners(args: &cli::Source, verbose: bool) -> anyhow::Result<Opened> {
+pub fn open_with_owners(args: &cli::Source, output: &mut Output) -> anyhow::Result<Opened> {
     let mut attached = attach(args)?;
     let named = Arc::get_mut(&mut attached.value).map(Attached::name_owners).transpose();
     named.map_err(|error| {
         failed(format!("the owners of regions: {error}"), "try again, or leave -o away")
     })?;
-    seen(attached, args, verbose)
+    seen(attached, args, output)
 }
 
 /// As [`open`], for commands about an emulator. By default, the only one that runs.
-pub fn open_emulator(args: &cli::Source, verbose: bool) -> anyhow::Result<Opened> {
-    seen(attach_emulator(&args.emulator)?, args, verbose)
+pub fn open_emulator(args: &cli::Source, output: &mut Output) -> anyhow::Result<Opened> {
+    seen(attach_emulator(&args.emulator)?, args, output)
 }
 
 /// Opens an emulator for a command that is about nothing else.
-pub fn emulator_only(args: &EmulatorOnly, verbose: bool) -> anyhow::Result<Held<Arc<Attached>>> {
+pub fn emulator_only(
+    args: &EmulatorOnly,
+    output: &mut Output,
+) -> anyhow::Result<Held<Arc<Attached>>> {
     let attached = attach_emulator(&args.clone().into())?;
-    say(attached.remarks(), verbose);
+    say(attached.remarks(), output.verbose);
+    output.remark(attached.remarks());
     Ok(attached)
 }
 
@@ -109,13 +117,14 @@ fn attach(args: &cli::Source) -> anyhow::Result<Held<Arc<Attached>>> {
 fn seen(
     attached: Held<Arc<Attached>>,
     args: &cli::Source,
-    verbose: bool,
+    output: &mut Output,
 ) -> anyhow::Result<Opened> {
     let value = attached.seen(&asked(args)).map_err(|error| {
-        say(attached.remarks(), verbose);
+        say(attached.remarks(), output.verbose);
         refused(error)
     })?;
-    say(&value.remarks, verbose);
+    say(&value.remarks, output.verbose);
+    output.remark(&value.remarks);
     Ok(Held { value, frozen: attached.frozen })
 }
 
@@ -196,17 +205,22 @@ pub fn lacks(missing: Missing) -> anyhow::Error {
 }
 
 /// Every mapping of the guest; says which tables are left out.
-pub fn space(opened: &Opened) -> anyhow::Result<VirtualSpace> {
-    space_within(opened, Gva(0)..=Gva(u64::MAX))
+pub fn space(opened: &Opened, output: &mut Output) -> anyhow::Result<VirtualSpace> {
+    space_within(opened, Gva(0)..=Gva(u64::MAX), output)
 }
 
 /// As [`space`], within a range.
 pub fn space_within(
     opened: &Opened,
     range: std::ops::RangeInclusive<Gva>,
+    output: &mut Output,
 ) -> anyhow::Result<VirtualSpace> {
     let (space, left_out) = opened.space(range).map_err(lacks)?;
-    left_out.iter().for_each(|gap| note_with(&gap.what, &words(&gap.advice)));
+    for gap in left_out {
+        let hint = words(&gap.advice);
+        note_with(&gap.what, &hint);
+        output.left_out(gap.what, hint);
+    }
     Ok(space)
 }
 

@@ -15,7 +15,7 @@ use crate::{
 const HOW: &str = "give --to elf or lime, which leave them out, or --fill-absent to have zeros";
 
 pub fn run(args: &Convert, output: &mut Output) -> anyhow::Result<Outcome> {
-    let opened = source::open(&args.source, output.verbose)?;
+    let opened = source::open(&args.source, output)?;
     let asked = ConvertAsked {
         to: match args.to {
             SaveAs::Raw => FileKind::Raw,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub fn run(args: &Cpus, output: &mut Output) -> anyhow::Result<Outcome> {
-    let attached = emulator_only(&args.emulator, output.verbose)?;
+    let attached = emulator_only(&args.emulator, output)?;
     let machine = &emulator(&attached)?.machine;
     for cpu in &machine.cpus {
         output.answer(&CpuRow::new(cpu, &machine.map))?;

@@ -37,18 +37,18 @@ pub fn run(args: &Diff, output: &mut Output) -> anyhow::Result<Outcome> {
     let whole = 0..=u64::MAX;
     let range = args.range.clone().unwrap_or(whole);
     let wanted = Wanted { args, filter, range: Gva(*range.start())..=Gva(*range.end()) };
-    let before = source::open(&older(args), output.verbose)?;
-    let after = source::open(&newer(args)?, output.verbose)?;
+    let before = source::open(&older(args), output)?;
+    let after = source::open(&newer(args)?, output)?;
     let mut outcome = Outcome::Answered;
     if args.only.is_none() {
         outcome = outcome.max(registers(&before, &after, output)?);
     }
     let spaces = match (before.guest.mmu(), after.guest.mmu()) {
-        (Ok(_), Ok(_)) => Some((source::space(&before)?, source::space(&after)?)),
+        (Ok(_), Ok(_)) => Some((source::space(&before, output)?, source::space(&after, output)?)),
         _ if args.only == Some(DiffOnly::Tables) => {
-            source::open_paged(&older(args), false)?;
-            source::open_paged(&newer(args)?, false)?;
-            None
+            source::paged(before)?;
+            source::paged(after)?;
+            return Ok(outcome);
         }
         (Err(missing), _) | (_, Err(missing)) => {
             note(format_args!("{missing}: tables are not compared"));

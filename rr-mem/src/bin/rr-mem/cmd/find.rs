@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub fn run(args: &Find, output: &mut Output) -> anyhow::Result<Outcome> {
-    let opened = source::open(&args.source, output.verbose)?;
+    let opened = source::open(&args.source, output)?;
     let mut outcome = Outcome::Answered;
     for &gpa in &args.addresses {
         let gpa = Gpa(gpa);

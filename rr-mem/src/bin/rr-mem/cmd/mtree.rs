@@ -8,9 +8,9 @@ use crate::{
 use rr_mem::region::monitor::{self, TreeOptions};
 
 /// Who made a region is read only when it is asked for.
-fn open(args: &Mtree, verbose: bool) -> anyhow::Result<Opened> {
+fn open(args: &Mtree, output: &mut Output) -> anyhow::Result<Opened> {
     if !args.owner {
-        return source::open(&args.source, verbose);
+        return source::open(&args.source, output);
     }
     if !source::is_emulator(&args.source.emulator) {
         return Err(usage(
@@ -18,11 +18,11 @@ fn open(args: &Mtree, verbose: bool) -> anyhow::Result<Opened> {
             "give --pid or --core, or leave -o away",
         ));
     }
-    source::open_with_owners(&args.source, verbose)
+    source::open_with_owners(&args.source, output)
 }
 
 pub fn run(args: &Mtree, output: &mut Output) -> anyhow::Result<Outcome> {
-    let opened = open(args, output.verbose)?;
+    let opened = open(args, output)?;
     if let (Some(text), false, false) = (opened.source.tree_text(), args.flat, output.json) {
         output.write(text.as_bytes())?;
         return Ok(Outcome::Answered);

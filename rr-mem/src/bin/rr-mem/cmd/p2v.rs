@@ -10,8 +10,8 @@ use crate::{
 };
 
 pub fn run(args: &P2v, output: &mut Output) -> anyhow::Result<Outcome> {
-    let opened = source::open_paged(&args.source, output.verbose)?;
-    let space = source::space(&opened)?;
+    let opened = source::open_paged(&args.source, output)?;
+    let space = source::space(&opened, output)?;
     let aliases = space.aliases();
     let mut outcome = Outcome::Answered;
     for &gpa in &args.addresses {

@@ -23,13 +23,13 @@ mod search;
 pub fn run(args: &Pt, output: &mut Output) -> anyhow::Result<Outcome> {
     let filter = Filter::parse(&args.filter)
         .map_err(|error| usage(error, "see `rr-mem pt --help` for the filters"))?;
-    let opened = source::open_paged(&args.source, output.verbose)?;
+    let opened = source::open_paged(&args.source, output)?;
     let guest = &opened.guest;
     let range = args.range.clone().unwrap_or(0..=u64::MAX);
     let range = Gva(*range.start())..=Gva(*range.end());
     let wanted = Selection::of(guest, filter, range.clone(), args.has.map(Gpa));
     let wanted = wanted.map_err(source::lacks)?;
-    let space = source::space_within(&opened, range)?;
+    let space = source::space_within(&opened, range, output)?;
     let outcome = if let Some(needle) = needle(args) {
         search::run(&opened, &space, &wanted, needle, output)?
     } else {

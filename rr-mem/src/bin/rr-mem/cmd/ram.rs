@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub fn run(args: &Ram, output: &mut Output) -> anyhow::Result<Outcome> {
-    let attached = emulator_only(&args.emulator, output.verbose)?;
+    let attached = emulator_only(&args.emulator, output)?;
     let emulator = emulator(&attached)?;
     let blocks = emulator.machine.map.ram_blocks();
     for block in blocks {

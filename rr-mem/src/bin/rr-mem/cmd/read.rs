@@ -25,8 +25,8 @@ const ROW: usize = 4096;
 
 pub fn run(args: &Read, output: &mut Output) -> anyhow::Result<Outcome> {
     let opened = match args.phys {
-        true => source::open(&args.source, output.verbose)?,
-        false => source::open_paged(&args.source, output.verbose)?,
+        true => source::open(&args.source, output)?,
+        false => source::open_paged(&args.source, output)?,
     };
     if let Err(missing) = opened.guest.memory() {
         return Err(source::lacks(missing));

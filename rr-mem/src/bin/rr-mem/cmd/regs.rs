@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub fn run(args: &Regs, output: &mut Output) -> anyhow::Result<Outcome> {
-    let opened = source::open(&args.source, output.verbose)?;
+    let opened = source::open(&args.source, output)?;
     let row = RegsRow::new(opened.number as usize, &opened.cpu, opened.mode_known);
     if row.registers.iter().all(|(_, value)| value.is_none()) {
         let none = Missing::Registers(RegisterSet::NONE);

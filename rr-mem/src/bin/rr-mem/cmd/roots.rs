@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub fn run(args: &Roots, output: &mut Output) -> anyhow::Result<Outcome> {
-    let opened = source::open(&args.source, output.verbose)?;
+    let opened = source::open(&args.source, output)?;
     let mut progress = Progress::new("scanning");
     let roots = opened.roots(&mut |bytes| progress.set(bytes)).map_err(source::lacks)?;
     drop(progress);

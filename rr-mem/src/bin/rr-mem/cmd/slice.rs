@@ -17,7 +17,7 @@ use crate::{
 pub fn run(args: &Slice, output: &mut Output) -> anyhow::Result<Outcome> {
     let contents = contents(args)?;
     let asked = SliceAsked { contents, redact: args.redact, writer: saving::writer("slice") };
-    let opened = source::open(&args.source, output.verbose)?;
+    let opened = source::open(&args.source, output)?;
     let mut progress = Progress::new("writing");
     let sliced = save::slice(&opened, &args.output, &asked, &mut |bytes| progress.set(bytes));
     drop(progress);

@@ -4,9 +4,8 @@ use std::io::{self, BufRead, BufReader};
 
 use rr_mem::{
     addr::Gva,
-    guest::Guest,
     mmu::Query,
-    report::{IfAsked, V2pRow},
+    report::{IfAsked, RemarkRow, V2pRow},
 };
 
 use super::naming::Names;
@@ -14,8 +13,8 @@ use crate::{
     cli::V2p,
     face::CommandLine,
     number::number,
-    output::{Outcome, Output, usage},
-    source,
+    output::{Outcome, Output, note_with, usage},
+    source::{self, Opened},
 };
 
 const HINT: &str = "addresses are hex with 0x, or decimal";
@@ -32,9 +31,9 @@ pub fn run(args: &V2p, output: &mut Output) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Answered;
     for text in &args.addresses {
         if text == "-" {
-            outcome = outcome.max(from_stdin(guest, query, names, output)?);
+            outcome = outcome.max(from_stdin(&opened, query, names, output)?);
         } else {
-            outcome = outcome.max(answer(guest, parse(text)?, query, names, output)?);
+            outcome = outcome.max(answer(&opened, parse(text)?, query, names, output)?);
         }
     }
     Ok(outcome)
@@ -45,7 +44,7 @@ fn parse(text: &str) -> anyhow::Result<Gva> {
 }
 
 fn from_stdin(
-    guest: &Guest,
+    opened: &Opened,
     query: Query,
     names: &Names,
     output: &mut Output,
@@ -68,7 +67,7 @@ fn from_stdin(
             let what = format!("line {number} of standard input is no address: {:?}", text.trim());
             return Err(usage(what, HINT));
         };
-        outcome = outcome.max(answer(guest, gva, query, names, output)?);
+        outcome = outcome.max(answer(opened, gva, query, names, output)?);
         // Whoever writes one address and waits gets the answer.
         if stdin.buffer().is_empty() {
             output.flush()?;
@@ -78,21 +77,27 @@ fn from_stdin(
 }
 
 fn answer(
-    guest: &Guest,
+    opened: &Opened,
     gva: Gva,
     query: Query,
     names: &Names,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
-    let mut row = V2pRow::new(guest, gva, query, &CommandLine).map_err(source::lacks)?;
+    let row = V2pRow::new(&opened.guest, gva, query, &CommandLine);
+    let mut row = row.map_err(source::lacks)?;
     let outcome = match (&row.fault, &row.error) {
         (_, Some(_)) => Outcome::Unreadable,
         (Some(_), _) => Outcome::Negative,
         _ => Outcome::Answered,
     };
     row.symbol = IfAsked(names.of(gva));
+    if row.fault.is_some() {
+        let remarks = opened.remarks_on_unmapped(gva);
+        row.remarks = RemarkRow::of_answers(&remarks, &CommandLine);
+    }
     if output.json {
-        output.row(&row)?;
+        row.remarks.extend_from_slice(output.remarks());
+        output.whole_row(&row)?;
         return Ok(outcome);
     }
     if output.verbose {
@@ -100,6 +105,10 @@ fn answer(
         row.steps.iter().try_for_each(|step| output.line(step))?;
     }
     output.line(&row)?;
+    for remark in &row.remarks {
+        output.flush()?;
+        note_with(&remark.text, &remark.hint);
+    }
     if let Some(error) = &row.error {
         output.complain(format!("{gva}: {error}"), &error.hint)?;
     }

@@ -10,10 +10,10 @@ use crate::{
 };
 
 pub fn run(args: &Where, output: &mut Output) -> anyhow::Result<Outcome> {
-    let opened = source::open_emulator(&args.source, output.verbose)?;
+    let opened = source::open_emulator(&args.source, output)?;
     let host = &emulator(&opened.source)?.host;
     let space = match opened.guest.mmu() {
-        Ok(_) => Some(source::space(&opened)?),
+        Ok(_) => Some(source::space(&opened, output)?),
         Err(missing) => {
             note(format!("{missing}: guest virtual addresses are left out"));
             None

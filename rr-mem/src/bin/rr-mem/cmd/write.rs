@@ -35,7 +35,7 @@ pub fn run(args: &Write, output: &mut Output) -> anyhow::Result<Outcome> {
         (Some(Bytes(bytes)), _) => bytes.clone(),
         (None, file) => file.as_deref().map_or_else(|| Ok(Vec::new()), read)?,
     };
-    let opened = source::open_emulator(&args.source, output.verbose)?;
+    let opened = source::open_emulator(&args.source, output)?;
     let HostKind::Process(process) = emulator(&opened.source)?.host.kind() else {
         return Ok(Outcome::Unreadable);
     };

@@ -19,8 +19,8 @@ pub fn run(args: &X, output: &mut Output) -> anyhow::Result<Outcome> {
     // A wrong format is said before a large file is opened.
     parse(&args.format, 8)?;
     let opened = match args.phys {
-        true => source::open(&args.source, output.verbose)?,
-        false => source::open_paged(&args.source, output.verbose)?,
+        true => source::open(&args.source, output)?,
+        false => source::open_paged(&args.source, output)?,
     };
     if let Err(missing) = opened.guest.memory() {
         return Err(source::lacks(missing));

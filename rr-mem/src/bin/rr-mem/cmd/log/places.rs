@@ -13,11 +13,12 @@ pub struct Regions(Option<Opened>);
 
 impl Regions {
     /// Those of `source`.
-    pub fn of(source: &Source, output: &Output) -> anyhow::Result<Self> {
+    pub fn of(source: &Source, output: &mut Output) -> anyhow::Result<Self> {
         let given = source.image.is_some()
             || source.mtree.is_some()
             || source::is_emulator(&source.emulator);
-        let opened = given.then(|| source::open(source, output.verbose)).transpose()?;
+        let opened = given.then(|| source::open(source, output)).transpose()?;
+        output.without_remarks();
         if opened.as_ref().is_some_and(|opened| opened.guest.flat_view().is_err()) {
             return Err(usage("the source holds no memory regions", "give --mtree FILE, or --pid"));
         }
