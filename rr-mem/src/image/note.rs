@@ -2,13 +2,14 @@
 //! that `dump-guest-memory` writes for x86, "RRMEM" with ours.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{CoreNote, Image};
 use crate::{
     addr::{Gpa, RangeSet},
     bits::bit,
     region::{RegionMap, monitor::Style},
-    regs::{Arch, ArmRegs, ArmState, Cpu, OtherArch, Register, Regs, X86Regs},
+    regs::{Arch, ArmRegs, ArmState, Cpu, MpuKind, MpuRegion, OtherArch, Register, Regs, X86Regs},
 };
 
 /// Owner of our own note.
@@ -42,7 +43,7 @@ pub struct Description {
     pub source: String,
     /// Control registers per CPU, by their manual's names.
     #[serde(default)]
-    cpus: Vec<serde_json::Map<String, serde_json::Value>>,
+    cpus: Vec<Map<String, Value>>,
     /// Per CPU, the registers whose values are only assumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     unknown: Vec<Vec<String>>,
@@ -90,7 +91,8 @@ impl Description {
             let text = |(register, value): (Register, u64)| {
                 (register.keyword().into(), format!("{value:#x}").into())
             };
-            registers.map(text).collect()
+            let regions = regions_text(&cpu.regs).map(|text| (REGIONS.to_owned(), text));
+            registers.map(text).chain(regions).collect()
         };
         let unknown = |cpu: &Cpu| {
             cpu.unknown_registers().map(|register| register.keyword().to_owned()).collect()
@@ -250,19 +252,51 @@ pub(super) fn arch_of(bytes: &[u8]) -> Option<Result<Arch, OtherArch>> {
     })
 }
 
-fn regs_by_name(
-    arch: Arch,
-    cpu: &serde_json::Map<String, serde_json::Value>,
-) -> Result<Regs, String> {
+/// The key of the regions of an MPU among the registers of a CPU.
+const REGIONS: &str = "mpu_regions";
+
+/// The regions of an MPU: two words each, in one string of hex digits.
+fn regions_text(regs: &Regs) -> Option<Value> {
+    let Regs::Arm(regs) = regs else { return None };
+    let of = |region: &MpuRegion| format!("{:08x}{:08x}", region.base, region.attributes);
+    let texts: Vec<_> = regs.mpu.regions().iter().map(of).collect();
+    regs.mpu.exists().then(|| texts.into())
+}
+
+fn regions_of(value: &Value) -> Option<Vec<MpuRegion>> {
+    let one = |text: &Value| {
+        let text = text.as_str().filter(|text| text.len() == 16)?;
+        let both = u64::from_str_radix(text, 16).ok()?;
+        Some(MpuRegion { base: (both >> 32) as u32, attributes: both as u32 })
+    };
+    value.as_array()?.iter().map(one).collect()
+}
+
+/// Puts the regions into `regs`. An MPU of which there are none here is not known.
+fn give_regions(regs: &mut Regs, regions: Option<&Value>) -> Result<(), String> {
+    let Regs::Arm(ArmRegs { mpu, .. }) = regs else { return Ok(()) };
+    let wrong = || format!("the RRMEM note: {REGIONS} are none");
+    match regions {
+        Some(regions) => *mpu = mpu.with_regions(&regions_of(regions).ok_or_else(wrong)?),
+        None if mpu.exists() => mpu.kind = MpuKind::Unknown,
+        None => {}
+    }
+    Ok(())
+}
+
+fn regs_by_name(arch: Arch, cpu: &Map<String, Value>) -> Result<Regs, String> {
     let mut regs = Regs::defaults(arch);
     // CR1 and CR2 have no part in paging, but are part of other register dumps.
-    for (name, value) in cpu.iter().filter(|(name, _)| !matches!(name.as_str(), "cr1" | "cr2")) {
+    for (name, value) in
+        cpu.iter().filter(|(name, _)| !matches!(name.as_str(), "cr1" | "cr2" | REGIONS))
+    {
         let value = value
             .as_str()
             .and_then(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok())
             .ok_or_else(|| format!("the RRMEM note: register {name} is no hex string"))?;
         regs.set_named(name, value).map_err(|error| format!("the RRMEM note: {error}"))?;
     }
+    give_regions(&mut regs, cpu.get(REGIONS))?;
     Ok(regs)
 }
 

@@ -29,6 +29,8 @@ pub enum Level {
     First,
     /// ARM short descriptors: second-level table.
     Second,
+    /// An MPU: a region, by its number.
+    Region,
 }
 
 impl Level {
@@ -48,6 +50,7 @@ impl Level {
             Level::Level3 => "level 3",
             Level::First => "first level",
             Level::Second => "second level",
+            Level::Region => "region",
         }
     }
 }
@@ -182,7 +185,7 @@ pub struct Translation {
     pub leaf: u64,
 }
 
-/// One table entry read on a walk.
+/// One table entry read on a walk, or the region of an MPU that decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Step {
@@ -190,9 +193,9 @@ pub struct Step {
     pub level: Level,
     /// Its index there.
     pub index: u64,
-    /// Its guest physical address.
+    /// Its guest physical address; where a region begins.
     pub at: Gpa,
-    /// Its value.
+    /// Its value; of a region its attributes.
     pub raw: u64,
     /// Whether it ended the walk with a page.
     pub leaf: bool,
@@ -236,6 +239,12 @@ pub enum FaultKind {
     Domain,
     /// ARM: the access is not within the page's rights.
     Permission,
+    /// An MPU: no region has the address.
+    Background,
+    /// An MPU of PMSAv8: several regions have the address.
+    Overlap,
+    /// ARM, M profile: the Private Peripheral Bus is not for the user.
+    PrivateBus,
 }
 
 impl FaultKind {
@@ -254,6 +263,9 @@ impl FaultKind {
             FaultKind::AccessFlag => "access_flag",
             FaultKind::Domain => "domain",
             FaultKind::Permission => "permission",
+            FaultKind::Background => "background",
+            FaultKind::Overlap => "overlap",
+            FaultKind::PrivateBus => "private_bus",
         }
     }
 
@@ -270,6 +282,9 @@ impl FaultKind {
             FaultKind::AccessFlag => "the access flag is clear",
             FaultKind::Domain => "the domain forbids all access",
             FaultKind::Permission => "the page's rights forbid this access",
+            FaultKind::Background => "no region has this address",
+            FaultKind::Overlap => "several regions have this address",
+            FaultKind::PrivateBus => "the private peripheral bus is not for the user",
         }
     }
 }
@@ -285,7 +300,7 @@ pub struct Fault {
     /// when no entry was read.
     pub entry: Option<Step>,
     /// For [`Query::Access`]: the #PF error code on x86, the fault status (FSC,
-    /// or FS with short descriptors) on ARM. `None` where the CPU reports
+    /// FS with short descriptors or an MPU, CFSR in the M profile) on ARM. `None` where the CPU reports
     /// otherwise (#GP) and for [`Query::Presence`].
     pub status: Option<u32>,
 }

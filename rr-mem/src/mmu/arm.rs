@@ -11,7 +11,7 @@ use super::{
 use crate::{
     addr::Gva,
     bits::{bit, keep},
-    regs::{ArmRegs, Register},
+    regs::{ArmRegs, MpuKind, Register},
 };
 
 const HCR: Register = Register::Hcr;
@@ -45,7 +45,13 @@ pub(super) static ABOVE: [C; 18] = [
     C::harmless(HCR, (33, 32), "CD, ID", "caches of the second stage"),
     C::harmless(HCR, (41, 35), "TLOR to APK, API", "traps"),
     C::harmless(HCR, (63, 44), "AT to TWEDEL", "traps, and how long the TLB keeps a page"),
-    C::refused(Register::Pmsa, (0, 0), "PMSA", "an MPU's regions instead of tables", |_| true),
+    C::refused(
+        Register::Pmsa,
+        (2, 0),
+        "PMSA",
+        "an MPU of which the regions are not known",
+        |regs| regs.mpu.kind == MpuKind::Unknown,
+    ),
     C::modelled(FCSEIDR, (31, 25), "PID", "before ARMv8: another place for the lowest 32 MB"),
     C::refused(
         FCSEIDR,

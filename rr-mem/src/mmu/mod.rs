@@ -17,6 +17,7 @@ pub mod arm_short;
 mod batch;
 mod gate;
 mod paging;
+pub mod pmsa;
 mod query;
 mod roots;
 mod space;

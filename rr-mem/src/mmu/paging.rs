@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use super::{
     NotModelled, Query, Step, Translation, Walk, WalkError, arm_legacy, arm_long, arm_short,
     gate::{self, ControlLine},
+    pmsa,
     walk::{self, Paging},
     x86,
 };
@@ -27,6 +28,8 @@ pub enum Mmu {
     ArmShort(arm_short::ShortPaging),
     /// ARM, long descriptors: AArch64, and AArch32 with LPAE.
     ArmLong(arm_long::LongPaging),
+    /// ARM, an MPU: regions, and no tables.
+    Pmsa(pmsa::PmsaPaging),
 }
 
 /// Runs `$body` with `$paging` bound to the architecture's paging.
@@ -37,6 +40,7 @@ macro_rules! each_paging {
             Mmu::ArmLegacy($paging) => $body,
             Mmu::ArmShort($paging) => $body,
             Mmu::ArmLong($paging) => $body,
+            Mmu::Pmsa($paging) => $body,
         }
     };
 }
@@ -50,6 +54,7 @@ impl Mmu {
     pub fn new(regs: &Regs) -> Result<Self, NotModelled> {
         match regs {
             Regs::X86(regs) => x86::X86Paging::new(regs).map(Mmu::X86),
+            Regs::Arm(regs) if regs.mpu.exists() => pmsa::PmsaPaging::new(regs).map(Mmu::Pmsa),
             Regs::Arm(regs) if regs.long_descriptors() => {
                 arm_long::LongPaging::new(regs).map(Mmu::ArmLong)
             }
@@ -180,7 +185,7 @@ pub fn mode(regs: &Regs) -> &'static str {
 pub fn controls() -> Vec<(&'static str, Vec<ControlLine>)> {
     let x86 = [("x86", gate::lines(&x86::CONTROLS))];
     let short = arm_short::controls().into_iter().chain(arm_legacy::controls());
-    let arm = short.chain(arm_long::controls());
+    let arm = short.chain(arm_long::controls()).chain(pmsa::controls());
     x86.into_iter().chain(arm.map(|(name, controls)| (name, gate::lines(controls)))).collect()
 }
 

@@ -138,6 +138,18 @@ pub(crate) trait Paging: Copy {
         None
     }
 
+    /// The region of an MPU that decides on `gva`, where there are no tables.
+    fn region(&self, gva: Gva) -> Option<Step> {
+        let _ = gva;
+        None
+    }
+
+    /// Why the CPU would refuse `access` to a page without tables.
+    fn refused_untranslated(&self, gva: Gva, page: &Page, access: Access) -> Option<FaultKind> {
+        let _ = (gva, page, access);
+        None
+    }
+
     /// The register that holds the base of the tables of `gva`, by the manual's
     /// name.
     fn base_register(&self, gva: Gva) -> Register;
@@ -243,8 +255,28 @@ pub(crate) fn walk<P: Paging, M: Memory + ?Sized>(
     let gva = paging.untagged(gva, query);
     match start(paging, gva, query) {
         Ok(Start::Table(table)) => descend(paging, memory, gva, query, table, |_| {}, visit),
-        Ok(Start::Off(page)) => Ok(translation(paging, paging.modified(gva), &page, 0)),
+        Ok(Start::Off(page)) => untranslated(paging, gva, query, &page, visit),
         Err((kind, level)) => Err(fault(paging, kind, level, None, query)),
+    }
+}
+
+/// Answers where there are no tables.
+fn untranslated<P: Paging>(
+    paging: &P,
+    gva: Gva,
+    query: Query,
+    page: &Page,
+    mut visit: impl FnMut(Step),
+) -> Result<Translation, WalkError> {
+    let region = paging.region(gva);
+    region.into_iter().for_each(&mut visit);
+    let refused = match query {
+        Query::Presence => None,
+        Query::Access(access) => paging.refused_untranslated(gva, page, access),
+    };
+    match refused {
+        Some(kind) => Err(fault(paging, kind, Level::Region, region, query)),
+        None => Ok(translation(paging, gva, page, region.map_or(0, |region| region.raw))),
     }
 }
 

@@ -4,6 +4,7 @@
 //! moved since 2.9; the others are the architectures'.
 
 pub(super) mod arm;
+mod mpu;
 mod x86;
 
 use std::collections::HashSet;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::mpu::{Mpu, MpuKind};
 use super::register::{Entry, Info, Register, Values};
 use crate::{addr::hex, bits::bit};
 
@@ -84,11 +85,11 @@ pub struct ArmRegs {
     /// The version of the architecture, 4 to 9: before 7, AArch32 may have other
     /// tables.
     pub version: u8,
-    /// Whether an MPU's regions, which are not known, stand instead of tables.
-    pub pmsa: bool,
     /// An XScale, whose coarse tables of ARMv5 have extended small pages. Elsewhere
     /// what means these is reserved, so that they are usual.
     pub xscale: bool,
+    /// The MPU that stands instead of an MMU, if one does.
+    pub mpu: Mpu,
 }
 
 impl Default for ArmRegs {
@@ -140,8 +141,8 @@ impl ArmRegs {
                 ArmState::Aarch32 => 7,
                 ArmState::Aarch64 => 8,
             },
-            pmsa: false,
             xscale: true,
+            mpu: Mpu::NONE,
         }
     }
 
@@ -154,7 +155,7 @@ impl ArmRegs {
     /// SCTLR.M: the MMU is on.
     #[must_use]
     pub const fn mmu_on(&self) -> bool {
-        self.sctlr & Self::SCTLR_M != 0
+        self.sctlr & Self::SCTLR_M != 0 && !self.mpu.exists()
     }
 
     /// SCTLR.EE, bit 25: descriptors are big-endian.
@@ -195,7 +196,7 @@ impl ArmRegs {
 }
 
 /// The registers of ARM, in the order of answers.
-pub(super) static REGISTERS: [Entry<ArmRegs>; 23] = [
+pub(super) static REGISTERS: [Entry<ArmRegs>; 25] = [
     Entry::new(
         Info::new(Register::El, "EL", "el", "ARM: current exception level, 0 to 3")
             .takes(Values::Range(0, 3)),
@@ -319,12 +320,33 @@ pub(super) static REGISTERS: [Entry<ArmRegs>; 23] = [
         |regs, value| regs.version = value as u8,
     ),
     Entry::new(
-        Info::new(Register::Pmsa, "PMSA", "pmsa", "ARM: whether an MPU's regions replace tables")
-            .takes(Values::Switch)
+        Info::new(Register::Pmsa, "PMSA", "pmsa", "ARM: the kind of MPU, 0 for none")
+            .takes(Values::Range(0, MpuKind::ALL.len() as u64 - 1))
             .feature()
             .unremarkable(),
-        |regs| regs.pmsa.into(),
-        |regs, value| regs.pmsa = value != 0,
+        |regs| regs.mpu.kind as u64,
+        |regs, value| regs.mpu.kind = MpuKind::from_number(value),
+    ),
+    Entry::new(
+        Info::new(Register::MpuCtrl, "MPU_CTRL", "mpu_ctrl", "ARM, M profile: MPU_CTRL")
+            .takes(Values::Range(0, 0xffff_ffff))
+            .feature()
+            .unremarkable(),
+        |regs| regs.mpu.control.into(),
+        |regs, value| regs.mpu.control = value as u32,
+    ),
+    Entry::new(
+        Info::new(
+            Register::NegativePriority,
+            "NEGATIVE_PRIORITY",
+            "negative_priority",
+            "ARM, M profile: whether the priority of execution is negative",
+        )
+        .takes(Values::Switch)
+        .feature()
+        .unremarkable(),
+        |regs| regs.mpu.negative.into(),
+        |regs, value| regs.mpu.negative = value != 0,
     ),
     Entry::new(
         Info::new(

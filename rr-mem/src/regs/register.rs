@@ -39,6 +39,8 @@ pub enum Register {
     ArmVersion,
     Pmsa,
     Xscale,
+    MpuCtrl,
+    NegativePriority,
     State,
     PhysBits,
 }

@@ -13,7 +13,7 @@ use crate::{
     guest::{Guest, Missing, Place, search::Hit},
     memory::{Memory, ReadError},
     mmu::{
-        Alias, Fault, Mapping, Mmu, Progression, Query, Rights, RootCandidate, Rwx, Step,
+        Alias, Fault, Level, Mapping, Mmu, Progression, Query, Rights, RootCandidate, Rwx, Step,
         TableUnreadable, WalkError,
     },
     region::Section,
@@ -158,11 +158,13 @@ impl V2pRow {
 
 impl StepRow {
     fn new<M>(guest: &Guest<M>, mmu: &Mmu, step: &Step) -> Self {
+        let region = step.level == Level::Region;
         Self {
             level: step.level.entry_name(),
             index: step.index,
             at: step.at,
-            host: guest.place(step.at).and_then(|place| place.host),
+            // The registers of a region are in no memory.
+            host: guest.place(step.at).filter(|_| !region).and_then(|place| place.host),
             entry: Hex(step.raw),
             flags: mmu.flags(step),
             size: mmu.entry_bytes(),

@@ -9,10 +9,13 @@
 
 use std::collections::HashMap;
 
-use super::state::Numbers;
+use super::{mpu, state::Numbers};
 use crate::{
     bits::bit,
-    regs::{ArmModel, ArmRegs, ArmStatus, Cpu, N_RW, PAN, Register, RegisterSet, Regs},
+    regs::{
+        ArmModel, ArmRegime, ArmRegs, ArmStatus, Cpu, Mpu, MpuKind, N_RW, PAN, Register,
+        RegisterSet, Regs,
+    },
 };
 
 /// KVM_REG_ARM64 with 64 bits, KVM_REG_ARM64_SYSREG.
@@ -53,8 +56,6 @@ const DACR32_EL2: u64 = a64(4, 3, 0, 0);
 const DACR: u64 = a32(3, 0, 0, 0);
 const FCSEIDR: u64 = a32(13, 0, 0, 0);
 const MIDR_EL1: u64 = a64(0, 0, 0, 0);
-/// The parts of a stream that CPUs with an MPU have.
-const PMSA: [&str; 3] = ["cpu/m", "cpu/pmsav7", "cpu/pmsav8"];
 /// Region 1 of an MPU before ARMv7; nothing else has this encoding.
 const PRBS1: u64 = a32(6, 1, 0, 0);
 /// The AArch32 encodings, for streams that list no other.
@@ -67,16 +68,15 @@ const NARROW: [(u64, u64); 5] = [
 ];
 
 /// The list, and the processor state.
-pub(super) struct SystemRegisters {
+pub(super) struct SystemRegisters<'n> {
+    numbers: &'n Numbers,
     values: HashMap<u64, u64>,
     /// CPSR, or PSTATE in AArch64 state.
     status: u64,
-    /// Whether the CPU has an MPU instead of an MMU.
-    pmsa: bool,
 }
 
-impl SystemRegisters {
-    pub fn read(numbers: &Numbers) -> Option<Self> {
+impl<'n> SystemRegisters<'n> {
+    pub fn read(numbers: &'n Numbers) -> Option<Self> {
         let status = *numbers.get("cpsr")?;
         let element = |list: &str, n: usize| numbers.get(&format!("{list}[{n}]")).copied();
         let pairs = (0..).map_while(|n| {
@@ -84,9 +84,7 @@ impl SystemRegisters {
             Some((index & !BANK, element("cpreg_vmstate_values", n)?))
         });
         let values: HashMap<u64, u64> = pairs.collect();
-        let pmsa = numbers.keys().any(|path| PMSA.iter().any(|part| path.starts_with(part)))
-            || values.contains_key(&PRBS1);
-        (pmsa || !values.is_empty()).then_some(Self { values, status, pmsa })
+        Some(Self { numbers, values, status })
     }
 
     /// The register, by either encoding.
@@ -104,11 +102,10 @@ impl SystemRegisters {
     pub fn cpu(&self) -> Option<Cpu> {
         let status = self.status();
         let regime = status.regime();
-        if self.pmsa {
-            let regs = ArmRegs { el: regime.el, pmsa: true, ..ArmRegs::new(regime.state) };
-            return Some(Cpu::known(Regs::Arm(regs)));
-        }
         let of = |register: Banked| self.get(register[regime.bank - 1]);
+        if let Some(regs) = self.with_mpu(&regime, of(SCTLR)) {
+            return Some(Cpu::told(Regs::Arm(regs)));
+        }
         let (ttbr0, tcr, sctlr) = (of(TTBR0)?, of(TCR)?, of(SCTLR)?);
         let dacr = self.get(DACR).or_else(|| self.get(DACR32_EL2));
         let regs = ArmRegs {
@@ -139,6 +136,21 @@ impl SystemRegisters {
         let told = Cpu::told(Regs::Arm(regs));
         let known = [Register::ArmVersion, Register::Xscale, Register::FcseIdr];
         Cpu { known: known.into_iter().fold(told.known, RegisterSet::with), ..told }
+    }
+
+    /// The registers of a CPU with an MPU. The M profile has no SCTLR.
+    fn with_mpu(&self, regime: &ArmRegime, sctlr: Option<u64>) -> Option<ArmRegs> {
+        let unknown = Mpu::new(MpuKind::Unknown, &[]);
+        let (mpu, el) = match mpu::read(self.numbers, regime.el) {
+            Some(found) if found.mpu.kind.is_m() || sctlr.is_some() => {
+                (found.mpu, found.privileged.map_or(regime.el, u8::from))
+            }
+            Some(_) => (unknown, regime.el),
+            None if self.values.contains_key(&PRBS1) => (unknown, regime.el),
+            None => return None,
+        };
+        let (sctlr, hcr) = (sctlr.unwrap_or(0), self.or_zero(HCR_EL2));
+        Some(ArmRegs { el, sctlr, hcr, mpu, ..ArmRegs::new(regime.state) })
     }
 
     fn status(&self) -> ArmStatus {

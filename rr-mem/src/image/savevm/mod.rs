@@ -14,6 +14,7 @@ mod cpu;
 mod cursor;
 mod description;
 mod kept;
+mod mpu;
 mod ram;
 mod state;
 

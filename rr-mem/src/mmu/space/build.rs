@@ -93,7 +93,7 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
             return;
         }
         let root = match &span.start {
-            Start::Off(page) => self.untranslated(*page),
+            Start::Off(page) => self.untranslated(span.gva, *page),
             Start::Table(table) => {
                 let part = Part { table: *table, gva: Some(span.gva) };
                 Root::Node(self.partial(&part, span.gva, span.entries()))
@@ -102,7 +102,7 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         self.space.spans.push(Top { gva: span.gva, root });
     }
 
-    fn untranslated(&mut self, page: Page) -> Root {
+    fn untranslated(&mut self, gva: Gva, page: Page) -> Root {
         if page.shift > self.paging.linear_shift() {
             let unit_shift = self.paging.linear_shift();
             return Root::Node(self.add_pieces(&page, None, page.shift, unit_shift));
@@ -110,11 +110,11 @@ impl<P: Paging, M: Memory + ?Sized> Builder<'_, P, M> {
         let run = Run {
             gpa: page.base,
             rights: page.rights,
-            unit_shift: 12,
+            unit_shift: page.shift.min(12),
             page_shift: page.shift,
             linear: true,
         };
-        Root::Run(run, Gva(mask(u32::from(page.shift))))
+        Root::Run(run, Gva(gva.0 | mask(u32::from(page.shift))))
     }
 
     fn content(&mut self, table: &Table<P::Inherited>) -> Content {

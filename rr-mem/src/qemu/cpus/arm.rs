@@ -3,7 +3,7 @@
 //! exception level hold the banked registers of AArch32: 1 non-secure, 2 Hyp,
 //! 3 secure.
 
-use super::Registers;
+use super::{Registers, mpu};
 use crate::{
     addr::Hva,
     bits::bit,
@@ -34,8 +34,9 @@ pub(super) fn read<M: Memory<Hva>>(
     }
     let regime = status.regime();
     let banked = |member| env.element(member, 4, regime.bank);
+    let found = mpu::read(structs, cpu, target, regime.el)?;
     let regs = ArmRegs {
-        el: regime.el,
+        el: found.privileged.map_or(regime.el, u8::from),
         ttbr0: banked("cp15.ttbr0_el")?,
         ttbr1: banked("cp15.ttbr1_el")?,
         tcr: banked("cp15.tcr_el")?,
@@ -46,7 +47,7 @@ pub(super) fn read<M: Memory<Hva>>(
         vtcr: env.element("cp15.vtcr_el2", 1, 0)?,
         pan: bit(status.status, PAN),
         phys_bits: status.phys_bits(),
-        pmsa: pmsa(structs, cpu)?,
+        mpu: found.mpu,
         ..ArmRegs::new(regime.state)
     };
     let found = with_generation(structs, cpu, &env, &regime, Cpu::told(Regs::Arm(regs)))?;
@@ -101,17 +102,6 @@ fn conditions(env: &Struct<'_>) -> Result<u64, Wrong> {
     let zero = u64::from(env.get("ZF")? == 0);
     let overflow = env.get("VF")? >> 31 & 1;
     Ok(negative << 31 | zero << 30 | (env.get("CF")? & 1) << 29 | overflow << 28)
-}
-
-/// CPUs with an MPU instead of an MMU, by the first letters of their types.
-const PMSA: [&str; 4] = ["cortex-m", "cortex-r", "arm946", "arm1156"];
-
-fn pmsa<M: Memory<Hva>>(structs: &Structs<'_, M>, cpu: &Struct<'_>) -> Result<bool, Wrong> {
-    if !structs.knows("TypeImpl") {
-        return Ok(false);
-    }
-    let types = objects::types(structs, cpu.address)?;
-    Ok(types.iter().any(|name| PMSA.iter().any(|known| name.starts_with(known))))
 }
 
 /// What CPUs before ARMv7 differ in: the version of the architecture, which the name
