@@ -99,6 +99,8 @@ impl FromStr for Arch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "isa", rename_all = "lowercase")]
 #[non_exhaustive]
+// They are copied; an MPU's regions are few enough.
+#[allow(clippy::large_enum_variant)]
 pub enum Regs {
     /// An x86 CPU.
     X86(X86Regs),

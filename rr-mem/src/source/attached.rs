@@ -32,7 +32,7 @@ enum Kind {
     Emulator(Box<Emulator<AnyHost>>),
     /// Without a CPU, of an architecture that no walker models.
     Plain {
-        cpu: Result<Cpu, OtherArch>,
+        cpu: Box<Result<Cpu, OtherArch>>,
         memory: PhysicalReader,
         regions: Option<RegionText>,
     },
@@ -99,10 +99,12 @@ impl Attached {
                 Ok(Self::of(Kind::Emulator(Box::new(emulator)), remarks))
             }
             Source::Plain { cpu, memory, regions } => {
-                Ok(Self::of(Kind::Plain { cpu: Ok(cpu), memory, regions }, Vec::new()))
+                let cpu = Box::new(Ok(cpu));
+                Ok(Self::of(Kind::Plain { cpu, memory, regions }, Vec::new()))
             }
             Source::Other { arch, memory, regions } => {
-                Ok(Self::of(Kind::Plain { cpu: Err(arch), memory, regions }, Vec::new()))
+                let cpu = Box::new(Err(arch));
+                Ok(Self::of(Kind::Plain { cpu, memory, regions }, Vec::new()))
             }
         }
     }
@@ -246,7 +248,7 @@ impl Attached {
         match &self.kind {
             Kind::Image(image) => Ok(of_image(image)),
             Kind::Emulator(emulator) => of_emulator(emulator, asked),
-            Kind::Plain { cpu, memory, regions } => Ok(of_plain(*cpu, memory, regions.as_ref())),
+            Kind::Plain { cpu, memory, regions } => Ok(of_plain(**cpu, memory, regions.as_ref())),
             Kind::Regions(text) => Ok(of_text(text)),
         }
     }

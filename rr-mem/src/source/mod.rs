@@ -57,6 +57,8 @@ pub type PhysicalReader = Arc<dyn Memory<Gpa> + Send + Sync>;
 
 /// Where a guest is.
 #[non_exhaustive]
+// There is one in a program.
+#[allow(clippy::large_enum_variant)]
 pub enum Source {
     /// The embedded sample guest.
     Sample,
