@@ -99,8 +99,11 @@ class GdbStub(AbstractContextManager):  # type: ignore[type-arg]
                 yield root.get("name", ""), element
 
     def read_register(self, name: str) -> int:
-        """The value of a register, by its name in the target description."""
-        register = self.registers[name]
+        """The value of a register, by its name in the target description.
+
+        From QEMU 11 on a register of EL1 that other levels have too says so in its name.
+        """
+        register = self.registers.get(name) or self.registers[f"{name}_EL1"]
         answer = self.request(f"p{register.number:x}")
         if re.fullmatch(r"([0-9a-f]{2})+", answer) is None:
             raise StubError(f"cannot read register {name}: {answer!r}")

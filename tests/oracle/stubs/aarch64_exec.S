@@ -1,7 +1,7 @@
 // Runs at EL2: loads the EL1&0 regime and jumps to a list of addresses at EL1 and at
 // EL0. Each jump ends in an exception at EL1, whose vectors are HVC (see ask_exec.py).
 // x0..x4: TTBR0_EL1, TTBR1_EL1, TCR_EL1, MAIR_EL1, SCTLR_EL1. x5: addresses (8 bytes
-// each), x6: how many, x7: results (2 x ESR_EL1 and FAR_EL1), x14: VBAR_EL1.
+// each), x15 to x18: as in aarch64_at.S, x6: how many, x7: results (2 x ESR_EL1 and FAR_EL1), x14: VBAR_EL1.
 	b	start
 	.org	0x800			// VBAR_EL2
 	.org	0xc00			// synchronous, from a lower level in AArch64
@@ -20,7 +20,13 @@ start:	msr	ttbr0_el1, x0
 	msr	vbar_el2, x8
 	mov	x8, #(1 << 31)		// HCR_EL2.RW: EL1 is AArch64
 	msr	hcr_el2, x8
-	isb
+	tbz	x18, #1, 3f
+	mov	x8, #(1 << 14)		// HCRX_EL2.TCR2En
+	msr	s3_4_c1_c2_2, x8
+	msr	s3_0_c2_c0_3, x15	// TCR2_EL1
+	msr	s3_0_c10_c2_3, x16	// PIR_EL1
+	msr	s3_0_c10_c2_2, x17	// PIRE0_EL1
+3:	isb
 	b	next
 go:	msr	elr_el2, x9
 	msr	spsr_el2, x12

@@ -77,6 +77,23 @@ def parse_short(par: int, gva: int) -> Outcome:
     return Outcome(par & 0xFFFFFFFF & ~offset | gva & offset, None, 0xFFFFFFFF)
 
 
+def rare(case: Case) -> dict[str, int]:
+    """What the stubs of AArch64 take in x15 to x18."""
+    regs = case.registers
+    pan, indirect = case.options.get("pan") == "on", "tcr2" in regs
+    values = [regs.get(name, 0) for name in ("tcr2", "pir", "pire0")]
+    return dict(zip(("x15", "x16", "x17", "x18"), (*values, pan | indirect << 1)))
+
+
+def lacks(machine: Machine, case: Case) -> str:
+    """The ID register that says that this CPU lacks what the case needs, or nothing."""
+    for name, (low, least) in case.needs.items():
+        known = name in machine.gdb.registers
+        if not known or machine.gdb.read_register(name) >> low & 0xF < least:
+            return name
+    return ""
+
+
 def ask_aarch64(machine: Machine, case: Case, asked: list[int]) -> list[list[Outcome]]:
     """AT S1E1R, S1E1W, S1E0R and S1E0W for each address, from EL2."""
     machine.reset()
@@ -87,7 +104,8 @@ def ask_aarch64(machine: Machine, case: Case, asked: list[int]) -> list[list[Out
     machine.write(STUB + RESULTS, bytes(32 * len(asked)))
     memory = (STUB + LIST, len(asked), STUB + RESULTS)
     values = (regs["ttbr0"], regs["ttbr1"], regs["tcr"], 0xFF, sctlr, *memory)
-    run(machine, "aarch64_at", STUB, {f"x{number}": value for number, value in enumerate(values)})
+    named = {f"x{number}": value for number, value in enumerate(values)}
+    run(machine, "aarch64_at", STUB, {**named, **rare(case)})
     rows = zip(asked, results(machine, asked))
     return [[parse_long(par, gva) for par in row] for gva, row in rows]
 

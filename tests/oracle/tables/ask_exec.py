@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from .ask_at import CODE, LIST, RESULTS, Outcome, results, run
+from .ask_at import CODE, LIST, RESULTS, Outcome, rare, results, run
 from .case import STUB, Case
 from .machine import Machine, OracleError
 from .setups import ENTER
@@ -50,7 +50,7 @@ def ask_aarch64(machine: Machine, case: Case, asked: list[int]) -> list[list[Out
     values = (regs["ttbr0"], regs["ttbr1"], regs["tcr"], 0xFF, sctlr)
     memory = (STUB + LIST, len(asked), STUB + RESULTS)
     names = {f"x{number}": value for number, value in enumerate((*values, *memory))}
-    run(machine, "aarch64_exec", STUB, {**names, "x14": case.window + VECTORS})
+    run(machine, "aarch64_exec", STUB, {**names, "x14": case.window + VECTORS, **rare(case)})
     rows = zip(asked, results(machine, asked))
     return [[parse_esr(case, gva, *row[i : i + 2]) for i in (0, 2)] for gva, row in rows]
 

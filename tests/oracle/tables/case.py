@@ -25,8 +25,8 @@ class Mapping:
     """`size` bytes at guest-virtual `gva` appear at guest-physical `gpa`.
 
     `kernel` and `user` say in which mode they can be read, `fetch` whether the kernel and
-    the user can execute them, `accessed` that the
-    access flag is set.
+    the user can execute them, `write` the same of writing where the generator says so,
+    `accessed` that the access flag is set.
     """
 
     gva: int
@@ -36,6 +36,7 @@ class Mapping:
     user: bool = True
     accessed: bool = True
     fetch: tuple[bool, bool] = (True, True)
+    write: Optional[tuple[bool, bool]] = None
 
     def translate(self, gva: int) -> int:
         """The guest-physical address of a byte inside."""
@@ -61,6 +62,7 @@ class Case:
     `window` is where 1 MB of the stubs' memory is mapped for the kernel, or -1;
     `writable` is where it can be written, if not there.
     `options` are further options of rr-mem, which the set-ups also honour (a20, pan, hcr).
+    `needs` are fields of ID registers with their least values: the CPU has the feature.
     `quirk` says why QEMU's debug walk is wrong here: then the generator, which
     wrote what the manual says, is the judge. `quirk_runs`: the CPU itself is wrong too.
     """
@@ -80,6 +82,7 @@ class Case:
     quirk: str = ""
     quirk_runs: bool = False
     setup: str = ""
+    needs: dict[str, tuple[int, int]] = field(default_factory=dict)
     window: int = -1
     writable: int = -1
     manual: Callable[[int], Optional[int]] = no_opinion

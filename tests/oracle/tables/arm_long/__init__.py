@@ -29,6 +29,7 @@ from .garbage import garbage_block, noise, uniform
 from .halves import SIZES, every_size, far_tables, lpa2, mixed_granules, pa_52_with_64k
 from .levels import el2_and_el0, other_level
 from .lpae import hyp, lpae
+from .newest import BUILDERS as NEWEST
 from .regime import SCTLR_UWXN, SCTLR_WXN, TCR_EPD0, TCR_EPD1, Regime
 
 BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
@@ -95,6 +96,11 @@ def as_user(case: Case) -> Case:
     case.name, case.mode, case.least_mapped = case.name + "_user", "user", 20
     case.registers["el"] = 0
     return case
+
+
+def rights(seed: int) -> list[Case]:
+    """Cases that are about rights alone."""
+    return [build(random.Random(seed * 1000 + 800 + n)) for n, build in enumerate(NEWEST)]
 
 
 def cases(seed: int) -> Iterator[Case]:

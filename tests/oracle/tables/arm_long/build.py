@@ -12,6 +12,7 @@ from typing import Optional
 from ..case import STUB, Mapping
 from ..image import PAGE, Image
 from ..pages import Pages
+from .permissions import indirect
 from .regime import (
     AF,
     AP_READ_ONLY,
@@ -113,7 +114,8 @@ class Tables:
         if not self.regime.ds:
             bits |= SHAREABILITY
         accessed = AF if self.rng.random() >= self.regime.no_af else 0
-        dirty = DBM if self.regime.hardware_af and self.rng.random() < 0.5 else 0
+        may = self.regime.hardware_af or self.regime.indices
+        dirty = DBM if may and self.rng.random() < 0.5 else 0
         return self.rng.getrandbits(64) & bits | accessed | dirty
 
     def map(self, gva: int, gpa: int, level: int = 3, attributes: Optional[int] = None) -> bool:
@@ -131,6 +133,8 @@ class Tables:
 
     def mapping(self, gva: int, size: int, gpa: int, bits: int, slot: int) -> Mapping:
         """What the attributes mean, those of the tables above included."""
+        if self.regime.indices:
+            return indirect(self.regime, Mapping(gva, size, gpa), bits)
         table = self.root if slot - self.root in range(self.regime.root_bytes) else None
         above = 0 if table else self.inherited.get(slot & -(1 << self.regime.granule), 0)
         user = bool(bits & AP_USER) and not above & AP_TABLE_NO_USER

@@ -7,6 +7,7 @@ Arm ARM (DDI 0487), "The AArch64 Virtual Memory System Architecture":
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional
 
 GB = 1 << 30
 MB = 1 << 20
@@ -23,6 +24,8 @@ SHAREABILITY, NOT_GLOBAL = 0x3 << 8, 1 << 11
 # TCR_EL1.
 TCR_EPD0, TCR_EPD1 = 1 << 7, 1 << 23
 TCR_TBI0, TCR_TBI1 = 1 << 37, 1 << 38
+TCR_TBID0, TCR_TBID1 = 1 << 51, 1 << 52
+TCR_E0PD0, TCR_E0PD1 = 1 << 55, 1 << 56
 TCR_HPD0, TCR_HPD1, TCR_DS = 1 << 41, 1 << 42, 1 << 59
 TG0 = {12: 0, 16: 1, 14: 2}
 TG1 = {14: 1, 12: 2, 16: 3}
@@ -32,7 +35,7 @@ TTBCR_EAE = 1 << 31
 NO_ACCESS_FLAG = "the debug walk of long descriptors does not look at the access flag"
 
 # SCTLR_EL1 and SCTLR.
-SCTLR_M, SCTLR_WXN, SCTLR_UWXN = 1 << 0, 1 << 19, 1 << 20
+SCTLR_M, SCTLR_WXN, SCTLR_UWXN, SCTLR_EPAN = 1 << 0, 1 << 19, 1 << 20, 1 << 57
 HCR_E2H = 1 << 34
 TCR_HA, TCR_HD, DBM = 1 << 39, 1 << 40, 1 << 51
 
@@ -42,7 +45,10 @@ RAM_LPAE = (0x50000000, 0x40000000 + 6 * GB)
 
 @dataclass(frozen=True)
 class Regime:
-    """One translation regime half: granule, sizes and where it begins."""
+    """One translation regime half: granule, sizes and where it begins.
+
+    `indices` are PIR and PIRE0, where permissions are indirect.
+    """
 
     granule: int
     va_bits: int
@@ -53,7 +59,10 @@ class Regime:
     hpd: bool = False
     no_af: float = 0.0
     hardware_af: bool = False
+    hardware_dirty: bool = False
     sctlr: int = 0
+    indices: Optional[tuple[int, int]] = None
+    pan: bool = False
 
     @property
     def stride(self) -> int:
