@@ -123,8 +123,10 @@ class GdbStub(AbstractContextManager):  # type: ignore[type-arg]
 
     def run_to(self, address: int, kind: int) -> None:
         """Runs until the instruction at `address` is about to execute."""
+        self._socket.settimeout(300)
         for body in (f"Z0,{address:x},{kind}", "c", f"z0,{address:x},{kind}"):
             self.request(body)
+        self._socket.settimeout(30)
 
     def general_registers(self) -> bytes:
         """The block of general registers (packet `g`), in the guest's byte order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable, Optional
 
 from .image import PAGE, Image
@@ -63,6 +63,7 @@ class Case:
     `writable` is where it can be written, if not there.
     `options` are further options of rr-mem, which the set-ups also honour (a20, pan, hcr).
     `needs` are fields of ID registers with their least values: the CPU has the feature.
+    `tags`: the top byte of an address is a tag, for data alone.
     `quirk` says why QEMU's debug walk is wrong here: then the generator, which
     wrote what the manual says, is the judge. `quirk_runs`: the CPU itself is wrong too.
     """
@@ -82,6 +83,7 @@ class Case:
     quirk: str = ""
     quirk_runs: bool = False
     setup: str = ""
+    tags: bool = False
     needs: dict[str, tuple[int, int]] = field(default_factory=dict)
     window: int = -1
     writable: int = -1
@@ -91,6 +93,10 @@ class Case:
 
     def mapping(self, gva: int) -> Optional[Mapping]:
         """The mapping that the generator made for `gva`."""
+        plain = (gva & (1 << 56) - 1) | (gva >> 55 & 1) * (0xFF << 56)
+        if self.tags and plain != gva:
+            found = self.mapping(plain)
+            return found and replace(found, gva=found.gva + gva - plain, fetch=(False, False))
         for mapping in self.mappings:
             if mapping.gva <= gva < mapping.gva + mapping.size:
                 return mapping

@@ -30,7 +30,7 @@ from .halves import SIZES, every_size, far_tables, lpa2, mixed_granules, pa_52_w
 from .levels import el2_and_el0, other_level
 from .lpae import hyp, lpae
 from .newest import BUILDERS as NEWEST
-from .regime import SCTLR_UWXN, SCTLR_WXN, TCR_EPD0, TCR_EPD1, Regime
+from .regime import SCTLR_UWXN, SCTLR_WXN, TCR_EPD0, TCR_EPD1, TCR_HD, Regime
 
 BUILDERS: tuple[Callable[[random.Random], Case], ...] = (
     *(every_size(12, turn) for turn in range(len(SIZES[12]))),

@@ -52,14 +52,8 @@ def tagged_data_only(rng: random.Random) -> Case:
     """TBI with TBID: loads and stores ignore the top byte, fetches do not."""
     low, high = Regime(12, 48), Regime(12, 44)
     case = aarch64(rng, "aarch64_tbid", low, high, TCR_TBI0 | TCR_TBI1 | TCR_TBID0 | TCR_TBID1)
-    tags = [rng.getrandbits(8) for _ in case.mappings]
-    case.mappings += [
-        replace(m, gva=m.gva & (1 << 56) - 1 | tag << 56, fetch=(False, False))
-        for m, tag in zip(case.mappings, tags)
-        if tag not in (0, 0xFF)
-    ]
-    case.holes = [gva for gva in case.holes if gva >> 56 in (0, 0xFF)]
-    case.holes = [gva for gva in case.holes if (gva >> 55 & 1) * 0xFF == gva >> 56]
+    case.holes += [m.gva ^ rng.getrandbits(8) << 56 for m in case.mappings]
+    case.tags = True
     return case
 
 
@@ -108,7 +102,6 @@ def without_reserved(register: int) -> int:
 BUILDERS: tuple[Build, ...] = (
     user_barred(TCR_E0PD0, "aarch64_e0pd0"),
     user_barred(TCR_E0PD1, "aarch64_e0pd1"),
-    user_barred(TCR_E0PD0 | TCR_E0PD1, "aarch64_e0pd"),
     tagged_data_only,
     executable_is_users(0),
     executable_is_users(SCTLR_WXN),
