@@ -45,7 +45,8 @@ class Region:
         if self.shift < 8:
             return [(self.base, self.base + (1 << self.shift))]
         eighth = 1 << self.shift - 3
-        starts = (self.base + number * eighth for number in range(8) if not self.holes >> number & 1)
+        kept = (number for number in range(8) if not self.holes >> number & 1)
+        starts = (self.base + number * eighth for number in kept)
         return [(start, start + eighth) for start in starts]
 
 
@@ -94,7 +95,8 @@ class PmsaCase:
         if self.background:
             paint_map(picture, self.profile)
         for region in self.regions:
-            privileged, user = PERMISSIONS[0 if self.profile == "r" and region.ap == 7 else region.ap]
+            reserved = self.profile == "r" and region.ap == 7
+            privileged, user = PERMISSIONS[0 if reserved else region.ap]
             if region.never:
                 privileged, user = privileged.replace("x", "-"), user.replace("x", "-")
             for first, end in region.parts() if region.on else []:
@@ -109,7 +111,8 @@ class PmsaCase:
         borders = [border for region in self.regions for part in region.parts() for border in part]
         near = [border + step for border in borders for step in (-1, 0, 1, 0x400)]
         chosen = rng.sample(near, min(len(near), count // 2))
-        chosen += [rng.choice(borders) ^ rng.getrandbits(rng.randrange(5, 32)) for _ in range(count // 4)]
+        apart = (rng.getrandbits(rng.randrange(5, 32)) for _ in range(count // 4))
+        chosen += [rng.choice(borders) ^ distance for distance in apart]
         chosen += [rng.getrandbits(32) for _ in range(count - len(chosen))]
         return sorted({address % SPACE for address in chosen})
 
@@ -143,5 +146,76 @@ def cases(profile: str, seed: int, count: int, most: int) -> list[PmsaCase]:
     for number in range(count):
         rng = random.Random(f"{profile} {seed} {number}")
         regions = tuple(region(rng) for _ in range(rng.randrange(1, most + 1)))
-        made.append(PmsaCase(f"pmsa-{profile}-{seed}-{number}", profile, regions, rng.random() < 0.5))
+        name = f"pmsa-{profile}-{seed}-{number}"
+        made.append(PmsaCase(name, profile, regions, rng.random() < 0.5))
+    return made
+
+
+@dataclass(frozen=True)
+class Range:
+    """A region of PMSAv8-32: DDI 0568, "PRBAR", "PRLAR"."""
+
+    first: int
+    end: int
+    ap: int
+    never: bool
+    on: bool = True
+
+    def registers(self) -> tuple[int, int]:
+        """PRBAR and PRLAR."""
+        return self.first | self.ap << 1 | int(self.never), (self.end - 64) | int(self.on)
+
+    def rights(self) -> Rights:
+        """Of the privileged, and of the user."""
+        whole = ("r-" if self.ap & 2 else "rw") + ("-" if self.never else "x")
+        return whole, whole if self.ap & 1 else "---"
+
+
+@dataclass(frozen=True)
+class RangesCase:
+    """Regions that must not overlap: where they do, nobody may do anything."""
+
+    name: str
+    regions: tuple[Range, ...]
+    background: bool
+
+    def picture(self) -> Picture:
+        """Segment by segment: what covers it."""
+        picture = Picture()
+        if self.background:
+            paint_map(picture, "r")
+        on = [region for region in self.regions if region.on]
+        borders = sorted({border for region in on for border in (region.first, region.end)})
+        for first, end in zip(borders, borders[1:]):
+            over = [region for region in on if region.first <= first and end <= region.end]
+            if over:
+                picture.paint(first, end, over[0].rights() if len(over) == 1 else None)
+        return picture
+
+    def probes(self, rng: random.Random, count: int) -> list[int]:
+        """Borders, their neighbours, and random addresses."""
+        borders = [border for region in self.regions for border in (region.first, region.end)]
+        near = [border + step for border in borders for step in (-1, 0, 1, 0x400)]
+        chosen = rng.sample(near, min(len(near), count // 2))
+        chosen += [rng.getrandbits(32) for _ in range(count - len(chosen))]
+        return sorted({address % SPACE for address in chosen})
+
+
+def ranges(seed: int, count: int, most: int) -> list[RangesCase]:
+    """`count` cases with up to `most` regions of PMSAv8."""
+    made = []
+    for number in range(count):
+        rng = random.Random(f"v8 {seed} {number}")
+        ends = sorted(rng.sample(range(1, 1 << 26), 2 * rng.randrange(1, most + 1)))
+        pairs = list(zip(ends[::2], ends[1::2]))
+        if rng.random() < 0.7:
+            # One reaches into its neighbours.
+            first, end = rng.choice(pairs)
+            farther = min((1 << 26) - 1, end + rng.getrandbits(24))
+            pairs[pairs.index((first, end))] = (first, farther)
+        regions = tuple(
+            Range(first << 6, end << 6, rng.randrange(4), rng.random() < 0.4, rng.random() < 0.9)
+            for first, end in pairs
+        )
+        made.append(RangesCase(f"pmsa-v8-{seed}-{number}", regions, rng.random() < 0.5))
     return made

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, Union
 
 import pytest
 
@@ -19,7 +20,7 @@ from lab.sockets import connect
 
 from . import tool
 from .machine import parse_gpa
-from .pmsa import PmsaCase, cases
+from .pmsa import PmsaCase, RangesCase, Region, cases, ranges
 
 SEED = int(os.environ.get("RR_MEM_ORACLE_SEED", "1"))
 SCALE = int(os.environ.get("RR_MEM_ORACLE_SCALE", "1"))
@@ -29,7 +30,7 @@ PAGE = 0x400
 M_CODE, M_STORE, M_CONTROL = 0x2000_0000, "0160", "82f31488"
 R_CODE = 0x4000
 MCR = {"SCTLR": "101f01ee", "RGNR": "121f06ee", "DRBAR": "111f06ee", "DRSR": "511f06ee",
-       "DRACR": "911f06ee"}  # fmt: skip
+       "DRACR": "911f06ee", "PRSELR": "321f06ee", "PRBAR": "131f06ee", "PRLAR": "331f06ee"}  # fmt: skip
 THUMB = 1 << 24
 
 
@@ -73,7 +74,7 @@ class MProfile:
 class RProfile:
     """A Cortex-R5 of 16 regions."""
 
-    arguments = ("-M", "integratorcp", "-cpu", "cortex-r5", "-m", "64", "-audiodev", "none,id=a", "-S")
+    arguments = ("-M", "integratorcp", "-cpu", "cortex-r5", "-audiodev", "none,id=a", "-S")
     regions = 16
 
     def __init__(self, gdb: GdbStub) -> None:
@@ -89,15 +90,40 @@ class RProfile:
     def switch_on(self, case: PmsaCase, user: bool) -> None:
         """Writes the regions, then SCTLR, then the mode."""
         for number, region in enumerate(case.regions):
-            for name, value in (("RGNR", number), ("DRBAR", region.base), ("DRSR", region.size()),
-                                ("DRACR", region.access())):  # fmt: skip
+            self.set("RGNR", number)
+            self.set("DRBAR", region.base)
+            self.set("DRSR", region.size())
+            self.set("DRACR", region.access())
+        self.set("SCTLR", 1 | int(case.background) << 17)
+        if user:
+            self.gdb.write_register("cpsr", 0x1D0)
+
+
+class V8Profile(RProfile):
+    """A Cortex-R52 of 16 regions at EL1, at EL0."""
+
+    arguments = ("-M", "mps3-an536", "-smp", "1", "-audiodev", "none,id=a", "-S")
+
+    def switch_on(self, case: Any, user: bool) -> None:
+        """Writes the regions, then SCTLR, then the mode."""
+        for number, region in enumerate(case.regions):
+            base, limit = region.registers()
+            for name, value in (("PRSELR", number), ("PRBAR", base), ("PRLAR", limit)):
                 self.set(name, value)
         self.set("SCTLR", 1 | int(case.background) << 17)
         if user:
             self.gdb.write_register("cpsr", 0x1D0)
 
 
-PROFILES = {"m": MProfile, "r": RProfile}
+PROFILES: dict[str, Any] = {"m": MProfile, "r": RProfile, "v8": V8Profile}
+
+
+def generated(profile: str) -> Sequence[Union[PmsaCase, RangesCase]]:
+    """The cases of a profile. One region is left for code."""
+    most = PROFILES[profile].regions - 1
+    return ranges(SEED, COUNT, most) if profile == "v8" else cases(profile, SEED, COUNT, most)
+
+
 
 
 def arguments(profile: str) -> list[str]:
@@ -111,7 +137,11 @@ def arguments(profile: str) -> list[str]:
 
 @pytest.fixture(scope="module", params=list(PROFILES))
 def running(request: pytest.FixtureRequest) -> Iterator[tuple[str, Qemu, GdbStub]]:
-    """One emulator of each profile."""
+    """One emulator of each profile that there is."""
+    asked = ["qemu-system-arm", "-M", "help"]
+    machines = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    if PROFILES[request.param].arguments[1] not in machines:
+        pytest.skip("this QEMU has no machine with that CPU")
     with Qemu("qemu-system-arm", arguments(request.param)) as qemu:
         with GdbStub(connect(qemu.gdb_socket, qemu.process)) as gdb:
             yield request.param, qemu, gdb
@@ -125,8 +155,8 @@ def test_picture_monitor_and_tool_agree(
     """Every address has the picture's rights, and the monitor reads what can be read."""
     profile, qemu, gdb = running
     of = PROFILES[profile]
-    case = cases(profile, SEED, COUNT, of.regions - 1)[number]
-    if profile == "m" and user:
+    case = generated(profile)[number]
+    if isinstance(case, PmsaCase) and profile == "m" and user:
         case = with_code(case)
     print(f"RR_MEM_ORACLE_SEED={SEED} {case}")
     qemu.qmp.execute_until("system_reset", "RESET")
@@ -150,8 +180,6 @@ def test_picture_monitor_and_tool_agree(
 
 def with_code(case: PmsaCase) -> PmsaCase:
     """The same with a region for the code that gives privilege up."""
-    from .pmsa import Region
-
     code = Region(M_CODE, 5, 6, False, 0)
     return PmsaCase(case.name, case.profile, (*case.regions, code), case.background)
 
