@@ -9,6 +9,7 @@ from lab.gdbstub import GdbStub
 
 from lab.stubs import assemble
 
+from . import arm_legacy
 from .case import FAR, STUB, Case
 from .image import Image
 from .machine import Machine, OracleError, Setup
@@ -48,6 +49,15 @@ SETUPS: dict[str, Setup] = {
     "arm_secure": Setup(
         "qemu-system-arm", "virt,secure=on", "cortex-a15", ((VIRT, 6 * GB, 0),), "6G"
     ),
+}
+
+#: ARM before v7; the board takes every CPU.
+SETUPS |= {
+    cpu.setup: Setup(
+        *("qemu-system-arm", "versatilepb", cpu.name, ((0, 256 << 20, 0),), "256M"),
+        ("-audiodev", "none,id=silent"),
+    )
+    for cpu in arm_legacy.CPUS
 }
 
 # x86 helper structures below 1 MB: a GDT at 0 (where GDTR points after reset)
@@ -185,17 +195,41 @@ def enter_arm(machine: Machine, case: Case) -> None:
         gdb.write_register("cpsr", 0x1D0)
 
 
-def run_stub(machine: Machine, name: str, prefix: str, values: tuple[int, ...], pc: str) -> None:
-    """Step through a stub that takes its input in registers."""
+def enter_legacy(machine: Machine, case: Case) -> None:
+    """Run the stub that loads the registers of a CPU before ARMv7."""
+    machine.reset()
+    regs, gdb = case.registers, machine.gdb
+    sctlr = gdb.read_register("SCTLR") | regs["sctlr"]
+    names = ("tcr", "ttbr0", "ttbr1", "dacr", "fcseidr")
+    values = (*(regs.get(name, 0) for name in names), sctlr)
+    gdb.write_register("cpsr", 0xD3)
+    run_stub(machine, "arm_legacy_enter", "r", values, "pc", arm_legacy.STUB)
+    for name, value in (("SCTLR", sctlr), ("DACR", regs["dacr"]), ("TTBR0_EL1", regs["ttbr0"])):
+        if gdb.read_register(name) != value:
+            raise OracleError(f"{name} reads {gdb.read_register(name):#x}, not {value:#x}")
+    regs["sctlr"] = sctlr
+    if case.mode == "user":
+        gdb.write_register("cpsr", 0xD0)
+
+
+def run_stub(
+    machine: Machine,
+    name: str,
+    prefix: str,
+    values: tuple[int, ...],
+    pc: str,
+    at: int = STUB,
+) -> None:
+    """Step through a stub at `at` that takes its input in registers."""
     code = assemble(name)
-    machine.write(STUB, code)
+    machine.write(at, code)
     for number, value in enumerate(values):
         machine.gdb.write_register(f"{prefix}{number}", value)
-    machine.gdb.write_register(pc, STUB)
+    machine.gdb.write_register(pc, at)
     steps = len(code) // 4 - 1
     for _ in range(steps):
         machine.gdb.step()
-    if machine.gdb.read_register(pc) != STUB + 4 * steps:
+    if machine.gdb.read_register(pc) != at + 4 * steps:
         raise OracleError(f"the stub {name} went to {machine.gdb.read_register(pc):#x}")
 
 
@@ -210,6 +244,7 @@ ENTER: dict[str, Callable[[Machine, Case], None]] = {
     "arm": enter_arm,
     "arm_wide": enter_arm,
     "arm_secure": enter_arm,
+    **{cpu.setup: enter_legacy for cpu in arm_legacy.CPUS},
 }
 
 
