@@ -78,7 +78,8 @@ class Tables:
         self.tables: dict[int, tuple[int, int, bool]] = {}
         self.holes: list[int] = []
         self.reserved = False
-        self.domains = [CLIENT, *(rng.choice((0, 1, 1, 1, 2, 3)) for _ in range(15))]
+        others = [NO_ACCESS, 2, MANAGER, *(rng.choice((0, 1, 1, 1, 2, 3)) for _ in range(12))]
+        self.domains = [CLIENT, *rng.sample(others, 15)]
         size = 0x4000 >> split
         self.low = self.free.take(0x4000) + rng.randrange(0x4000 // size) * size
         self.high = self.free.take(0x4000)
@@ -264,7 +265,7 @@ class Tables:
             SMALL: lambda gva: self.page(gva, SMALL), LARGE: lambda gva: self.page(gva, LARGE),
         }
         while len(self.mappings) < count:
-            size = self.rng.choice((SECTION, SUPERSECTION, TINY, SMALL, LARGE, SMALL, TINY))
+            size = self.rng.choice((SECTION, SECTION, SUPERSECTION, TINY, TINY, SMALL, SMALL, LARGE))
             base = self.rng.getrandbits(32) >> self.rng.choice((0, 0, 4, 6, self.split))
             for step in range(self.rng.randrange(1, 6)):
                 gva = base + step * size & 0xFFFFFFFF
@@ -275,6 +276,34 @@ class Tables:
                     self.reserve(gva)
                 else:
                     makers[size](gva)
+
+    def noise(self) -> None:
+        """Random words in first-level and second-level tables."""
+        pool = [self.free.take() for _ in range(12)]
+        for root in {self.low & -0x4000, self.high}:
+            for slot in range(root, root + 0x4000, 4):
+                self.image.put(slot, self.noise_first(pool), 4)
+        for slot in (page + offset for page in pool for offset in range(0, 4 * KB, 4)):
+            self.image.put(slot, self.no_reserved(self.rng.getrandbits(32), 9, 4), 4)
+        self.window()
+
+    def noise_first(self, pool: list[int]) -> int:
+        """A word whose tables are of the pool. What QEMU takes otherwise is left out."""
+        word = self.rng.getrandbits(32)
+        if self.cpu.version >= 6 and word & 3 == 3 and not self.xp:
+            word ^= 0b10
+        if self.cpu.version >= 6 and not self.xp and word & 3 == 2:
+            word &= ~(1 << 18)
+        if word & 1 and not (self.xp and word & 2):
+            inside = 0xFFF if word & 2 else 0x3FF
+            return self.rng.choice(pool) + self.rng.randrange(4) * KB & ~inside | word & inside
+        return self.no_reserved(word, 15, 10) if word & 2 else word
+
+    def no_reserved(self, word: int, apx: int, ap: int) -> int:
+        """Without the reserved values of APX and AP: 0b100, and 0b111 before v6K."""
+        if not self.xp or not word >> apx & 1:
+            return word
+        return word & ~(3 << ap) | (self.rng.choice((1, 2)) << ap)
 
     def status(self, gva: int, access: str, user: bool) -> Optional[int]:
         """The fault status, by "Fault-checking sequence"; None where there is no fault."""
@@ -330,43 +359,49 @@ class Mode:
     split: int = 0
     process: int = 0
     reserved: bool = False
+    noise: bool = False
 
 
 OLD = (
     Mode("plain"), Mode("system", S), Mode("rom", R), Mode("both", S | R),
-    Mode("fcse", process=5 << 25),
+    Mode("fcse", process=5 << 25), Mode("noise", noise=True),
 )
 V6 = (
     *OLD, Mode("n3", split=3), Mode("n7_rom", R, split=7), Mode("n1_fcse", split=1, process=63 << 25),
     Mode("xp", XP), Mode("xp_system", XP | S), Mode("xp_rom", XP | R), Mode("xp_n2", XP, split=2),
     Mode("xp_fcse", XP, process=9 << 25), Mode("reserved", reserved=True),
+    Mode("noise_n1", split=1, noise=True), Mode("noise_xp", XP, process=7 << 25, noise=True),
 )
 RESERVED = "with SCTLR.XP = 0 QEMU takes 0b11 for a fine table and a supersection for a section"
 
 
-def build(cpu: Cpu, mode: Mode, seed: str, anywhere: bool, count: int) -> LegacyCase:
+def build(cpu: Cpu, mode: Mode, seed: int, anywhere: bool, count: int) -> LegacyCase:
     """One case, the same one for the same seed."""
-    rng = random.Random(f"{cpu.name} {mode.name} {seed}")
+    rng = random.Random(f"{cpu.name} {mode.name} {seed} {anywhere}")
     tables = Tables(rng, cpu, mode.sctlr, mode.split, anywhere)
     tables.reserved = mode.reserved
-    tables.fill(count)
+    if mode.noise:
+        tables.noise()
+    else:
+        tables.fill(count)
     regs = {
         "ttbr0": tables.low, "tcr": mode.split, "sctlr": M | V | mode.sctlr,
         "dacr": tables.dacr, "fcseidr": mode.process, "el": 1, "arm-version": cpu.version,
         **({"ttbr1": tables.high} if cpu.version >= 6 else {}),
     }
-    name = f"{cpu.name}_{mode.name}_{seed}".replace(" ", "_")
-    case = LegacyCase(name, "arm", regs, tables.image, tables.mappings, setup=cpu.setup)
+    case = LegacyCase(f"{cpu.name}_{mode.name}", "arm", regs, tables.image, tables.mappings, setup=cpu.setup)
     case.tables, case.process = tables, mode.process
     case.options = {"xscale": "on" if cpu.xscale else "off"}
-    case.span, case.holes, case.window = (0, 1 << 32), tables.holes[:80], WINDOW
+    case.known = not mode.noise
+    if mode.noise:
+        tables.holes = [rng.getrandbits(32) >> rng.choice((0, 7)) for _ in range(1000)]
+    case.span, case.holes, case.window = (0, 1 << 32), tables.holes[: 1000 if mode.noise else 80], WINDOW
     case.quirk = RESERVED if mode.reserved else ""
     return case
 
 
-def cases(seed: int, scale: int, anywhere: bool, count: int) -> Iterator[LegacyCase]:
-    """Every CPU and mode, `scale` times."""
+def cases(seed: int, anywhere: bool, count: int) -> Iterator[LegacyCase]:
+    """Every CPU in every mode."""
     for cpu in CPUS:
         for mode in V6 if cpu.version >= 6 else OLD:
-            for turn in range(scale):
-                yield build(cpu, mode, f"{seed}.{turn}", anywhere, count)
+            yield build(cpu, mode, seed, anywhere, count)

@@ -117,7 +117,7 @@ impl ShortPaging {
         let (name, ng, s) = match level {
             Level::First if First(raw).invalid() => return Vec::new(),
             Level::First if !leaf => {
-                let pxn = First(raw).table_pxn().then_some("PXN");
+                let pxn = self.table_pxn(First(raw)).then_some("PXN");
                 return ["TABLE"].into_iter().chain(pxn).collect();
             }
             Level::First if First(raw).supersection() => ("SUPERSECTION", 17, 16),

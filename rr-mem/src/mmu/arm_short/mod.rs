@@ -87,6 +87,11 @@ impl ShortPaging {
     /// Without the MMU the 4 GB are one page.
     const OFF: Page = Page { base: Gpa(0), shift: 32, rights: Rights::ALL };
 
+    /// PXN of a table. ARMv6 has none.
+    const fn table_pxn(&self, entry: First) -> bool {
+        entry.table_pxn() && self.regs.version >= 7
+    }
+
     const fn first_level(base: u64, bits: u8) -> Table<Inherited> {
         let inherited = Inherited { domain: 0, pxn: false };
         Table { base: Gpa(base), level: Level::First, shift: 20, bits, inherited }
@@ -133,7 +138,7 @@ impl ShortPaging {
                 level: Level::Second,
                 shift: 12,
                 bits: 8,
-                inherited: Inherited { domain: entry.domain(), pxn: entry.table_pxn() },
+                inherited: Inherited { domain: entry.domain(), pxn: self.table_pxn(entry) },
             })
         } else {
             Decoded::Page(self.section(entry))
