@@ -55,7 +55,7 @@ SETUPS: dict[str, Setup] = {
 SETUPS |= {
     cpu.setup: Setup(
         *("qemu-system-arm", "versatilepb", cpu.name, ((0, 256 << 20, 0),), "256M"),
-        ("-audiodev", "none,id=silent"),
+        ("-audiodev", "none,id=silent", "-global", "pl041.audiodev=silent"),
     )
     for cpu in arm_legacy.CPUS
 }
@@ -199,12 +199,14 @@ def enter_legacy(machine: Machine, case: Case) -> None:
     """Run the stub that loads the registers of a CPU before ARMv7."""
     machine.reset()
     regs, gdb = case.registers, machine.gdb
-    sctlr = gdb.read_register("SCTLR") | regs["sctlr"]
+    # Since 11.0 the stub names it as AArch64 does.
+    control = "SCTLR" if "SCTLR" in gdb.registers else "SCTLR_EL1"
+    sctlr = gdb.read_register(control) | regs["sctlr"]
     names = ("tcr", "ttbr0", "ttbr1", "dacr", "fcseidr")
     values = (*(regs.get(name, 0) for name in names), sctlr)
     gdb.write_register("cpsr", 0xD3)
     run_stub(machine, "arm_legacy_enter", "r", values, "pc", arm_legacy.STUB)
-    for name, value in (("SCTLR", sctlr), ("DACR", regs["dacr"]), ("TTBR0_EL1", regs["ttbr0"])):
+    for name, value in ((control, sctlr), ("DACR", regs["dacr"]), ("TTBR0_EL1", regs["ttbr0"])):
         if gdb.read_register(name) != value:
             raise OracleError(f"{name} reads {gdb.read_register(name):#x}, not {value:#x}")
     regs["sctlr"] = sctlr

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,12 +19,41 @@ from . import arm_legacy, ask_legacy, tally, tool
 from .arm_legacy import LegacyCase
 from .case import probes
 from .machines import Machines, machines  # noqa: F401
-from .setups import ENTER, save_image
+from .machine import Machine
+from .setups import ENTER, SETUPS, save_image
 from .test_generated import assert_equal, check_live, check_page_sizes, mismatches
 
 SEED = int(os.environ.get("RR_MEM_ORACLE_SEED", "1"))
 PRESENT = [*arm_legacy.cases(SEED, anywhere=True, count=300)]
 RIGHTS = [*arm_legacy.cases(SEED, anywhere=False, count=300)]
+
+
+@cache
+def models(program: str) -> str:
+    """The CPUs that an emulator has: later ones have no XScale."""
+    command = [program, "-M", "none", "-cpu", "help"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def machine_of(case: LegacyCase, machines: Machines) -> Machine:  # noqa: F811
+    """The running emulator, with the tables of the case."""
+    setup = SETUPS[case.setup]
+    if setup.cpu not in models(setup.binary).split():
+        pytest.skip(f"this emulator has no {setup.cpu}")
+    machine = machines.get(case.setup)
+    machine.load(case.image)
+    return machine
+
+
+def mode_ignored(machine: Machine) -> bool:
+    """Since 11.0 the debug walk of short descriptors looks at domains, not at AP."""
+    return bool(machine.qmp.execute("query-version")["qemu"]["major"] >= 11)
+
+
+def judge_without_rights(case: LegacyCase, asked: list[int]) -> list[int | None]:
+    """What such a debug walk answers."""
+    kept = (None, 0xD, 0xF)
+    return [case.present(gva) if case.fault(gva, "r", False) in kept else None for gva in asked]
 
 
 @pytest.mark.parametrize("case", PRESENT, ids=lambda case: case.name)
@@ -32,8 +63,9 @@ def test_generator_monitor_and_tool_agree(
     tmp_path: Path,
 ) -> None:
     """Every address gets one answer, as the kernel and as the user."""
-    machine = machines.get(case.setup)
-    machine.load(case.image)
+    machine = machine_of(case, machines)
+    if mode_ignored(machine) and (case.quirk or not case.known):
+        pytest.skip("this emulator's debug walk ignores rights")
     path, base = save_image(case, tmp_path)
     asked = probes(case, random.Random(SEED), 1000 if case.quirk else 250)
     for mode in ("user", "kernel"):
@@ -42,13 +74,16 @@ def test_generator_monitor_and_tool_agree(
         ENTER[case.setup](machine, case)
         judge = machine.gva2gpa(asked)
         meant = [case.expected(gva) for gva in asked] if case.known else judge
-        if case.quirk:
+        if case.known and mode_ignored(machine):
+            assert_equal(asked, judge_without_rights(case, asked), judge)
+            judge = meant
+        elif case.quirk:
             assert mismatches(asked, meant, judge), f"no longer true: {case.quirk}"
             judge = meant
         assert_equal(asked, judge, meant)
         rows = tool.ask(case, path, base, asked, ["--priv", "current"])
         assert_equal(asked, judge, tool.gpas(rows))
-        if not case.quirk:
+        if not case.quirk and not mode_ignored(machine):
             check_live(case, machine, asked, judge)
     tally.count("presence", case, len(asked))
     if not case.known:
@@ -60,8 +95,12 @@ def test_generator_monitor_and_tool_agree(
     assert min(Counter(gpa is None for gpa in present).values()) >= 50
 
 
-def judged(case: LegacyCase, gva: int, ran: int | None, meant: int | None) -> bool:
-    """Whether the CPU did what the manual says, or what QEMU is known to do instead."""
+def judged(case: LegacyCase, gva: int, access: str, ran: int | None, meant: int | None) -> bool:
+    """Whether the CPU did what the manual says, or what QEMU is known to do instead:
+    10.0 and later execute whatever an ARMv6 is told to execute.
+    """
+    if access == "x" and case.tables.xp and ran is None and meant in (0xD, 0xF):
+        return True
     return ran == meant or (meant, ran) == (0x7, 0xB) and case.qemu_prefers(gva)
 
 
@@ -74,8 +113,7 @@ def test_every_access_agrees(
     tmp_path: Path,
 ) -> None:
     """Reads, writes and jumps of the kernel and the user: the address, or the fault status."""
-    machine = machines.get(case.setup)
-    machine.load(case.image)
+    machine = machine_of(case, machines)
     path, base = save_image(case, tmp_path)
     asked = ask_legacy.targets(probes(case, random.Random(SEED), 400))
     ran = ask_legacy.ask(machine, case, asked)
@@ -89,7 +127,7 @@ def test_every_access_agrees(
         wrong = [
             f"{gva:#x}: want {want}, ran {row[number]}"
             for gva, want, row in zip(asked, meant, ran)
-            if not judged(case, gva, row[number], want)
+            if not judged(case, gva, access, row[number], want)
         ]
         assert not wrong, (access, privilege, len(wrong), wrong[:8])
         rows = tool.ask(case, path, base, asked, ["--access", access, "--priv", privilege])
