@@ -10,7 +10,10 @@ use thiserror::Error;
 use crate::{
     advice::Advice,
     bits::{bit, field},
-    regs::{Arch, ArmRegs, ArmState, Cpu, HYP, MONITOR, N_RW, PAN, Regs, USER, X86Regs},
+    regs::{
+        Arch, ArmModel, ArmRegs, ArmState, Cpu, HYP, MONITOR, N_RW, PAN, Register, RegisterSet,
+        Regs, USER, X86Regs,
+    },
 };
 
 /// RFLAGS.VM and RFLAGS.AC.
@@ -66,7 +69,7 @@ pub fn registers(
     let regs = match arch {
         Arch::I386 | Arch::X86_64 => x86(&mut get).map(Regs::X86),
         Arch::Aarch64 => aarch64(&mut get).map(Regs::Arm),
-        Arch::Arm => arm(&mut get).map(Regs::Arm),
+        Arch::Arm => return arm(&mut get).map(|regs| with_generation(regs, &mut get)),
     };
     regs.map(Cpu::told)
 }
@@ -124,6 +127,19 @@ fn aarch64(get: Get<'_>) -> Result<ArmRegs, NoRegister> {
 fn arm(get: Get<'_>) -> Result<ArmRegs, NoRegister> {
     let status = get(&["cpsr"])?;
     aarch32(status, get)
+}
+
+/// What CPUs before ARMv7 differ in: the version of the architecture, which MIDR tells,
+/// and FCSEIDR, which CPUs that show their MIDR have not if they do not show it.
+fn with_generation(mut regs: ArmRegs, get: Get<'_>) -> Cpu {
+    let Ok(midr) = get(&["MIDR", "MIDR_EL1"]) else { return Cpu::told(Regs::Arm(regs)) };
+    if let Some(model) = ArmModel::of_midr(midr) {
+        (regs.version, regs.xscale) = (model.version, model.xscale);
+    }
+    regs.fcseidr = get(&["FCSEIDR"]).unwrap_or(0);
+    let told = Cpu::told(Regs::Arm(regs));
+    let known = [Register::ArmVersion, Register::Xscale, Register::FcseIdr];
+    Cpu { known: known.into_iter().fold(told.known, RegisterSet::with), ..told }
 }
 
 /// `TTBR0` is all 64 bits of what `TTBR0_EL1` shows the lower half of.
@@ -188,6 +204,29 @@ mod tests {
         assert_eq!((kernel.el, kernel.ttbr0, kernel.ttbr1, kernel.pan), (1, 1, 2, true));
         let Ok(Regs::Arm(hyp)) = read(Arch::Aarch64, &all(9)) else { panic!("is ARM") };
         assert_eq!((hyp.el, hyp.ttbr0, hyp.ttbr1, hyp.sctlr, hyp.hcr), (2, 5, 0, 7, 8));
+    }
+
+    #[test]
+    fn midr_tells_the_version_of_an_old_cpu() {
+        let arm926 = [
+            ("cpsr", 0xd3),
+            ("TTBR0_EL1", 0x4000),
+            ("TTBR1_EL1", 0),
+            ("TTBCR", 0),
+            ("SCTLR", 0x9_0079),
+            ("DACR", 1),
+            ("MIDR", 0x4106_9265),
+            ("FCSEIDR", 0x200_0000),
+        ];
+        let read = |known: &[(&str, u64)]| {
+            let get = |name: &str| known.iter().find(|(other, _)| *other == name).map(|(_, v)| *v);
+            registers(Arch::Arm, get).expect("all are there")
+        };
+        let cpu = read(&arm926);
+        let Regs::Arm(regs) = cpu.regs else { panic!("is ARM") };
+        assert_eq!((regs.version, regs.xscale, regs.fcseidr), (5, false, 0x200_0000));
+        assert_eq!(cpu.undecided(), None);
+        assert_eq!(read(&arm926[..6]).undecided(), Some(Register::ArmVersion));
     }
 
     #[test]
