@@ -168,6 +168,16 @@ impl Regs {
         all.filter(|(info, _)| !info.feature).map(|(info, value)| (info.register, value)).collect()
     }
 
+    /// As [`Regs::named`], with those that few sources tell and that are not 0.
+    #[must_use]
+    pub fn shown(&self) -> Vec<(Register, u64)> {
+        let entries = self.entries().into_iter();
+        entries
+            .filter(|(info, value)| !info.feature || info.rare && *value != 0)
+            .map(|(info, value)| (info.register, value))
+            .collect()
+    }
+
     /// As [`Regs::named`], with what else there is of a CPU that changes a walk.
     #[must_use]
     pub fn complete(&self) -> Vec<(Register, u64)> {

@@ -32,7 +32,7 @@ impl CpuRow {
             address_space: space.map(|space| space.name.clone()),
             world: cpu.world,
             instructions: cpu.instructions,
-            registers: hexes(cpu.regs.map(|regs| regs.named()).unwrap_or_default()),
+            registers: hexes(cpu.regs.map(|regs| regs.shown()).unwrap_or_default()),
         }
     }
 }

@@ -19,7 +19,7 @@ impl RegsRow {
             cpu: number,
             arch: cpu.regs.arch().name(),
             mode: mode_known.then(|| mmu::mode(&cpu.regs)),
-            registers: Named(cpu.regs.named().into_iter().map(shown).collect()),
+            registers: Named(cpu.regs.shown().into_iter().map(shown).collect()),
         }
     }
 }

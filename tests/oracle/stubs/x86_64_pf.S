@@ -2,7 +2,8 @@
 # kernel only (but for one page of user code). Accesses each address of a list in six
 # ways and stores, as 16-bit words, 0 for success or 0x100 + the #PF error code.
 # rbx: this memory, r12: addresses (8 bytes each), r13: how many, r14: results.
-# Offsets in this memory: 0x100 GDTR, 0x110 IDTR, 0x3000 user code, 0x6000 stack top.
+# Offsets in this memory: 0x100 GDTR, 0x110 IDTR, 0x120 which of PKRU (1) and IA32_PKRS
+# (2) to load, 0x124 PKRU, 0x128 IA32_PKRS, 0x3000 user code, 0x6000 stack top.
 	.code64
 	.set	user_read, 0x3000
 	.set	user_write, 0x3010
@@ -38,7 +39,19 @@ back:	lea	0x6000(%rbx), %rsp
 	store
 	.endm
 
-start:	lgdt	0x100(%rbx)
+start:	testl	$1, 0x120(%rbx)
+	jz	1f
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	mov	0x124(%rbx), %eax
+	wrpkru
+1:	testl	$2, 0x120(%rbx)
+	jz	1f
+	mov	$0x6e1, %ecx
+	xor	%edx, %edx
+	mov	0x128(%rbx), %eax
+	wrmsr
+1:	lgdt	0x100(%rbx)
 	lidt	0x110(%rbx)
 	mov	$0x38, %eax
 	ltr	%ax

@@ -19,6 +19,9 @@ LIST, RESULTS = 0x8000, 0x10000
 LIMIT = 4000
 GATE_PF, GATE_UD, GATE_OTHER = 0x20, 0x40, 0x60
 
+# Which of the keys' registers are there, PKRU, IA32_PKRS: 4 bytes each.
+KEYS = 0x120
+
 # In the order in which the stubs ask: (access, privilege).
 QUESTIONS = tuple((access, mode) for mode in ("kernel", "user") for access in "rwx")
 
@@ -74,6 +77,13 @@ def install(machine: Machine, base: int, wide: bool) -> int:
     return len(code)
 
 
+def keys(case: Case) -> tuple[int, int, int]:
+    """What the stub loads: 1 says PKRU, 2 says IA32_PKRS."""
+    regs = case.registers
+    there = (1 if "pkru" in regs else 0) | (2 if "pkrs" in regs else 0)
+    return there, regs.get("pkru", 0), regs.get("pkrs", 0)
+
+
 def plant(machine: Machine, case: Case, asked: list[int]) -> None:
     """UD2 at every address that is mapped: to execute it shows that it was fetched."""
     for gva in asked:
@@ -89,6 +99,7 @@ def ask(machine: Machine, case: Case, asked: list[int]) -> list[list[Outcome]]:
     base, word = case.window, "Q" if wide else "I"
     plant(machine, case, asked)
     length = install(machine, base, wide)
+    machine.write(STUB + KEYS, struct.pack("<3I", *keys(case)))
     machine.write(STUB + LIST, struct.pack(f"<{len(asked)}{word}", *asked))
     machine.write(STUB + RESULTS, bytes(12 * len(asked)))
     enter_x86(machine, case)

@@ -1,6 +1,7 @@
 """x86 tables whose rights vary at every level, some with reserved bits set.
 
-Intel SDM volume 3A, "Paging": "Access Rights", "Page-Fault Exceptions". Every frame is
+Intel SDM volume 3A, "Paging": "Access Rights", "Protection Keys", "Page-Fault
+Exceptions". Every frame is
 RAM that holds no table, so that a CPU may read, write and execute all of it.
 """
 
@@ -33,6 +34,10 @@ from .x86 import (
 )
 
 CR4_SMEP, CR4_SMAP = 1 << 20, 1 << 21
+CR4_PKE, CR4_PKS = 1 << 22, 1 << 24
+
+# PK in the error code; where a page's key is in its entry.
+PK, KEY_SHIFT = 1 << 5, 59
 
 TABLES = (2 * MB, 1 * GB)
 FRAMES_LOW, FRAMES = (1 * GB, 3 * GB), (8 * GB, 72 * GB)
@@ -53,11 +58,14 @@ class Mode:
     smep: bool
     smap: bool
     nxe: bool
+    pke: bool = False
+    pks: bool = False
 
     @property
     def name(self) -> str:
         """A name that says what is on."""
         flags = {"wp": self.wp, "smep": self.smep, "smap": self.smap, "nxe": self.nxe}
+        flags |= {"pke": self.pke, "pks": self.pks}
         return "_".join([self.fmt.name, *(name for name, on in flags.items() if on)])
 
 
@@ -69,10 +77,16 @@ class RightsTables(Tables):
         self.mode = mode
         self.plain = False
         self.reserved: set[int] = set()
+        # Key 0 is that of the stub: it may do everything.
+        self.pkru = rng.getrandbits(32) & rng.getrandbits(32) & ~3
+        self.pkrs = rng.getrandbits(32) & rng.getrandbits(32) & ~3
 
     def noise(self) -> int:
         """Rights of a page."""
-        return RW | US if self.plain else self._rights(0.6, 0.25)
+        if self.plain:
+            return RW | US
+        key = self.rng.getrandbits(4) << KEY_SHIFT if self.fmt.sign else 0
+        return self._rights(0.6, 0.25) | key
 
     def table_noise(self, level: int) -> int:
         """Rights of a table; a PDPTE of PAE paging has none."""
@@ -192,7 +206,24 @@ class RightsTables(Tables):
                 return code | 8 | 1
             words.append(word)
         top = 1 if self.fmt is PAE else 0
-        return None if self.allowed(words[top:], access, user) else code | 1
+        if self.locked(words[top:], access, user):
+            return code | PK | P
+        return None if self.allowed(words[top:], access, user) else code | P
+
+    def locked(self, words: list[int], access: str, user: bool) -> bool:
+        """ "Protection Keys": AD forbids data, WD writes; WP decides for the supervisor."""
+        user_page = all(word & US for word in words)
+        if user and not user_page:
+            return False
+        enabled, rights = (
+            (self.mode.pke, self.pkru) if user_page else (self.mode.pks, self.pkrs)
+        )
+        if not enabled or not self.fmt.sign or access == "x":
+            return False
+        of_key = rights >> 2 * (words[-1] >> KEY_SHIFT & 15)
+        if of_key & 1:
+            return True
+        return bool(of_key & 2) and access == "w" and (user or self.mode.wp)
 
     def allowed(self, words: list[int], access: str, user: bool) -> bool:
         """ "Access Rights": W and U/S must be set in every entry, XD in none."""
@@ -215,12 +246,16 @@ def build(mode: Mode, rng: random.Random) -> tuple[Case, RightsTables]:
     tables.populate(220)
     tables.reserve_roots()
     cr4 = (CR4_SMEP if mode.smep else 0) | (CR4_SMAP if mode.smap else 0)
+    cr4 |= (CR4_PKE if mode.pke else 0) | (CR4_PKS if mode.pks else 0)
     regs = registers(tables, EFER_NXE if mode.nxe else 0, cr4)
     if not mode.wp:
         regs["cr0"] &= ~CR0_WP
     regs["phys-bits"] = PHYS_BITS
+    regs |= {"pkru": tables.pkru} if mode.pke else {}
+    regs |= {"pkrs": tables.pkrs} if mode.pks else {}
     case = tables.case(f"rights_{mode.name}", regs, window=window, known=False)
     case.setup, case.holes = "x86_64", tables.holes
+    case.options["ac"] = "off"
     return case, tables
 
 
@@ -261,10 +296,19 @@ MODES = (
         if not (fmt is LEGACY and flags[3] and flags[0])
     ),
     Mode(LEGACY, True, True, True, False),
+    Mode(FOUR, True, False, False, True, pke=True),
+    Mode(FOUR, False, True, False, True, pke=True, pks=True),
+    Mode(FOUR, True, False, True, True, pke=True, pks=True),
+    Mode(FIVE, True, True, False, True, pke=True, pks=True),
+    Mode(FIVE, True, False, False, False, pks=True),
+    Mode(PAE, True, False, False, True, pke=True),
 )
 
 
-def cases(seed: int) -> Iterator[tuple[Case, RightsTables]]:
-    """Every mode, the same tables for the same seed."""
+def cases(seed: int, scale: int = 1) -> Iterator[tuple[Case, RightsTables]]:
+    """Every mode, `scale` times; the same tables for the same seed."""
     for number, mode in enumerate(MODES):
-        yield build(mode, random.Random(seed * 1000 + number))
+        for turn in range(scale):
+            case, tables = build(mode, random.Random((seed + 7919 * turn) * 1000 + number))
+            case.name += f"_{turn}" if turn else ""
+            yield case, tables
