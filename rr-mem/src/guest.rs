@@ -518,7 +518,7 @@ mod tests {
     use crate::{
         memory::SparseMemory,
         mmu::Merge,
-        regs::{ArmRegs, ArmState},
+        regs::{ArmRegs, ArmState, X86Regs},
     };
 
     /// AArch64, 4 KB granule, 39-bit halves: one 1 GB block in each.
@@ -536,6 +536,45 @@ mod tests {
         };
         let cpu = Cpu::known(Regs::Arm(regs)).without(unknown);
         Guest::new(Some(ram), Some(cpu), None).expect("no regions")
+    }
+
+    /// Four levels whose entries, and CR3, bear the bit 51; page 0 at 0x5000.
+    fn encrypted(encryption_bit: u8) -> Guest<SparseMemory> {
+        let mut ram = SparseMemory::default();
+        for (table, next) in [(0x1000, 0x2007), (0x2000, 0x3007), (0x3000, 0x4007)] {
+            ram.put64(table, next | 1 << 51);
+        }
+        ram.put64(0x4000, 0x5007 | 1 << 51);
+        ram.put64(0x4008, 0x5007);
+        ram.put(0x5000, b"cipher");
+        let regs = X86Regs { cr3: 0x1000 | 1 << 51, encryption_bit, ..X86Regs::long_mode() };
+        Guest::new(Some(ram), Some(Cpu::known(Regs::X86(regs))), None).expect("no regions")
+    }
+
+    #[test]
+    fn bytes_of_an_encrypted_page_are_no_data_and_those_of_its_physical_address_are_bytes() {
+        let guest = encrypted(51);
+        assert_eq!(guest.physical(Gva(0)), Ok(Gpa(0x5000)));
+        let read = guest.read_virtual(Gva(3), &mut [0; 2]).expect_err("refused");
+        let cause = ReadError::new(Gpa(0x5003), ReadCause::Encrypted);
+        assert_eq!((read.at, read.cause), (Gva(3).into(), GuestReadCause::Data(cause)));
+        let mut bytes = [0; 6];
+        assert_eq!(guest.read_physical(Gpa(0x5000), &mut bytes), Ok(()));
+        assert_eq!(guest.read_virtual(Gva(0x1000), &mut bytes), Ok(()), "a shared page");
+    }
+
+    #[test]
+    fn an_address_with_one_high_bit_too_many_is_said_to_bear_an_encryption_bit() {
+        let guest = encrypted(0);
+        let walk = guest.walk(Gva(0), Query::Presence).expect("registers and memory");
+        let Err(WalkError::Unreadable(error)) = walk.result else { panic!("unreadable") };
+        assert_eq!(
+            error.source,
+            ReadError::new(Gpa(0x1000 | 1 << 51), ReadCause::EncryptionBit(51))
+        );
+        // Without the bit there is no memory either: it is a hole like others.
+        let far = guest.read_physical(Gpa(1 << 51 | 1 << 40), &mut [0]);
+        assert_eq!(far.expect_err("a hole").cause, ReadCause::Hole);
     }
 
     const LOW: Gva = Gva(0x10);

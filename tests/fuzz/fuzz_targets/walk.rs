@@ -33,7 +33,8 @@ struct Guest<'a> {
 
 fuzz_target!(|input: Input| {
     let Input { regs: AnyRegs(regs), gvas, range, tables, runs, memory } = input;
-    let guest = Guest { regs, mmu: Mmu::new(&regs).expect("modelled"), memory };
+    let Ok(mmu) = Mmu::new(&regs) else { return };
+    let guest = Guest { regs, mmu, memory };
     // Neighbours share tables.
     let mut gvas = gvas.map(Gva).to_vec();
     gvas.extend(gvas.clone().iter().map(|gva| Gva(gva.0 ^ 0x1008)));
@@ -66,6 +67,7 @@ impl Guest<'_> {
             }
             if let Ok(found) = &walk.result {
                 assert_eq!(Some(*found), present, "an access changes no address");
+                let _ = self.mmu.encrypts(found);
             }
         }
     }
@@ -135,6 +137,11 @@ impl Guest<'_> {
 
     /// Whether addresses may bear tags: they are listed without.
     fn tagged(&self) -> bool {
-        matches!(self.regs, Regs::Arm(regs) if regs.arch64())
+        match self.regs {
+            Regs::Arm(regs) => regs.arch64(),
+            // LAM of the user, and of the supervisor.
+            Regs::X86(regs) => regs.cr3 >> 61 & 3 != 0 || regs.cr4 >> 28 & 1 != 0,
+            _ => false,
+        }
     }
 }

@@ -62,6 +62,7 @@ fn x86(u: &mut Unstructured) -> arbitrary::Result<X86Regs> {
         pages_1g: u.arbitrary()?,
         pkru: u.arbitrary()?,
         pkrs: u.arbitrary()?,
+        encryption_bit: if u.arbitrary()? { u.int_in_range(32..=51)? } else { 0 },
         ..X86Regs::default()
     })
 }
