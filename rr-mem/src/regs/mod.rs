@@ -168,12 +168,16 @@ impl Regs {
         all.filter(|(info, _)| !info.feature).map(|(info, value)| (info.register, value)).collect()
     }
 
-    /// As [`Regs::named`], with those that few sources tell and that are not 0.
+    /// As [`Regs::named`], with those that few sources tell and that are not as on most
+    /// CPUs.
     #[must_use]
     pub fn shown(&self) -> Vec<(Register, u64)> {
+        let usual = Self::defaults(self.arch());
         let entries = self.entries().into_iter();
         entries
-            .filter(|(info, value)| !info.feature || info.rare && *value != 0)
+            .filter(|(info, value)| {
+                !info.feature || info.rare && usual.get(info.register) != Some(*value)
+            })
             .map(|(info, value)| (info.register, value))
             .collect()
     }

@@ -113,7 +113,8 @@ impl X86Paging {
         flags.extend((leaf && bit(entry.0, 8)).then_some("GLOBAL"));
         let nx = self.mode != Mode::Bits32 && entry.execute_disable();
         flags.extend(nx.then_some("NX"));
-        let keys = leaf && (self.regs.user_keys() || self.regs.supervisor_keys());
+        let of_user = self.regs.user_keys() && bit(entry.0, 2);
+        let keys = leaf && (of_user || self.regs.supervisor_keys());
         flags.extend(keys.then(|| KEYS[entry.key() as usize]));
         flags.extend(self.encrypts(entry).then_some("ENCRYPTED"));
         flags
