@@ -80,12 +80,16 @@ pub fn explained<T: pyo3::PyTypeInfo>(error: &dyn Explain) -> PyErr {
     raise_worded::<T>(error, error.kind(), hints.each_ref().map(String::as_str), error.details())
 }
 
-/// The guest's answer; the attribute `fault` says why.
+/// The guest's answer; the attribute `fault` says why, `remarks` what else is worth saying.
 pub fn faulted(text: String, fault: FaultRow) -> PyErr {
     let error = raise::<NotMapped>(text, fault.kind, "");
     Python::attach(|py| {
         // As for `kind`.
-        let _ = error.value(py).setattr("fault", rows::Fault(fault));
+        let value = error.value(py);
+        let none = pyo3::types::PyList::empty(py);
+        let _ = value
+            .setattr("fault", rows::Fault(fault))
+            .and_then(|()| value.setattr("remarks", none));
     });
     error
 }

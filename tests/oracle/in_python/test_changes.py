@@ -9,7 +9,7 @@ from typing import Dict, List
 import pytest
 import rr_mem
 
-from lab.answers import equals
+from lab.answers import equals, without_faces_words
 from lab.cli import json_lines, run_program
 
 #: A page of a program that the sample guest holds.
@@ -46,7 +46,7 @@ def test_a_search_finds_what_the_program_finds(binary: Path) -> None:
         hits = rr_mem.Guest.sample().search("init")
     rows = json_lines(done.stdout)
     assert len(hits) == len(rows) > 3
-    assert all(equals(hit, row) for hit, row in zip(hits, rows))
+    assert all(equals(hit, without_faces_words(row)) for hit, row in zip(hits, rows))
 
 
 @pytest.mark.filterwarnings("ignore::rr_mem.IncompleteWarning")
@@ -97,7 +97,7 @@ def test_moments_differ_as_the_program_says(binary: Path, moments: List[Path], o
                      for path in moments)
     found = rr_mem.diff(before, after, only=only)
     assert [type(change) for change in found] == [CLASSES[row.pop("diff")] for row in rows]
-    assert all(equals(change, row) for change, row in zip(found, rows))
+    assert all(equals(change, without_faces_words(row)) for change, row in zip(found, rows))
     assert rr_mem.diff(after, after, only=only) == []
 
 

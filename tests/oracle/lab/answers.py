@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Dict
 
 
 def equals(value: Any, row: Any) -> bool:
@@ -17,3 +17,12 @@ def equals(value: Any, row: Any) -> bool:
     if isinstance(row, str) and not isinstance(value, str):
         return isinstance(value, int) and f"{value:#x}" == row
     return type(value) is type(row) and bool(value == row)
+
+
+def without_faces_words(row: Dict[str, Any]) -> Dict[str, Any]:
+    """A row without remarks of the source, which Python has at the guest, and without hints, which
+    each face words."""
+    said = {key: value for key, value in row.items() if key != "remarks"}
+    if isinstance(said.get("error"), dict):
+        said["error"] = {key: value for key, value in said["error"].items() if key != "hint"}
+    return said
