@@ -55,6 +55,8 @@ pub struct Image {
     pub other: Option<OtherArch>,
     /// Registers per CPU, where the file holds them.
     pub cpus: Vec<Cpu>,
+    /// Whether each of them is in system management mode, where the file says.
+    pub in_smm: Vec<bool>,
     /// Blocks of guest-physical memory.
     pub memory: ImageMemory,
     /// The region map, where the file holds one.
@@ -81,6 +83,7 @@ impl Image {
             arch: None,
             other: None,
             cpus: Vec::new(),
+            in_smm: Vec::new(),
             memory,
             regions: None,
             address_space: None,

@@ -85,6 +85,12 @@ impl VirtualCpu {
         self.regs.map_or(other.name(), |regs| regs.arch().name())
     }
 
+    /// Whether it is in system management mode.
+    #[must_use]
+    pub fn is_in_smm(&self) -> bool {
+        self.world == Some(x86::SMM)
+    }
+
     /// Whether what it takes for physical addresses may be translated once more:
     /// ARM's HCR_EL2.VM below EL2, a nested guest of x86.
     #[must_use]

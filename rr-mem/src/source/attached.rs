@@ -44,6 +44,7 @@ struct ImageParts {
     arch: Option<Arch>,
     other: Option<OtherArch>,
     cpus: Vec<Cpu>,
+    in_smm: Vec<bool>,
     memory: Arc<ImageMemory>,
     coverage: Arc<Coverage>,
     map: Option<RegionMap>,
@@ -122,7 +123,7 @@ impl Attached {
         let raw = image.raw.then(|| image.memory.ranges().first()).flatten();
         let raw = raw.map(|range| Remark::Raw { base: range.gpa, bytes });
         let remarks = said.chain(raw.or(Some(format))).collect();
-        let Image { arch, other, cpus, memory, core_notes, .. } = image;
+        let Image { arch, other, cpus, in_smm, memory, core_notes, .. } = image;
         let tree = regions.as_ref().and_then(RegionText::tree).map(str::to_owned);
         // A map that is given counts instead of the file's, and is the guest's own.
         let (map, address_space, style) = match regions {
@@ -135,6 +136,7 @@ impl Attached {
             arch,
             other,
             cpus,
+            in_smm,
             memory,
             coverage,
             map,
@@ -246,7 +248,7 @@ impl Attached {
 
     fn parts(&self, asked: &Asked) -> Result<Parts, SourceError> {
         match &self.kind {
-            Kind::Image(image) => Ok(of_image(image)),
+            Kind::Image(image) => Ok(of_image(image, asked)),
             Kind::Emulator(emulator) => of_emulator(emulator, asked),
             Kind::Plain { cpu, memory, regions } => Ok(of_plain(**cpu, memory, regions.as_ref())),
             Kind::Regions(text) => Ok(of_text(text)),
@@ -283,7 +285,9 @@ fn of_cpu(guest: &Guest, chosen: &Chosen) -> Vec<Remark> {
     guessed.into_iter().chain(assumed).collect()
 }
 
-fn of_image(image: &ImageParts) -> Parts {
+fn of_image(image: &ImageParts, asked: &Asked) -> Parts {
+    let number = usize::try_from(asked.cpu).unwrap_or(usize::MAX);
+    let in_smm = image.in_smm.get(number).is_some_and(|in_smm| *in_smm);
     Parts {
         known: Known {
             arch: image.arch,
@@ -297,7 +301,7 @@ fn of_image(image: &ImageParts) -> Parts {
         coverage: Arc::clone(&image.coverage),
         core_notes: image.core_notes.clone(),
         style: image.style,
-        remarks: Vec::new(),
+        remarks: in_smm.then_some(Remark::Smm).into_iter().collect(),
     }
 }
 

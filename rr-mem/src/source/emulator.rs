@@ -126,9 +126,11 @@ impl<H> Emulator<H> {
     pub(super) fn remarks(&self, cpu: Option<&VirtualCpu>) -> Vec<Remark> {
         let stale = cpu.is_some_and(|cpu| cpu.accelerator == Accelerator::KvmStale);
         let nested = cpu.is_some_and(VirtualCpu::is_nested);
+        let smm = cpu.is_some_and(VirtualCpu::is_in_smm);
         let remarks = [
             stale.then_some(Remark::StaleRegisters),
             nested.then_some(Remark::NestedGuest),
+            smm.then_some(Remark::Smm),
             self.machine.cpus.is_empty().then_some(Remark::NoCpu),
             self.machine.confidential.clone().map(Remark::Encrypted),
         ];

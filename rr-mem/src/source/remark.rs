@@ -18,6 +18,8 @@ pub enum Remark {
     StaleRegisters,
     /// What is physical to the CPU is translated once more.
     NestedGuest,
+    /// The CPU is in system management mode.
+    Smm,
     /// No CPU was found.
     NoCpu,
     /// The guest's memory is encrypted, by an object of this type.
@@ -89,6 +91,7 @@ impl Remark {
         match self {
             Self::StaleRegisters => "stale_registers",
             Self::NestedGuest => "nested_guest",
+            Self::Smm => "smm",
             Self::NoCpu => "no_cpu",
             Self::Encrypted(_) => "encrypted",
             Self::File(_) => "file",
@@ -114,6 +117,7 @@ impl Remark {
             self,
             Self::StaleRegisters
                 | Self::NestedGuest
+                | Self::Smm
                 | Self::NoCpu
                 | Self::ArchGiven { .. }
                 | Self::Isolation(_)
@@ -156,6 +160,9 @@ impl fmt::Display for Remark {
             ),
             Self::NestedGuest => f.write_str(
                 "the CPU runs a nested guest: physical addresses are those of that guest where its hypervisor translates them once more",
+            ),
+            Self::Smm => f.write_str(
+                "the CPU is in system management mode: its tables are those of the handler, not of the system that it interrupts",
             ),
             Self::NoCpu => f.write_str(
                 "there is no CPU that could confirm the layout: members may be misread",

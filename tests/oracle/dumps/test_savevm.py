@@ -24,7 +24,7 @@ from lab.cli import Row, json_lines, number, run_program
 from lab.elfcore import ElfCore
 from lab.guests import KINDS, Guest, GuestKind
 from lab.qcow2 import empty_qcow2
-from lab.qemu import QemuError
+from lab.qemu import Qemu, QemuError
 from lab.walk import space_of
 
 #: How each guest is migrated; a migrated one is not migrated again.
@@ -230,3 +230,26 @@ def has_bytes(state: Dict[str, Any]) -> bool:
     inner = [field.get("struct", {}) for field in state.get("fields", [])] + state.get("subsections", [])
     plain = any("struct" not in field for field in state.get("fields", []))
     return plain or any(has_bytes(part) for part in inner)
+
+
+def test_system_management_mode_is_said_of_a_stream(binary: Path, tmp_path: Path) -> None:
+    """HF_SMM_MASK of hflags, set by hand in the stream of a machine that runs nothing."""
+    path, smm = tmp_path / "stream", 1 << 19
+    with Qemu("qemu-system-x86_64", ["-S", "-M", "pc", "-m", "32"]) as qemu:
+        qemu.hmp("info status")
+        qemu.qmp.execute("migrate", uri=f"exec:cat>{path}")
+        qemu.wait_for(lambda: qemu.qmp.execute("query-migrate").get("status") == "completed", 60, "the stream")
+
+    def kinds() -> "list[str]":
+        done = run_program(binary, "v2p", "--json", "--image", str(path), "0x1000")
+        (row,) = json_lines(done.stdout)
+        return [remark["kind"] for remark in row["remarks"]]
+    assert "smm" not in kinds()
+    (field,) = json_lines(run_program(binary, "state", "--json", str(path), "cpu.env.hflags").stdout)
+    stream = bytearray(path.read_bytes())
+    at = int(field["offset"], 16)
+    flags = int.from_bytes(stream[at:at + 4], "big")
+    assert flags == int(field["value"], 16) and not flags & smm
+    stream[at:at + 4] = (flags | smm).to_bytes(4, "big")
+    path.write_bytes(stream)
+    assert "smm" in kinds()

@@ -13,6 +13,8 @@ use crate::{
     regs::{Cpu, OtherArch, Register, Regs, X86Regs},
 };
 
+/// The bit of system management mode in hflags.
+const HF_SMM: u32 = 19;
 /// The section of a CPU.
 const SECTION: &str = "cpu";
 /// What every x86 CPU has in it, and every ARM CPU.
@@ -22,7 +24,8 @@ const OTHERS: [(&str, &str); 3] =
     [("env.satp", "riscv-cpu"), ("env.CSR_CRMD", "loongarch-cpu"), ("env.psw.mask", "s390x-cpu")];
 
 /// What the sections of the CPUs give: as much as could be read.
-pub(super) fn read(stream: &[u8], start: u64, description: &Description) -> Vec<Cpu> {
+/// With each, whether it is in system management mode.
+pub(super) fn read(stream: &[u8], start: u64, description: &Description) -> Vec<(Cpu, bool)> {
     let mut cpus: Vec<(u32, Numbers)> = Vec::new();
     let mut visit = |field: &state::StateField<'_>| {
         let Some(number) = field.number().filter(|_| field.device == SECTION) else {
@@ -38,7 +41,7 @@ pub(super) fn read(stream: &[u8], start: u64, description: &Description) -> Vec<
     };
     // What is cut or damaged behind a CPU does not make it wrong.
     let _ = state::walk(stream, start, description, &mut visit);
-    cpus.iter().filter_map(|(_, numbers)| cpu(numbers)).collect()
+    cpus.iter().filter_map(|(_, numbers)| Some((cpu(numbers)?, in_smm(numbers)))).collect()
 }
 
 /// The architecture of a stream whose CPUs are neither of x86 nor of ARM.
@@ -50,6 +53,11 @@ pub(super) fn other(description: &Description) -> Option<OtherArch> {
     }
     let found = OTHERS.iter().find(|(field, _)| has(field));
     Some(found.map_or(OtherArch::UNKNOWN, |(_, kind)| OtherArch::of_cpu_type(kind)))
+}
+
+/// HF_SMM_MASK of hflags.
+fn in_smm(numbers: &Numbers) -> bool {
+    numbers.get("env.hflags").is_some_and(|flags| bit(*flags, HF_SMM))
 }
 
 fn cpu(numbers: &Numbers) -> Option<Cpu> {

@@ -207,7 +207,7 @@ impl Stream {
             .map_err(|broken| broken.into_error(bytes.len()))
     }
 
-    fn cpus(&self) -> Vec<Cpu> {
+    fn cpus(&self) -> Vec<(Cpu, bool)> {
         match (self.devices, &self.description) {
             (Some(start), Some(description)) => {
                 cpu::read(self.paged.file().bytes(), start, description)
@@ -217,7 +217,7 @@ impl Stream {
     }
 
     pub(super) fn into_image(self, options: &OpenOptions<'_>) -> Result<Image, ImageError> {
-        let cpus = self.cpus();
+        let (cpus, in_smm): (Vec<Cpu>, _) = self.cpus().into_iter().unzip();
         let other = self.description.as_ref().and_then(cpu::other);
         let notes = self.notes();
         let arch = cpus.first().map(|cpu| cpu.regs.arch());
@@ -225,7 +225,7 @@ impl Stream {
             Some(map) => self.seen_by(map),
             None => self.placed(options.machine),
         }?;
-        Ok(Image { arch, other, cpus, notes, ..Image::new(FORMAT, memory) })
+        Ok(Image { arch, other, cpus, in_smm, notes, ..Image::new(FORMAT, memory) })
     }
 
     fn notes(&self) -> Vec<String> {

@@ -17,6 +17,8 @@ const HF_SMM: u32 = 19;
 const HF_GUEST: u32 = 21;
 /// A bit of `hflags2`: the guest has nested paging.
 const HF2_NPT: u32 = 6;
+/// What a CPU in system management mode is called.
+pub(super) const SMM: &str = "SMM";
 /// What a CPU that runs a hypervisor's guest is called.
 pub(super) const NESTED: &str = "nested guest";
 /// RFLAGS.AC.
@@ -72,7 +74,7 @@ pub(super) fn read<M: Memory<Hva>>(
     };
     let smm = bit(hflags, HF_SMM);
     let world = match (smm, bit(hflags, HF_GUEST)) {
-        (true, _) => Some("SMM"),
+        (true, _) => Some(SMM),
         (false, true) => Some(NESTED),
         (false, false) => None,
     };
