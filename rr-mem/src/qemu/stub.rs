@@ -66,12 +66,32 @@ pub fn registers(
     let mut get = |names: &[&'static str]| {
         names.iter().find_map(|name| register(name)).ok_or(NoRegister(names[0]))
     };
-    let regs = match arch {
-        Arch::I386 | Arch::X86_64 => x86(&mut get).map(Regs::X86),
-        Arch::Aarch64 => aarch64(&mut get).map(Regs::Arm),
-        Arch::Arm => return arm(&mut get).map(|regs| with_generation(regs, &mut get)),
+    match arch {
+        Arch::I386 | Arch::X86_64 => x86(&mut get).map(|regs| Cpu::told(Regs::X86(regs))),
+        Arch::Aarch64 => {
+            let regs = aarch64(&mut get)?;
+            Ok(Cpu::told_with_indices(with_indices(regs, &mut get)))
+        }
+        Arch::Arm => arm(&mut get).map(|regs| with_generation(regs, &mut get)),
+    }
+}
+
+/// What gives rights by index; what the stub does not list is not there.
+fn with_indices(regs: ArmRegs, get: Get<'_>) -> ArmRegs {
+    let names: [&[&'static str]; 4] = match regs.el {
+        0 | 1 => [&["TCR2_EL1"], &["PIR_EL1"], &["PIRE0_EL1"], &["POR_EL1"]],
+        2 => [&["TCR2_EL2"], &["PIR_EL2"], &["PIRE0_EL2"], &["POR_EL2"]],
+        _ => [&[], &["PIR_EL3"], &[], &["POR_EL3"]],
     };
-    regs.map(Cpu::told)
+    // HCRX_EL2.TCR2En: else EL1 has no TCR2.
+    let hidden = regs.el < 2 && get(&["HCRX_EL2"]).is_ok_and(|value| !bit(value, 14));
+    let mut or_zero = |names: &[&'static str]| match names {
+        [] => 0,
+        names => get(names).unwrap_or(0),
+    };
+    let [tcr2, pir, pire0, por] = names.map(&mut or_zero);
+    let por_el0 = or_zero(&["POR_EL0"]);
+    ArmRegs { tcr2: if hidden { 0 } else { tcr2 }, pir, pire0, por, por_el0, ..regs }
 }
 
 /// The first of some names that the stub knows.

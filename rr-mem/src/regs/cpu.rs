@@ -1,6 +1,6 @@
 //! One CPU: its registers, and which of them anybody knows.
 
-use super::{Arch, Register, RegisterError, RegisterSet, Regs};
+use super::{Arch, ArmRegs, Register, RegisterError, RegisterSet, Regs};
 
 /// One CPU's registers, as a source gave them. An unknown register holds its
 /// usual value, and is not in `known`.
@@ -44,6 +44,15 @@ impl Cpu {
         let cpu = Self::known(regs);
         let rare = cpu.known.iter().filter(|register| register.info().rare);
         cpu.without(&rare.collect::<Vec<_>>())
+    }
+
+    /// The same of an ARM CPU, by a source that tells every system register that there
+    /// is: those of permission indices are known too.
+    pub(crate) fn told_with_indices(regs: ArmRegs) -> Self {
+        use Register::{Pir, Pire0, Por, PorEl0, Tcr2};
+        let told = Self::told(Regs::Arm(regs));
+        let known = [Tcr2, Pir, Pire0, Por, PorEl0];
+        Self { known: known.into_iter().fold(told.known, RegisterSet::with), ..told }
     }
 
     /// A CPU of which only the architecture is known.

@@ -46,6 +46,12 @@ const SCTLR: Banked = banked(1, 0, 0);
 const TTBR0: Banked = banked(2, 0, 0);
 const TTBR1: Banked = banked(2, 0, 1);
 const TCR: Banked = banked(2, 0, 2);
+const TCR2: Banked = banked(2, 0, 3);
+const PIR: Banked = banked(10, 2, 3);
+const PIRE0: Banked = banked(10, 2, 2);
+const POR: Banked = banked(10, 2, 4);
+const POR_EL0: u64 = a64(3, 10, 2, 4);
+const HCRX_EL2: u64 = a64(4, 1, 2, 2);
 const HCR_EL2: u64 = a64(4, 1, 1, 0);
 const VTTBR_EL2: u64 = a64(4, 2, 1, 0);
 const VTCR_EL2: u64 = a64(4, 2, 1, 2);
@@ -122,18 +128,34 @@ impl<'n> SystemRegisters<'n> {
             phys_bits: status.phys_bits(),
             ..ArmRegs::new(regime.state)
         };
-        Some(self.with_generation(regs))
+        Some(self.with_generation(self.with_indices(regs, regime.bank)))
+    }
+
+    /// What gives rights by index. What is not listed is not there.
+    fn with_indices(&self, regs: ArmRegs, bank: usize) -> ArmRegs {
+        let of = |register: Banked| self.or_zero(register[bank - 1]);
+        // HCRX_EL2.TCR2En and SCR_EL3.TCR2En; without these levels nothing hides it.
+        let shown = |register, number| self.get(register).is_none_or(|value| bit(value, number));
+        let seen = shown(SCR_EL3, 43) && (bank != 1 || shown(HCRX_EL2, 14));
+        ArmRegs {
+            tcr2: if seen { of(TCR2) } else { 0 },
+            pir: of(PIR),
+            pire0: of(PIRE0),
+            por: of(POR),
+            por_el0: self.or_zero(POR_EL0),
+            ..regs
+        }
     }
 
     /// What CPUs before ARMv7 differ in: the version of the architecture, which MIDR
     /// tells, and FCSEIDR, which is not there if it is not listed.
     fn with_generation(&self, mut regs: ArmRegs) -> Cpu {
-        let Some(midr) = self.get(MIDR_EL1) else { return Cpu::told(Regs::Arm(regs)) };
+        let Some(midr) = self.get(MIDR_EL1) else { return Cpu::told_with_indices(regs) };
         if let Some(model) = ArmModel::of_midr(midr) {
             (regs.version, regs.xscale) = (model.version, model.xscale);
         }
         regs.fcseidr = self.or_zero(FCSEIDR);
-        let told = Cpu::told(Regs::Arm(regs));
+        let told = Cpu::told_with_indices(regs);
         let known = [Register::ArmVersion, Register::Xscale, Register::FcseIdr];
         Cpu { known: known.into_iter().fold(told.known, RegisterSet::with), ..told }
     }
