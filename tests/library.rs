@@ -146,7 +146,9 @@ fn an_access_asks_for_the_register_that_decides_it() {
     for (regs, known, kind, user, wanted) in [
         (regs, &[][..], AccessKind::Write, false, Some(Register::Cr0)),
         (regs, &[], AccessKind::Read, false, Some(Register::Cr4)),
-        (regs, &[], AccessKind::Execute, true, None),
+        // CR4.LASS keeps the user off the upper half.
+        (regs, &[], AccessKind::Execute, true, Some(Register::Cr4)),
+        (regs, &[Register::Cr4], AccessKind::Execute, true, None),
         (smap, &[Register::Cr4], AccessKind::Read, false, Some(Register::Ac)),
         (regs, &[Register::Cr4], AccessKind::Read, false, None),
     ] {
