@@ -6,6 +6,7 @@ mod choosing;
 mod descriptors;
 mod everything;
 mod indices;
+mod painted;
 mod rights;
 
 use std::collections::BTreeMap;
