@@ -224,6 +224,46 @@ fn the_limits_have_the_table_of_the_gate() {
     check("docs/limits.md", begin, end, &controls());
 }
 
+/// The file whose head says what of a list is refused, by the beginnings of the lists'
+/// names.
+const HEADS: [(&str, &str); 11] = [
+    ("x86", "x86/mod.rs"),
+    ("ARM, above", "arm.rs"),
+    ("ARM, SCTLR in AArch32", "arm.rs"),
+    ("ARM, SCTLR of an MPU", "pmsa/mod.rs"),
+    ("ARM, MPU_CTRL", "pmsa/mod.rs"),
+    ("ARM, TTBCR of short", "arm_short/mod.rs"),
+    ("ARM before v7", "arm_legacy/mod.rs"),
+    ("ARMv", "arm_legacy/mod.rs"),
+    ("ARM, TTBCR of long", "arm_long/mod.rs"),
+    ("ARM, HTCR", "arm_long/mod.rs"),
+    ("AArch64", "arm_long/mod.rs"),
+];
+
+/// The lines of a file's own documentation.
+fn head(file: &str) -> String {
+    let mmu = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/mmu");
+    let text = fs::read_to_string(mmu.join(file)).expect("is text");
+    text.lines().take_while(|line| line.starts_with("//!")).collect()
+}
+
+#[test]
+fn the_heads_of_walkers_name_what_the_gate_refuses() {
+    for (kind, lines) in rr_mem::mmu::controls() {
+        let (_, file) = HEADS.iter().find(|(begin, _)| kind.starts_with(begin)).expect("a head");
+        let (before, refused) = match head(file).split_once("Refused by the gate:") {
+            Some((before, refused)) => (before.to_owned(), refused.to_owned()),
+            None => (head(file), String::new()),
+        };
+        assert!(!before.is_empty());
+        for line in lines.iter().filter(|line| line.verdict == "refused") {
+            let (register, field) = line.field.split_once('.').expect("a field");
+            let named = [field, register].iter().any(|name| refused.contains(name));
+            assert!(named || field == "reserved", "{file} says nothing of {}", line.field);
+        }
+    }
+}
+
 #[test]
 fn every_row_without_a_class_is_printed_by_a_command() {
     let printed = COMMANDS.iter().flat_map(|(_, rows)| *rows).copied();

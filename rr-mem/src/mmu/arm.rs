@@ -3,6 +3,11 @@
 //! "GPCCR_EL3", "SCTLR"; for ARMv7-A (DDI 0406C.d), "SCTLR, System Control Register";
 //! what two formats share: DDI 0100I, "Fast Context Switch Extension", "Access
 //! permissions".
+//!
+//! Refused by the gate: a second stage (VM), a first stage that the hypervisor switches
+//! off (DC), EL0 without EL1 (TGE), descriptors of a nested hypervisor (NV1), an MPU
+//! whose regions nobody knows (PMSA), FCSEIDR's PID where no tables of its time are,
+//! granule protection checks (GPC), access flags that the CPU sets (HA).
 
 use super::{
     gate::Control,

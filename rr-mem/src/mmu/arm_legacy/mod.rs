@@ -12,7 +12,8 @@
 //! subpage counts as the page: 16 KB of a large one, 1 KB of a small one (ARM1176
 //! Technical Reference Manual, DDI 0301H, "Hardware page table translation").
 //!
-//! Not here: cacheability, and the P bit of first-level descriptors.
+//! Refused by the gate: what came with ARMv6 in an older CPU (XP, EE, TCR), an access
+//! flag (FA). Not here: cacheability, and the P bit of first-level descriptors.
 //!
 //! QEMU differs with SCTLR.XP = 0 in two answers: it takes the supersections of
 //! ARMv6 for sections, and the descriptor 0b11, which is reserved in ARMv6, for a

@@ -7,10 +7,8 @@
 //! addresses, `entry` reads a descriptor, `rights` combines rights and refuses
 //! accesses, `indirect` has the rights of indices; this file takes the steps.
 //!
-//! Not here, and refused by the gate: stage 2, 128-bit descriptors (FEAT_D128),
-//! descriptors of a nested hypervisor (HCR_EL2.NV1), HCR_EL2.TGE and DC, granule
-//! protection checks, canonical tags (MTX). Not here, and of no access that is asked
-//! about: NFD, PSTATE.UAO and BTI, MTE's tag checks, accesses to guarded control
+//! Refused by the gate: 128-bit descriptors (D128), canonical tags (MTX0, MTX1; MTX), and
+//! what `arm` refuses for all formats. Not here, and of no access that is asked about: NFD, PSTATE.UAO and BTI, MTE's tag checks, accesses to guarded control
 //! stacks. SCR_EL3.SIF and the security state of a page: what is fetched from another
 //! one.
 //!

@@ -14,7 +14,7 @@
 //!
 //! Not here: TEX remap and cacheability (they change no address), TTBR.NOS and
 //! the other cache hints of the walk, the tables of ARMv5 and of SCTLR.XP = 0
-//! (`arm_legacy`), and stage 2.
+//! (`arm_legacy`). What `arm` refuses for all formats of ARM is not here either.
 //!
 //! QEMU 7.2 differs in one answer: a manager's page is never checked for the
 //! access flag there; the manual's walk checks it before the domain.

@@ -8,8 +8,10 @@
 //! `entry` reads an entry, `rights` combines rights and refuses accesses; this
 //! file chooses the first table and takes the steps.
 //!
-//! Not here: EPT and NPT, AMD's upper address ignore, the shared bit of TDX, and the
-//! PDPTE registers (PAE walks read the four PDPTEs from memory, as a debugger must).
+//! Refused by the gate: EPT and NPT (NESTED_PAGING), AMD's upper address ignore (UAIE).
+//!
+//! Not here: the shared bit of TDX, and the PDPTE registers (PAE walks read the four
+//! PDPTEs from memory, as a debugger must).
 
 mod controls;
 mod entry;
