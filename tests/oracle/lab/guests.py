@@ -192,8 +192,8 @@ class Guest(AbstractContextManager):  # type: ignore[type-arg]
             if name in self.registers:
                 value = self.registers[name]
                 flags += [f"--{name}", str(value) if name == "el" else f"{value:#x}"]
-        if "pan" in self.registers:
-            flags += ["--pan", "on" if self.registers["pan"] else "off"]
+        if not self.kind.is_x86:
+            flags += ["--pan", "on" if self.registers.get("pan") else "off"]
         return flags
 
     def close(self) -> None:

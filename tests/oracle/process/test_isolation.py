@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Dict, Iterator
+from typing import Dict, Iterator, Optional
 
 import pytest
 import rr_mem
@@ -19,8 +19,15 @@ ISOLATED = {"x86_64-4level": ("pti=on", "cr3"), "i386-pae": ("pti=on", "cr3"), "
 COUNTER = {"x86_64": "RIP", "i386": "EIP", "aarch64": "PC"}
 
 
+def asked(guest: Guest, address: int) -> Optional[int]:
+    """What the monitor answers now."""
+    answer = re.search(r"gpa: 0x([0-9a-f]+)", guest.qemu.hmp(f"gva2gpa {address:#x}"))
+    return int(answer.group(1), 16) if answer else None
+
+
 class Isolated:
-    """A guest in user code, and the kernel's address that it was at before."""
+    """A guest in user code, and an address of the kernel near to where it was before, which the
+    tables in force do not map: they have the kernel's entries."""
 
     def __init__(self, guest: Guest, binary: Path, register: str) -> None:
         self.guest, self.register = guest, register
@@ -28,11 +35,13 @@ class Isolated:
         text = guest.qemu.hmp("info registers")
         found = re.search(rf"\b{COUNTER[guest.kind.arch]}=([0-9a-f]+)", text)
         assert found is not None
-        self.address = int(found.group(1), 16)
-        answer = re.search(r"gpa: 0x([0-9a-f]+)", guest.qemu.hmp(f"gva2gpa {self.address:#x}"))
-        assert answer is not None, hex(self.address)
-        self.gpa = int(answer.group(1), 16)
+        pages = [int(found.group(1), 16) + 0x1000 * number for number in range(-64, 65)]
+        mapped = {page: gpa for page in pages if (gpa := asked(guest, page)) is not None}
         guest.stop_at("user")
+        hidden = [page for page in mapped if asked(guest, page) is None]
+        assert hidden, [hex(page) for page in mapped]
+        self.address = min(hidden, key=lambda page: abs(page - pages[64]))
+        self.gpa = mapped[self.address]
         self.live = Live(binary, guest.qemu)
 
 
