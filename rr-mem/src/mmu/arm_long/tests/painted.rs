@@ -151,7 +151,7 @@ impl Paint {
             let table = 0x10_0000 + 0x1_0000 * u64::from(level - first);
             let entry = match level == last {
                 true => self.leaf_entry(),
-                false => table + 0x1_0000 | 0b11 | self.table_attributes(level),
+                false => (table + 0x1_0000) | 0b11 | self.table_attributes(level),
             };
             let entry = if on(self.regs.sctlr, 25) { entry.swap_bytes() } else { entry };
             ram.put64(table + 8 * index, entry);
@@ -170,7 +170,8 @@ impl Paint {
         let writable = !on(above, 62) && (!on(leaf, 7) || sets_dirty);
         let user = on(leaf, 6) && !on(above, 61);
         let wxn = on(self.regs.sctlr, 19);
-        let kernel_x = !on(leaf, 53) && !on(above, 59) && !(user && writable);
+        let never = on(leaf, 53) || on(above, 59);
+        let kernel_x = !never && !(user && writable);
         let user_x = !on(leaf, 54) && !on(above, 60);
         [
             [true, writable, kernel_x && !(wxn && writable)],
