@@ -170,8 +170,8 @@ impl Paint {
         let writable = !on(above, 62) && (!on(leaf, 7) || sets_dirty);
         let user = on(leaf, 6) && !on(above, 61);
         let wxn = on(self.regs.sctlr, 19);
-        let never = on(leaf, 53) || on(above, 59);
-        let kernel_x = !never && !(user && writable);
+        let never = on(leaf, 53) || on(above, 59) || user && writable;
+        let kernel_x = !never;
         let user_x = !on(leaf, 54) && !on(above, 60);
         [
             [true, writable, kernel_x && !(wxn && writable)],
