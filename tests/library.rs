@@ -161,3 +161,20 @@ fn an_access_asks_for_the_register_that_decides_it() {
         assert_eq!(asked.err(), wanted.map(Missing::Undecided), "{kind:?} {user}");
     }
 }
+
+#[test]
+fn rights_by_index_are_unknown_without_their_registers() {
+    let mut bytes = vec![0; 0x2000];
+    bytes[0x1000..0x1008].copy_from_slice(&0x401_u64.to_le_bytes());
+    // One 1 GB block; TCR2.PIE.
+    let tcr = 25 | 25 << 16 | 0b10 << 30 | 5 << 32;
+    let regs = ArmRegs { ttbr0: 0x1000, tcr, tcr2: 2, ..ArmRegs::new(ArmState::Aarch64) };
+    let cpu = Cpu::known(Regs::Arm(regs)).without(&[Register::Pir]);
+    let guest = Guest::new(Some(SliceMemory::new(Gpa(0), &bytes)), Some(cpu), None);
+    let guest = guest.expect("no map to render");
+    let found = guest.walk(Gva(0x10), Query::Presence).expect("is asked").result;
+    let found = found.expect("is mapped");
+    assert_eq!((found.gpa, found.rights.unknown), (Gpa(0x10), true));
+    let access = guest.walk(Gva(0x10), Query::access(AccessKind::Read, false));
+    assert_eq!(access, Err(Missing::Undecided(Register::Pir)));
+}

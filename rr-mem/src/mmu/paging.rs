@@ -78,6 +78,7 @@ impl Mmu {
         Ok(match mmu {
             Mmu::ArmShort(short) => Mmu::ArmShort(short.with_unknown_domains()),
             Mmu::ArmLegacy(legacy) => Mmu::ArmLegacy(legacy.with_unknown_rights()),
+            Mmu::ArmLong(long) => Mmu::ArmLong(long.with_unknown_rights()),
             other => other,
         })
     }

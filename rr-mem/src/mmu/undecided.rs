@@ -4,7 +4,7 @@
 //! Where addresses lead is [`Cpu::undecided`]'s matter.
 
 use super::{Access, AccessKind};
-use crate::regs::{ArmRegs, Cpu, Register, Regs, X86Regs};
+use crate::regs::{Cpu, Register, Regs, X86Regs};
 
 /// The unknown register that decides `access`, if there is one.
 pub(crate) fn undecided_access(cpu: &Cpu, access: Access) -> Option<Register> {
@@ -13,11 +13,11 @@ pub(crate) fn undecided_access(cpu: &Cpu, access: Access) -> Option<Register> {
     }
     let candidates = match &cpu.regs {
         Regs::X86(regs) => x86(regs, access),
-        Regs::Arm(regs) => arm(regs, access),
+        Regs::Arm(_) => arm(access),
     };
     let unknown =
         |(register, counts): (Register, bool)| (counts && !cpu.knows(register)).then_some(register);
-    candidates.into_iter().find_map(unknown)
+    cpu.undecided_rights().or_else(|| candidates.into_iter().find_map(unknown))
 }
 
 /// Intel SDM volume 3, "Determination of Access Rights": each register, and whether
@@ -37,11 +37,7 @@ fn x86(regs: &X86Regs, access: Access) -> Vec<(Register, bool)> {
 }
 
 /// DDI 0487, "Memory access control": each register, and whether it counts.
-fn arm(regs: &ArmRegs, access: Access) -> Vec<(Register, bool)> {
+fn arm(access: Access) -> Vec<(Register, bool)> {
     let data = access.kind != AccessKind::Execute;
-    vec![
-        (Register::Dacr, !regs.long_descriptors()),
-        (Register::Sctlr, true),
-        (Register::Pan, !access.user && data),
-    ]
+    vec![(Register::Sctlr, true), (Register::Pan, !access.user && data)]
 }

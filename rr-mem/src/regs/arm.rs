@@ -164,6 +164,22 @@ impl ArmRegs {
         bit(self.sctlr, 25)
     }
 
+    /// The registers that rights by index take: "Stage 1 Indirect permissions", "Stage 1
+    /// permission overlays"; TCR2_ELx.PIE, POE and E0POE, at EL3 TCR_EL3.PIE and POE.
+    pub(super) fn permission_registers(&self) -> [Option<Register>; 4] {
+        let (pie, poe) = match self.el {
+            3 => (bit(self.tcr, 35), bit(self.tcr, 36)),
+            _ => (bit(self.tcr2, 1), bit(self.tcr2, 3)),
+        };
+        let counts = |register, on: bool| (on && self.arch64()).then_some(register);
+        [
+            counts(Register::Pir, pie),
+            counts(Register::Pire0, pie && self.el < 3),
+            counts(Register::Por, poe),
+            counts(Register::PorEl0, bit(self.tcr2, 2) && self.el < 3),
+        ]
+    }
+
     /// SCTLR.XP, bit 23, of ARMv6: short descriptors without subpages.
     #[must_use]
     pub const fn xp(&self) -> bool {

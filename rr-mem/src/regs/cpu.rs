@@ -130,8 +130,12 @@ impl Cpu {
     #[must_use]
     pub fn undecided_rights(&self) -> Option<Register> {
         let Regs::Arm(regs) = &self.regs else { return None };
-        if !regs.mmu_on() || regs.long_descriptors() {
+        if !regs.mmu_on() {
             return None;
+        }
+        if regs.long_descriptors() {
+            let deciding = regs.permission_registers().into_iter();
+            return deciding.flatten().find(|register| !self.knows(*register));
         }
         // SCTLR.S and SCTLR.R are of CPUs before ARMv7.
         let deciding = if regs.version < 7 {

@@ -52,6 +52,8 @@ pub struct LongPaging {
     regime: Regime,
     halves: [Option<Half>; 2],
     regs: ArmRegs,
+    /// Nobody knows PIR, PIRE0 or POR, which count.
+    rights_unknown: bool,
 }
 
 impl LongPaging {
@@ -65,7 +67,14 @@ impl LongPaging {
         for controls in [&arm::ABOVE[..], tcr, &TCR2_CONTROLS, sctlr] {
             gate::check(controls, regs, |register| Regs::Arm(*regs).get(register))?;
         }
-        Ok(Self { regime, halves: regime.halves(regs), regs: *regs })
+        let halves = regime.halves(regs);
+        Ok(Self { regime, halves, regs: *regs, rights_unknown: false })
+    }
+
+    /// The same, of a CPU of which nobody knows what indices of rights mean.
+    #[must_use]
+    pub const fn with_unknown_rights(self) -> Self {
+        Self { rights_unknown: true, ..self }
     }
 
     /// What TCR and SCTLR hold in a regime.

@@ -77,7 +77,7 @@ impl LongPaging {
         } else {
             self.direct_rights(above.limits, entry)
         };
-        above.bars.leave(rights)
+        Rights { unknown: self.rights_unknown, ..above.bars.leave(rights) }
     }
 
     /// "Data accesses permissions" and "Instruction execution permissions" of
