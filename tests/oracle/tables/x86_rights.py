@@ -78,14 +78,18 @@ class RightsTables(Tables):
         self.plain = False
         self.reserved: set[int] = set()
         # Key 0 is that of the stub: it may do everything.
-        self.pkru = rng.getrandbits(32) & rng.getrandbits(32) & ~3
-        self.pkrs = rng.getrandbits(32) & rng.getrandbits(32) & ~3
+        self.chance = random.Random(str(rng.getstate()))
+        self.pkru, self.pkrs = self.forbidden(), self.forbidden()
+
+    def forbidden(self) -> int:
+        """What keys 1 to 15 forbid."""
+        return self.chance.getrandbits(32) & self.chance.getrandbits(32) & ~3
 
     def noise(self) -> int:
         """Rights of a page."""
         if self.plain:
             return RW | US
-        key = self.rng.getrandbits(4) << KEY_SHIFT if self.fmt.sign else 0
+        key = self.chance.getrandbits(4) << KEY_SHIFT if self.fmt.sign else 0
         return self._rights(0.6, 0.25) | key
 
     def table_noise(self, level: int) -> int:
