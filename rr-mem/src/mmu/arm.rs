@@ -10,12 +10,13 @@
 //! granule protection checks (GPC), access flags that the CPU sets (HA).
 
 use super::{
+    FaultKind, Level, Rights,
     gate::Control,
-    walk::{Span, Start, Table},
+    walk::{Page, Span, Start, Table},
 };
 use crate::{
-    addr::Gva,
-    bits::{bit, keep},
+    addr::{Gpa, Gva},
+    bits::{bit, field, keep, mask},
     regs::{ArmRegs, MpuKind, Register},
 };
 
@@ -104,15 +105,63 @@ pub(super) const fn modified(regs: &ArmRegs, gva: Gva) -> Gva {
     if gva.0 >> FCSE_SHIFT == 0 { Gva(gva.0 | fcse(regs)) } else { gva }
 }
 
-/// The address space of two first tables, of which `low` maps what is below
-/// `border`, as FCSEIDR arranges it.
-pub(super) fn spans<I: Copy>(
-    regs: &ArmRegs,
-    border: u64,
-    low: Option<Table<I>>,
-    high: Option<Table<I>>,
-) -> Vec<Span<I>> {
+/// Without the MMU the 4 GB are one page.
+const OFF: Page = Page { base: Gpa(0), shift: 32, rights: Rights::ALL };
+
+/// TTBCR.N, bits 2:0: TTBR0 maps the lowest 2^(32-N) bytes. 0 before ARMv6.
+const fn n(regs: &ArmRegs) -> u32 {
+    field(regs.tcr, 2, 0) as u32
+}
+
+fn first_level<I: Default>(base: u64, bits: u8) -> Table<I> {
+    Table { base: Gpa(base), level: Level::First, shift: 20, bits, inherited: I::default() }
+}
+
+/// TTBR0's table: 2^(14-N) bytes, aligned to its size. `None` with TTBCR.PD0, bit 4: no
+/// walks with TTBR0.
+fn low_table<I: Default>(regs: &ArmRegs) -> Option<Table<I>> {
+    let base = keep(regs.ttbr0, 31, 14 - n(regs));
+    (!bit(regs.tcr, 4)).then(|| first_level(base, 12 - n(regs) as u8))
+}
+
+/// TTBR1's table: always 16 KB. `None` with TTBCR.PD1, bit 5: no walks with TTBR1.
+fn high_table<I: Default>(regs: &ArmRegs) -> Option<Table<I>> {
+    (!bit(regs.tcr, 5)).then(|| first_level(keep(regs.ttbr1, 31, 14), 12))
+}
+
+/// Whether TTBR1 maps `gva`: N is not 0 and a bit of VA\[31:32-N\] is set.
+const fn is_high(regs: &ArmRegs, gva: Gva) -> bool {
+    modified(regs, gva).0 >> (32 - n(regs)) != 0
+}
+
+/// The first table of `gva`, of descriptors with two levels.
+#[inline]
+pub(super) fn start<I: Default>(regs: &ArmRegs, gva: Gva) -> Result<Start<I>, (FaultKind, Level)> {
+    const FAULT: (FaultKind, Level) = (FaultKind::Translation, Level::First);
+    if gva.0 >> 32 != 0 {
+        return Err(FAULT);
+    }
+    if !regs.mmu_on() {
+        return Ok(Start::Off(OFF));
+    }
+    let table = if is_high(regs, gva) { high_table(regs) } else { low_table(regs) };
+    table.map(Start::Table).ok_or(FAULT)
+}
+
+/// The register that holds its base.
+pub(super) const fn base_register(regs: &ArmRegs, gva: Gva) -> Register {
+    if is_high(regs, gva) { Register::Ttbr1 } else { Register::Ttbr0 }
+}
+
+/// The address space of the two first tables, as FCSEIDR arranges it.
+pub(super) fn spans<I: Copy + Default>(regs: &ArmRegs) -> Vec<Span<I>> {
+    if !regs.mmu_on() {
+        let addresses = Gva(0)..=Gva(mask(32));
+        return vec![Span { gva: Gva(0), addresses, start: Start::Off(OFF) }];
+    }
+    let (low, high) = (low_table(regs), high_table(regs));
     let (window, place) = (1 << FCSE_SHIFT, fcse(regs));
+    let border = 1 << 32 >> n(regs);
     let part = |table: Option<Table<I>>, moved: u64, addresses: [u64; 2]| {
         let start = Start::Table(table?);
         let [first, end] = addresses;

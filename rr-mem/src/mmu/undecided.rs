@@ -11,23 +11,23 @@ pub(crate) fn undecided_access(cpu: &Cpu, access: Access) -> Option<Register> {
     if !cpu.regs.paging_is_on() {
         return None;
     }
-    let candidates = match &cpu.regs {
-        Regs::X86(regs) => x86(regs, access),
-        Regs::Arm(_) => arm(access),
+    let unknown = |(register, counts): &(Register, bool)| {
+        (*counts && !cpu.knows(*register)).then_some(*register)
     };
-    let unknown =
-        |(register, counts): (Register, bool)| (counts && !cpu.knows(register)).then_some(register);
-    cpu.undecided_rights().or_else(|| candidates.into_iter().find_map(unknown))
+    cpu.undecided_rights().or_else(|| match &cpu.regs {
+        Regs::X86(regs) => x86(regs, access).iter().find_map(unknown),
+        Regs::Arm(_) => arm(access).iter().find_map(unknown),
+    })
 }
 
 /// Intel SDM volume 3, "Determination of Access Rights": each register, and whether
 /// it counts for the access. EFER is not there: an entry with bit 63 set is never
 /// executable, by XD or as reserved.
-fn x86(regs: &X86Regs, access: Access) -> Vec<(Register, bool)> {
+fn x86(regs: &X86Regs, access: Access) -> [(Register, bool); 5] {
     let data = access.kind != AccessKind::Execute;
     let write = access.kind == AccessKind::Write;
     let supervisor = !access.user;
-    vec![
+    [
         (Register::Cr0, supervisor && write),
         (Register::Cr4, true),
         (Register::Ac, supervisor && data && regs.smap()),
@@ -37,7 +37,7 @@ fn x86(regs: &X86Regs, access: Access) -> Vec<(Register, bool)> {
 }
 
 /// DDI 0487, "Memory access control": each register, and whether it counts.
-fn arm(access: Access) -> Vec<(Register, bool)> {
+fn arm(access: Access) -> [(Register, bool); 2] {
     let data = access.kind != AccessKind::Execute;
-    vec![(Register::Sctlr, true), (Register::Pan, !access.user && data)]
+    [(Register::Sctlr, true), (Register::Pan, !access.user && data)]
 }

@@ -88,7 +88,9 @@ def test_page_faults_agree(
         ran = [row[number].status for row in outcomes]
         differ = [(hex(gva), a, b) for gva, a, b in zip(asked, manual, ran) if a != b]
         assert not differ, (access, privilege, len(differ), differ[:8])
-        assert sum(status is None for status in manual) >= 25
+        # Keys forbid much of what tables allow.
+        keys = {"pkru", "pkrs"} & case.registers.keys()
+        assert sum(status is None for status in manual) >= (10 if keys else 25)
     check_tool(case, asked, outcomes, ask_pf.QUESTIONS, tmp_path)
     check_live(case, machine, asked, outcomes)
 

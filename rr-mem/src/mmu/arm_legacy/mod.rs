@@ -31,13 +31,12 @@ use self::{
     rights::Inherited,
 };
 use super::{
-    Access, FaultKind, Level, NotModelled, Rights, arm, arm_short,
+    Access, FaultKind, Level, NotModelled, arm, arm_short,
     gate::{self, Control},
     walk::{Decoded, Page, Paging, Span, Start, Table},
 };
 use crate::{
     addr::{Gpa, Gva},
-    bits::{bit, field, keep, mask},
     regs::{ArmRegs, Register, Regs},
 };
 
@@ -71,50 +70,6 @@ impl LegacyPaging {
     /// ARMv6, which took fine tables out and brought TTBCR.
     const fn v6(&self) -> bool {
         self.regs.version >= 6
-    }
-
-    /// TTBCR.N, bits 2:0: TTBR0 maps the lowest 2^(32-N) bytes. 0 before ARMv6.
-    const fn n(&self) -> u32 {
-        field(self.regs.tcr, 2, 0) as u32
-    }
-
-    /// TTBCR.PD0, bit 4, with the Security Extensions: no walks with TTBR0.
-    const fn pd0(&self) -> bool {
-        bit(self.regs.tcr, 4)
-    }
-
-    /// TTBCR.PD1, bit 5, with the Security Extensions: no walks with TTBR1.
-    const fn pd1(&self) -> bool {
-        bit(self.regs.tcr, 5)
-    }
-
-    /// Without the MMU the 4 GB are one page.
-    const OFF: Page = Page { base: Gpa(0), shift: 32, rights: Rights::ALL };
-
-    const fn first_level(base: u64, bits: u8) -> Table<Inherited> {
-        Table {
-            base: Gpa(base),
-            level: Level::First,
-            shift: 20,
-            bits,
-            inherited: Inherited { domain: 0 },
-        }
-    }
-
-    /// TTBR0's table: 2^(14-N) bytes, aligned to its size. `None` with PD0.
-    fn low_table(&self) -> Option<Table<Inherited>> {
-        let base = keep(self.regs.ttbr0, 31, 14 - self.n());
-        (!self.pd0()).then(|| Self::first_level(base, 12 - self.n() as u8))
-    }
-
-    /// TTBR1's table: always 16 KB. `None` with PD1.
-    fn high_table(&self) -> Option<Table<Inherited>> {
-        (!self.pd1()).then(|| Self::first_level(keep(self.regs.ttbr1, 31, 14), 12))
-    }
-
-    /// Whether TTBR1 maps `gva`.
-    const fn is_high(&self, gva: Gva) -> bool {
-        arm::modified(&self.regs, gva).0 >> (32 - self.n()) != 0
     }
 
     fn decode_first(&self, entry: First) -> Decoded<Inherited> {
@@ -201,29 +156,15 @@ impl Paging for LegacyPaging {
 
     #[inline]
     fn start(&self, gva: Gva) -> Result<Start<Inherited>, (FaultKind, Level)> {
-        const FAULT: (FaultKind, Level) = (FaultKind::Translation, Level::First);
-        if gva.0 >> 32 != 0 {
-            return Err(FAULT);
-        }
-        if !self.regs.mmu_on() {
-            return Ok(Start::Off(Self::OFF));
-        }
-        let table = if self.is_high(gva) { self.high_table() } else { self.low_table() };
-        table.map(Start::Table).ok_or(FAULT)
+        arm::start(&self.regs, gva)
     }
 
     fn base_register(&self, gva: Gva) -> Register {
-        if self.is_high(gva) { Register::Ttbr1 } else { Register::Ttbr0 }
+        arm::base_register(&self.regs, gva)
     }
 
     fn spans(&self) -> Vec<Span<Inherited>> {
-        let all = Gva(0)..=Gva(mask(32));
-        if !self.regs.mmu_on() {
-            let start = Start::Off(Self::OFF);
-            return vec![Span { gva: Gva(0), addresses: all, start }];
-        }
-        let border = 1 << 32 >> self.n();
-        arm::spans(&self.regs, border, self.low_table(), self.high_table())
+        arm::spans(&self.regs)
     }
 
     #[inline]

@@ -31,13 +31,12 @@ use self::{
     rights::Inherited,
 };
 use super::{
-    Access, FaultKind, Level, NotModelled, Rights, arm,
+    Access, FaultKind, Level, NotModelled, arm,
     gate::{self, Control},
     walk::{Decoded, Page, Paging, Span, Start, Table},
 };
 use crate::{
     addr::{Gpa, Gva},
-    bits::{bit, field, keep, mask},
     regs::{ArmRegs, Register, Regs},
 };
 pub(super) use rights::{Domain, fault_status};
@@ -69,48 +68,9 @@ impl ShortPaging {
         Self { domains_unknown: true, ..self }
     }
 
-    /// TTBCR.N, bits 2:0: TTBR0 maps the lowest 2^(32-N) bytes.
-    const fn n(&self) -> u32 {
-        field(self.regs.tcr, 2, 0) as u32
-    }
-
-    /// TTBCR.PD0, bit 4: no walks with TTBR0.
-    const fn pd0(&self) -> bool {
-        bit(self.regs.tcr, 4)
-    }
-
-    /// TTBCR.PD1, bit 5: no walks with TTBR1.
-    const fn pd1(&self) -> bool {
-        bit(self.regs.tcr, 5)
-    }
-
-    /// Without the MMU the 4 GB are one page.
-    const OFF: Page = Page { base: Gpa(0), shift: 32, rights: Rights::ALL };
-
     /// PXN of a table. ARMv6 has none.
     const fn table_pxn(&self, entry: First) -> bool {
         entry.table_pxn() && self.regs.version >= 7
-    }
-
-    const fn first_level(base: u64, bits: u8) -> Table<Inherited> {
-        let inherited = Inherited { domain: 0, pxn: false };
-        Table { base: Gpa(base), level: Level::First, shift: 20, bits, inherited }
-    }
-
-    /// TTBR0's table: 2^(14-N) bytes, aligned to its size. `None` with PD0.
-    fn low_table(&self) -> Option<Table<Inherited>> {
-        let base = keep(self.regs.ttbr0, 31, 14 - self.n());
-        (!self.pd0()).then(|| Self::first_level(base, 12 - self.n() as u8))
-    }
-
-    /// TTBR1's table: always 16 KB. `None` with PD1.
-    fn high_table(&self) -> Option<Table<Inherited>> {
-        (!self.pd1()).then(|| Self::first_level(keep(self.regs.ttbr1, 31, 14), 12))
-    }
-
-    /// Whether TTBR1 maps `gva`: N is not 0 and a bit of VA\[31:32-N\] is set.
-    const fn is_high(&self, gva: Gva) -> bool {
-        arm::modified(&self.regs, gva).0 >> (32 - self.n()) != 0
     }
 
     fn section(&self, entry: First) -> Page {
@@ -179,29 +139,15 @@ impl Paging for ShortPaging {
 
     #[inline]
     fn start(&self, gva: Gva) -> Result<Start<Inherited>, (FaultKind, Level)> {
-        const FAULT: (FaultKind, Level) = (FaultKind::Translation, Level::First);
-        if gva.0 >> 32 != 0 {
-            return Err(FAULT);
-        }
-        if !self.regs.mmu_on() {
-            return Ok(Start::Off(Self::OFF));
-        }
-        let table = if self.is_high(gva) { self.high_table() } else { self.low_table() };
-        table.map(Start::Table).ok_or(FAULT)
+        arm::start(&self.regs, gva)
     }
 
     fn base_register(&self, gva: Gva) -> Register {
-        if self.is_high(gva) { Register::Ttbr1 } else { Register::Ttbr0 }
+        arm::base_register(&self.regs, gva)
     }
 
     fn spans(&self) -> Vec<Span<Inherited>> {
-        let gva = Gva(0);
-        if !self.regs.mmu_on() {
-            let addresses = gva..=Gva(mask(32));
-            return vec![Span { gva, addresses, start: Start::Off(Self::OFF) }];
-        }
-        let border = 1 << 32 >> self.n();
-        arm::spans(&self.regs, border, self.low_table(), self.high_table())
+        arm::spans(&self.regs)
     }
 
     #[inline]
