@@ -1,8 +1,8 @@
 //! What steers walks of ARM whatever the format of descriptors, and what a walk here
 //! makes of it: Arm Architecture Reference Manual for A-profile (DDI 0487), "HCR_EL2",
-//! "GPCCR_EL3", "SCTLR"; for ARMv7-A (DDI 0406C.d), "SCTLR, System Control Register";
-//! what two formats share: DDI 0100I, "Fast Context Switch Extension", "Access
-//! permissions".
+//! "GPCCR_EL3", "SCTLR", "Memory access control"; for ARMv7-A (DDI 0406C.d), "SCTLR,
+//! System Control Register"; what two formats share, "TTBCR" and (DDI 0100I) "Fast
+//! Context Switch Extension", "Access permissions".
 //!
 //! Refused by the gate: a second stage (VM), a first stage that the hypervisor switches
 //! off (DC), EL0 without EL1 (TGE), descriptors of a nested hypervisor (NV1), an MPU
@@ -10,7 +10,7 @@
 //! granule protection checks (GPC), access flags that the CPU sets (HA).
 
 use super::{
-    FaultKind, Level, Rights,
+    Access, AccessKind, FaultKind, Level, Rights,
     gate::Control,
     walk::{Page, Span, Start, Table},
 };
@@ -186,4 +186,11 @@ pub(super) fn spans<I: Copy + Default>(regs: &ArmRegs) -> Vec<Span<I>> {
 pub(super) const fn by_system_and_rom(sctlr: u64) -> [(bool, bool); 2] {
     let (system, rom) = (bit(sctlr, 8), bit(sctlr, 9));
     [(system != rom, false), (rom && !system, false)]
+}
+
+/// "Memory access control": each register beside those of indices and domains, and
+/// whether it counts for the access.
+pub(super) fn deciding(access: Access) -> [(Register, bool); 2] {
+    let data = access.kind != AccessKind::Execute;
+    [(Register::Sctlr, true), (Register::Pan, !access.user && data)]
 }

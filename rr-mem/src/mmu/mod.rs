@@ -21,7 +21,6 @@ pub mod pmsa;
 mod query;
 mod roots;
 mod space;
-mod undecided;
 mod walk;
 pub mod x86;
 
@@ -32,12 +31,11 @@ pub use answer::{
 pub use gate::{ControlLine, Feature, NotModelled};
 #[doc(hidden)]
 pub use paging::controls;
-pub(crate) use paging::each_paging;
 pub use paging::{Mmu, mode};
+pub(crate) use paging::{each_paging, undecided_access};
 pub use query::{NoSuchWord, Privilege};
 
 pub use roots::{RootCandidate, Roots, find_roots, usual_shapes};
-pub(crate) use undecided::undecided_access;
 
 pub use space::{
     Alias, Aliases, Mapping, Mappings, Merge, Progression, SpaceLimits, Unreadable, VirtualSpace,

@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 
 use super::{
-    NotModelled, Query, Step, Translation, Walk, WalkError, arm_legacy, arm_long, arm_short,
+    Access, NotModelled, Query, Step, Translation, Walk, WalkError, arm, arm_legacy, arm_long,
+    arm_short,
     gate::{self, ControlLine},
     pmsa,
     walk::{self, Paging},
@@ -172,6 +173,22 @@ impl Mmu {
     pub fn flags(&self, step: &Step) -> Vec<&'static str> {
         each_paging!(self, paging => paging.flags(step.level, step.raw, step.leaf))
     }
+}
+
+/// The unknown register that decides whether `access` succeeds, if there is one: it is
+/// asked for by name, never guessed. Where addresses lead is [`Cpu::undecided`]'s
+/// matter.
+pub(crate) fn undecided_access(cpu: &Cpu, access: Access) -> Option<Register> {
+    if !cpu.regs.paging_is_on() {
+        return None;
+    }
+    let unknown = |(register, counts): &(Register, bool)| {
+        (*counts && !cpu.knows(*register)).then_some(*register)
+    };
+    cpu.undecided_rights().or_else(|| match &cpu.regs {
+        Regs::X86(regs) => x86::deciding(regs, access).iter().find_map(unknown),
+        Regs::Arm(_) => arm::deciding(access).iter().find_map(unknown),
+    })
 }
 
 /// The mode that `regs` switch on, in the manual's words.

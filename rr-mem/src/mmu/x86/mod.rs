@@ -20,6 +20,7 @@ mod rights;
 mod tests;
 
 pub(super) use self::controls::CONTROLS;
+pub(super) use self::rights::deciding;
 use self::{entry::Entry, rights::Inherited};
 use super::{
     Access, AccessKind, FaultKind, Level, NotModelled, Query, Rights, gate,

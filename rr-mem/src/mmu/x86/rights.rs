@@ -9,7 +9,7 @@ use crate::{
         Access, AccessKind, FaultKind, Level, Rights, Rwx,
         walk::{Page, Table},
     },
-    regs::X86Regs,
+    regs::{Register, X86Regs},
 };
 
 /// What the levels above a table allow ("Access Rights"): R/W (bit 1) and U/S
@@ -35,6 +35,22 @@ impl Inherited {
     const fn user(self) -> bool {
         self.0 & 1 << 2 != 0
     }
+}
+
+/// "Determination of Access Rights": each register, and whether it counts for the
+/// access. EFER is not there: an entry with bit 63 set is never
+/// executable, by XD or as reserved.
+pub(in crate::mmu) fn deciding(regs: &X86Regs, access: Access) -> [(Register, bool); 5] {
+    let data = access.kind != AccessKind::Execute;
+    let write = access.kind == AccessKind::Write;
+    let supervisor = !access.user;
+    [
+        (Register::Cr0, supervisor && write),
+        (Register::Cr4, true),
+        (Register::Ac, supervisor && data && regs.smap()),
+        (Register::Pkru, data && regs.user_keys()),
+        (Register::Pkrs, supervisor && data && regs.supervisor_keys()),
+    ]
 }
 
 impl X86Paging {
