@@ -132,7 +132,8 @@ class Guest(AbstractContextManager):  # type: ignore[type-arg]
         text = self.qemu.hmp("info registers")
         if self.kind.is_x86:
             level = _hex_field(text, "CPL")
-            return (level == 3) == (moment == "user") and self._has_user_pages()
+            at = (level == 3) == (moment == "user") and self._has_user_pages()
+            return at and (moment == "user" or self._has_kernel_pages())
         if self.kind.arch == "arm":
             user = _hex_field(text, "PSR") & 0x1F == ARM_USER_MODE
             return user == (moment == "user")
@@ -142,6 +143,11 @@ class Guest(AbstractContextManager):  # type: ignore[type-arg]
         # than its trampoline in the fixed mappings near the top.
         in_text = 0xFFFF_8000_0000_0000 <= _hex_field(text, "PC") < 0xFFFF_F000_0000_0000
         return moment == "kernel" and in_text
+
+    def _has_kernel_pages(self) -> bool:
+        """Whether the kernel's own tables are in force. With page-table isolation it enters and
+        leaves on the user's, which lack its direct map (of i386 at PAGE_OFFSET)."""
+        return self.kind.arch != "i386" or "gpa:" in self.qemu.hmp("gva2gpa 0xc0001000")
 
     def _has_user_pages(self) -> bool:
         """Whether pages of busybox are mapped: an idle kernel may run without a process."""
